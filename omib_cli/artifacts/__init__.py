@@ -1,0 +1,1 @@
+"""The files that stages write: formats, hashes, provenance, whole-or-nothing writing, resumable state."""

@@ -1,0 +1,145 @@
+"""Any artifact by its path: what it is, whether it is intact, whether it is up to date."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from omib_cli.artifacts import format as fmt
+from omib_cli.artifacts.checkpoint import read_checkpoint, read_header
+from omib_cli.artifacts.files import must_exist
+from omib_cli.artifacts.hashing import described
+from omib_cli.artifacts.hdf5 import array_digests, open_hdf5, read_provenance, text
+from omib_cli.artifacts.provenance import Provenance
+from omib_cli.errors import DataError, MismatchError
+from omib_cli.recipe.schema import STAGE_SECTIONS, Recipe
+from omib_cli.runtime.job import Job
+
+REPORT_FILE = "report.json"
+
+
+def describe(path: Path) -> Provenance:
+    """The provenance of any artifact, by its content, whatever its name.
+
+    Raises
+    ------
+    DataError
+        Missing, damaged, or not written by omib.
+    """
+    must_exist(path, "file or folder")
+    if path.is_dir() or path.suffix == ".json":
+        return _describe_report(path)
+    with path.open("rb") as file:
+        start = file.read(8)
+    if start == b"\x89HDF\r\n\x1a\n":
+        with open_hdf5(path, _hdf5_kind(path)) as opened:
+            return read_provenance(opened, path)
+    return read_header(path)
+
+
+def verify(path: Path) -> Provenance:
+    """Read the whole artifact, compute its content hash again and compare.
+
+    Raises
+    ------
+    DataError
+        The content is not what was written.
+    """
+    provenance = describe(path)
+    if provenance.kind in (fmt.DATASET, fmt.INFORMATION):
+        with open_hdf5(path, provenance.kind) as file:
+            try:
+                arrays = array_digests(file)
+            except OSError as error:
+                raise DataError("the file is damaged", where=path, got=error, do="make it again") from error
+    elif provenance.kind in (fmt.WARMUP, fmt.MODEL):
+        weights, _ = read_checkpoint(path, provenance.kind)
+        arrays = {name: described(value.numpy()) for name, value in weights.items()}
+    elif provenance.kind == fmt.EMBEDDING:
+        from omib_cli.artifacts.embedding import embedding_digests, read_embedding
+
+        arrays = embedding_digests(read_embedding(path)[0])
+    else:
+        arrays = {}
+    expected = provenance.expected_hash(arrays)
+    if expected != provenance.hash:
+        raise DataError(
+            "the content has changed since it was written",
+            where=path,
+            got=f"content hash {expected}",
+            expected=provenance.hash,
+            do="make it again, or copy it again from where it was whole",
+        )
+    return provenance
+
+
+def already_done(out: Path, stage: str, recipe: Recipe, parents: Mapping[str, str], job: Job) -> Provenance | None:
+    """The provenance of ``out`` if it is there and up to date; None if it is to be made.
+
+    Raises
+    ------
+    MismatchError
+        ``out`` exists but was made by another recipe or from other inputs, and ``job.fresh`` is not set.
+    """
+    if job.fresh or not out.exists():
+        return None
+    found = describe(out)
+    if found.kind == stage and found.recipe_hash == recipe.hash(stage) and found.parents == dict(parents):
+        return found
+    raise MismatchError(
+        f"{out.name} exists already and was made otherwise",
+        where=out,
+        got=_difference(found, stage, recipe, parents),
+        do="--fresh replaces it; -o writes elsewhere",
+    )
+
+
+def _difference(found: Provenance, stage: str, recipe: Recipe, parents: Mapping[str, str]) -> str:
+    if found.kind != stage:
+        return f"it is of kind {found.kind}, not {stage}"
+    wanted = recipe.resolved()
+    changes = []
+    for section in STAGE_SECTIONS[stage]:
+        changes += _changed(found.recipe.get(section), wanted[section], section)
+    changes += [
+        f"another {kind}: {found.parents.get(kind, 'none')[:12]} -> {value[:12]}"
+        for kind, value in parents.items()
+        if found.parents.get(kind) != value
+    ]
+    changes += [f"made with a {kind}, now without" for kind in found.parents if kind not in parents]
+    return "; ".join(changes) or "another version of the recipe's schema"
+
+
+def _changed(old: Any, new: Any, path: str) -> list[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        return [
+            change
+            for key in dict.fromkeys([*old, *new])
+            for change in _changed(old.get(key), new.get(key), f"{path}.{key}")
+        ]
+    return [] if old == new else [f"{path}: {json.dumps(old)} -> {json.dumps(new)}"]
+
+
+def _hdf5_kind(path: Path) -> str:
+    import h5py
+
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            kind = text(file.attrs.get(fmt.ATTR_KIND, ""))
+    except OSError as error:
+        raise DataError("the file is truncated or damaged", where=path, got=error, do="make it again") from error
+    if kind not in fmt.PROVENANCE:
+        raise DataError("an HDF5 file that omib did not write", where=path, do="omib prepare reads .h5ad and .h5mu")
+    return kind
+
+
+def _describe_report(path: Path) -> Provenance:
+    file = path / REPORT_FILE if path.is_dir() else path
+    must_exist(file, "report", do="omib evaluate EMBEDDING writes one")
+    try:
+        content = json.loads(file.read_text())
+        return Provenance.from_json(json.dumps(content["provenance"]), file)
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError("not a report of omib's", where=file, got=error) from error

@@ -1,0 +1,174 @@
+"""``dataset.h5``: samples as rows, modalities side by side, the test split behind a door.
+
+Rows are ordered train, validation, test, so that every split, and every block of it, is one sequential read.
+A reader opened for training does not reach a row of the test split, whatever it asks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, cast
+
+from omib_cli.artifacts import format as fmt
+from omib_cli.artifacts.hdf5 import open_hdf5, read_provenance, text
+from omib_cli.errors import DataError, MismatchError
+
+if TYPE_CHECKING:
+    import h5py
+    import numpy as np
+    from numpy.typing import NDArray
+
+TRAINING = ("train", "validation")
+EVERYTHING = fmt.SPLITS
+
+
+@dataclass(frozen=True)
+class Modality:
+    """One modality of a dataset: its kind and the shape of one sample, such as (1000,)."""
+
+    kind: str
+    shape: tuple[int, ...]
+
+
+class Dataset:
+    """Read access to a dataset, lazily, restricted to some splits.
+
+    Parameters
+    ----------
+    path
+        The file.
+    splits
+        ``TRAINING`` or ``EVERYTHING``. Rows of other splits cannot be read through this object.
+
+    Raises
+    ------
+    DataError
+        Missing, truncated, of another kind, or inconsistent.
+    """
+
+    def __init__(self, path: Path, splits: Sequence[str] = TRAINING) -> None:
+        self.path = path
+        self.file = open_hdf5(path, fmt.DATASET)
+        self.provenance = read_provenance(self.file, path)
+        facts = self.provenance.facts
+        self.task: str = facts["task"]
+        self.classes: list[str] = facts["classes"]
+        self.modalities = {
+            name: Modality(text(group.attrs[fmt.ATTR_MODALITY_KIND]), tuple(group[fmt.VALUES].shape[1:]))
+            for name, group in ((name, self.file[f"{fmt.MODALITIES}/{name}"]) for name in facts["modalities"])
+        }
+        self._starts = _split_starts(self.file[fmt.SPLIT], path)
+        self._allowed = tuple(splits)
+        self._limit = max((self._starts[name].stop for name in splits), default=0)
+
+    def __enter__(self) -> Dataset:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.file.close()
+
+    def rows(self, split: str) -> range:
+        """The consecutive rows of a split.
+
+        Raises
+        ------
+        PermissionError
+            The split is not among those this reader was opened for (a defect of the caller, not of the user).
+        """
+        if split not in self._allowed:
+            message = f"the {split} split is not readable here"
+            raise PermissionError(message)
+        return self._starts[split]
+
+    @property
+    def readable(self) -> range:
+        """All rows of the splits this reader was opened for."""
+        return range(self._limit)
+
+    def values(self, modality: str, rows: range) -> NDArray[np.float32]:
+        """One modality of consecutive rows: (rows, ...) float32, zeros where it is missing."""
+        return cast("NDArray[np.float32]", self._read(f"{fmt.MODALITIES}/{modality}/{fmt.VALUES}", rows))
+
+    def present(self, rows: range) -> NDArray[np.bool_]:
+        """Which modalities each row has: (rows, M) bool, in the recipe's order."""
+        import numpy as np
+
+        columns = [self._read(f"{fmt.MODALITIES}/{name}/{fmt.PRESENT}", rows) for name in self.modalities]
+        return np.stack(columns, axis=1).astype(bool)
+
+    def labels(self, rows: range) -> NDArray[np.float64]:
+        """Class indices or values: (rows,) float64."""
+        return cast("NDArray[np.float64]", self._read(fmt.LABELS, rows))
+
+    def ids(self, rows: range) -> list[str]:
+        """Sample ids of the rows."""
+        return [text(value) for value in self._read(fmt.IDS, rows)]
+
+    def groups(self, rows: range) -> list[str] | None:
+        """Groups of the rows, or None where the dataset has none."""
+        return [text(value) for value in self._read(fmt.GROUPS, rows)] if fmt.GROUPS in self.file else None
+
+    def split_names(self, rows: range) -> list[str]:
+        """Name of the split of each row."""
+        return [fmt.SPLITS[code] for code in self._read(fmt.SPLIT, rows)]
+
+    def preprocessing(self, modality: str) -> dict[str, NDArray[np.float64]]:
+        """Offset, scale and fill value of each feature, as fitted on the training split; empty where none was done."""
+        group = self.file.get(f"{fmt.MODALITIES}/{modality}/{fmt.PREPROCESSING}")
+        return {} if group is None else {name: group[name][:] for name in group}
+
+    def features(self, modality: str) -> list[str] | None:
+        """Feature names, or None."""
+        names = self.file.get(f"{fmt.MODALITIES}/{modality}/{fmt.FEATURES}")
+        return None if names is None else [text(value) for value in names[:]]
+
+    def truth(self) -> dict[str, Any] | None:
+        """What the simulation knows: ``delta`` (an array) and the column ranges of each part; None for real data."""
+        facts = self.provenance.facts.get(fmt.TRUTH)
+        return None if facts is None else {**facts, "delta": self.file[f"{fmt.TRUTH}/delta"][:]}
+
+    def must_fit(self, modalities: Sequence[str], task: str) -> None:
+        """Refuse to be used with a recipe that names other modalities or another task.
+
+        Raises
+        ------
+        MismatchError
+            Naming both sides.
+        """
+        if list(modalities) != list(self.modalities):
+            raise MismatchError(
+                "the recipe and the dataset have different modalities",
+                where=self.path,
+                got=f"dataset: {', '.join(self.modalities)}",
+                expected=f"recipe: {', '.join(modalities)} (the order counts: the first is the reference)",
+                do="use the recipe that made the dataset (leave out --recipe), or prepare the data again",
+            )
+        if task != self.task:
+            raise MismatchError(
+                "the recipe and the dataset have different tasks",
+                where=self.path,
+                got=f"dataset: {self.task}",
+                expected=f"recipe: {task}",
+            )
+
+    def _read(self, name: str, rows: range) -> Any:
+        if rows.step != 1 or rows.start < 0 or rows.stop > self._limit:
+            message = f"rows {rows} are outside the {' and '.join(self._allowed)} split of {self.path}"
+            raise PermissionError(message)
+        try:
+            return self.file[name][rows.start : rows.stop]
+        except (KeyError, OSError) as error:
+            raise DataError("the dataset is damaged", where=f"{self.path}:/{name}", got=error) from error
+
+
+def _split_starts(split: h5py.Dataset, path: Path) -> dict[str, range]:
+    import numpy as np
+
+    codes = split[:]
+    if codes.size and (np.any(np.diff(codes.astype(int)) < 0) or codes.max() >= len(fmt.SPLITS)):
+        raise DataError("rows are not ordered by split", where=f"{path}:/{fmt.SPLIT}", do="make the dataset again")
+    edges = np.searchsorted(codes, range(len(fmt.SPLITS) + 1))
+    return {name: range(int(edges[i]), int(edges[i + 1])) for i, name in enumerate(fmt.SPLITS)}

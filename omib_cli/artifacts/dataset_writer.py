@@ -1,0 +1,195 @@
+"""Writing ``dataset.h5`` a block of rows at a time, so that memory does not grow with N and a killed writer resumes.
+
+All arrays are allocated before the first row is written; afterwards only raw bytes change. A process that is
+killed in mid-write therefore leaves a readable file, and the rows after the last saved block are written again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from omib_cli.artifacts import format as fmt
+from omib_cli.artifacts.files import publish, sync
+from omib_cli.artifacts.hashing import array_digest, block_digest, described
+from omib_cli.artifacts.hdf5 import write_provenance
+from omib_cli.artifacts.partial import Partial
+from omib_cli.artifacts.provenance import Provenance
+
+if TYPE_CHECKING:
+    import h5py
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass
+class ModalityPlan:
+    """What is known of a modality before its values are read."""
+
+    shape: tuple[int, ...]
+    kind: str = fmt.VECTOR
+    features: Sequence[str] | None = None
+    preprocessing: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+
+
+@dataclass
+class DatasetPlan:
+    """What is known of a dataset before its values are read.
+
+    Attributes
+    ----------
+    ids
+        N unique sample ids, in the final order of rows.
+    split
+        N indices into ``format.SPLITS``, never decreasing.
+    facts
+        Further content: the simulation's truth, counts of what was dropped, hashes of source files.
+    """
+
+    ids: Sequence[str]
+    split: NDArray[np.uint8]
+    task: str
+    classes: list[str]
+    modalities: dict[str, ModalityPlan]
+    groups: Sequence[str] | None = None
+    coordinates: NDArray[np.float64] | None = None
+    delta: NDArray[np.float64] | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Block:
+    """Consecutive rows: values (rows, ...) and presence (rows,) by modality, labels (rows,)."""
+
+    values: dict[str, NDArray[np.float32]]
+    present: dict[str, NDArray[np.bool_]]
+    labels: NDArray[np.float64]
+
+
+class Source(Protocol):
+    """Anything that can be made into a dataset: a simulation, tables, a folder of clips."""
+
+    def plan(self) -> DatasetPlan:
+        """Look at everything but the values; refuse what cannot be used."""
+
+    def block(self, start: int, stop: int) -> Block:
+        """Rows ``start`` to ``stop`` of the plan's order; depends on nothing but its arguments."""
+
+
+class DatasetWriter:
+    """Writes a source to a file, resumably.
+
+    Parameters
+    ----------
+    plan
+        From ``source.plan()``.
+    partial
+        Where the unfinished file and its state live.
+    """
+
+    def __init__(self, plan: DatasetPlan, partial: Partial) -> None:
+        import h5py
+
+        self.plan = plan
+        self._partial = partial
+        self._path = partial.folder / "data.h5"
+        state = partial.load() if self._path.exists() else None
+        self.rows_done: int = 0 if state is None else state["rows"]
+        self._digests: dict[str, list[str]] = {} if state is None else state["digests"]
+        partial.folder.mkdir(parents=True, exist_ok=True)
+        self.file = h5py.File(self._path, "w" if state is None else "r+", locking=False)
+        if state is None:
+            self._allocate(self.file)
+            self._save()
+
+    def write(self, start: int, block: Block) -> None:
+        """Write a block that starts at row ``start`` (= ``rows_done``) and note its digests."""
+        stop = start + len(block.labels)
+        arrays: dict[str, NDArray[Any]] = {fmt.LABELS: block.labels}
+        for name in self.plan.modalities:
+            arrays[f"{fmt.MODALITIES}/{name}/{fmt.VALUES}"] = block.values[name]
+            arrays[f"{fmt.MODALITIES}/{name}/{fmt.PRESENT}"] = block.present[name]
+        for path, array in arrays.items():
+            self.file[path][start:stop] = array
+            self._digests.setdefault(path, []).append(block_digest(array))
+        self.rows_done = stop
+        if self._partial.due:
+            self.file.flush()
+            sync(self._path)
+            self._partial.checkpoint(self._state())
+
+    def finish(self, out: Path, provenance: Provenance) -> Provenance:
+        """Seal the file and give it its final name."""
+        provenance.facts = {
+            "task": self.plan.task,
+            "classes": self.plan.classes,
+            "modalities": list(self.plan.modalities),
+            **self.plan.facts,
+        }
+        arrays = {path: described(array) for path, array in self._fixed().items()}
+        for path, digests in self._digests.items():
+            stored = self.file[path]
+            arrays[path] = (stored.dtype.name, stored.shape, array_digest(digests))
+        write_provenance(self.file, provenance.seal(arrays))
+        self.file.close()
+        publish(self._path, out)
+        self._partial.discard()
+        return provenance
+
+    def _fixed(self) -> dict[str, NDArray[Any]]:
+        import numpy as np
+
+        plan = self.plan
+        fixed: dict[str, Any] = {fmt.IDS: np.array(plan.ids, dtype=object), fmt.SPLIT: plan.split}
+        if plan.groups is not None:
+            fixed[fmt.GROUPS] = np.array(plan.groups, dtype=object)
+        if plan.coordinates is not None:
+            fixed[fmt.COORDINATES] = plan.coordinates
+        if plan.delta is not None:
+            fixed[f"{fmt.TRUTH}/delta"] = plan.delta
+        for name, modality in plan.modalities.items():
+            group = f"{fmt.MODALITIES}/{name}"
+            if modality.features is not None:
+                fixed[f"{group}/{fmt.FEATURES}"] = np.array(list(modality.features), dtype=object)
+            for key, array in modality.preprocessing.items():
+                fixed[f"{group}/{fmt.PREPROCESSING}/{key}"] = array
+        return fixed
+
+    def _allocate(self, file: h5py.File) -> None:
+        import h5py
+
+        for path, array in self._fixed().items():
+            dtype = h5py.string_dtype() if array.dtype == object else array.dtype
+            file.create_dataset(path, data=array, dtype=dtype)
+        rows = len(self.plan.ids)
+        _allocate_array(file, fmt.LABELS, (rows,), "float64")
+        for name, modality in self.plan.modalities.items():
+            group = f"{fmt.MODALITIES}/{name}"
+            _allocate_array(file, f"{group}/{fmt.VALUES}", (rows, *modality.shape), "float32")
+            _allocate_array(file, f"{group}/{fmt.PRESENT}", (rows,), "bool")
+            file[group].attrs[fmt.ATTR_MODALITY_KIND] = modality.kind
+
+    def _state(self) -> dict[str, Any]:
+        return {"rows": self.rows_done, "digests": self._digests}
+
+    def _save(self) -> None:
+        self.file.flush()
+        sync(self._path)
+        self._partial.save(self._state())
+
+
+def _allocate_array(file: h5py.File, path: str, shape: tuple[int, ...], dtype: str) -> None:
+    """A contiguous array whose space is reserved at once, so that later writes touch raw bytes only."""
+    import h5py
+    import numpy as np
+
+    creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    creation.set_layout(h5py.h5d.CONTIGUOUS)
+    creation.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    creation.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    links = h5py.h5p.create(h5py.h5p.LINK_CREATE)
+    links.set_create_intermediate_group(True)
+    kind = h5py.h5t.py_create(np.dtype(dtype), logical=True)
+    h5py.h5d.create(file.id, path.encode(), kind, h5py.h5s.create_simple(shape), dcpl=creation, lcpl=links)

@@ -1,0 +1,99 @@
+"""What can go wrong, one class per remedy, each with the exit code that a job script can act on.
+
+Messages say what is wrong, where, what was found, what was expected, and what to do next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class OmibError(Exception):
+    """A failure that the user can understand and act on; shown without a traceback.
+
+    Parameters
+    ----------
+    what
+        The problem in one sentence.
+    where
+        File, path inside the file, or line: ``dataset.h5:/modalities/audio``.
+    got, expected
+        What was found and what would have been right.
+    do
+        The next thing to try, preferably a command.
+    """
+
+    exit_code = 1
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: object | None = None,
+        got: object | None = None,
+        expected: object | None = None,
+        do: str | None = None,
+    ) -> None:
+        self.what = what
+        self.where = None if where is None else str(where)
+        self.got = None if got is None else str(got)
+        self.expected = None if expected is None else str(expected)
+        self.do = do
+        super().__init__(what)
+
+    def lines(self) -> list[tuple[str, str]]:
+        """The message as (label, text) rows, the problem itself first."""
+        rows = [("error", self.what), ("where", self.where), ("got", self.got)]
+        rows += [("expected", self.expected), ("try", self.do)]
+        return [(label, text) for label, text in rows if text is not None]
+
+    def __str__(self) -> str:
+        return "\n".join(f"{label + ':':<10}{text}" for label, text in self.lines())
+
+
+class UsageError(OmibError):
+    """The command line asks for something impossible."""
+
+    exit_code = 2
+
+
+class RecipeError(OmibError):
+    """A recipe does not say something the program can do; holds every problem found, in file order."""
+
+    exit_code = 2
+
+    def __init__(self, source: str, problems: Sequence[str]) -> None:
+        self.problems = list(problems)
+        count = len(self.problems)
+        super().__init__(
+            f"{count} problem{'s' if count != 1 else ''} in recipe {source}",
+            do="omib recipe schema lists every key; omib recipe show NAME prints a recipe that works",
+        )
+
+    def lines(self) -> list[tuple[str, str]]:
+        """The headline, then one row for each problem."""
+        return [("error", self.what), *[("", problem) for problem in self.problems], ("try", self.do or "")]
+
+
+class DataError(OmibError):
+    """The user's data, or an artifact, cannot be used as it is."""
+
+    exit_code = 3
+
+
+class MismatchError(OmibError):
+    """Artifacts (or an artifact and a recipe) that were not made for each other."""
+
+    exit_code = 4
+
+
+class NumericError(OmibError):
+    """NaN, infinity or collapse, caught where it arose."""
+
+    exit_code = 5
+
+
+class Interrupted(OmibError):
+    """Stopped by a signal or by its own clock, with the state saved: the same command continues."""
+
+    exit_code = 75

@@ -1,0 +1,138 @@
+"""Sections that describe the network: encoders, prediction heads, fusion methods, tasks, and their registries."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from omib_cli.recipe.section import Registry, Section
+
+ENCODERS = Registry("encoder", "kind")
+FUSIONS = Registry("fusion method", "method")
+TASKS = Registry("task", "kind")
+
+Activation = Literal["gelu", "relu", "leaky-relu"]
+Width = Annotated[int, Field(ge=1)]
+Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+
+class EncoderOptions(Section):
+    """What every encoder has in common: the width d of the encoding z (B, d)."""
+
+    kind: str
+    width: Width = 256
+    """Width d of the encoding."""
+
+
+class MlpOptions(EncoderOptions):
+    """A multilayer perceptron for vectors (Appendix H: two layers, GELU, 256 wide)."""
+
+    kind: Literal["mlp"] = "mlp"
+    hidden: list[Width] = [256]
+    """Widths of the hidden layers; `[]` makes the encoder linear."""
+    activation: Activation = "gelu"
+    """After each hidden layer."""
+    input_dropout: Probability = 0.0
+    """Share of the input features set to zero in training."""
+    dropout: Probability = 0.0
+    """Dropout after each hidden layer and on the encoding."""
+    norm: Literal["none", "layer"] = "none"
+    """Normalisation after each hidden layer."""
+    output_activation: bool = False
+    """Whether the encoding itself goes through the activation."""
+
+
+class ModalityOptions(Section):
+    """One kind of input; the first modality of a recipe is the reference of the relative weights r."""
+
+    encoder: EncoderOptions = MlpOptions()
+    """What turns the input into the encoding z."""
+
+
+class HeadOptions(Section):
+    """Prediction heads: in -> hidden -> out, or linear (Appendix H, resolved in methods.md §13-D4)."""
+
+    hidden: Annotated[int, Field(ge=0)] = 512
+    """Width of the hidden layer; 0 makes the head linear."""
+    activation: Activation = "gelu"
+    """After the hidden layer."""
+    dropout: Probability = 0.0
+    """Dropout on the hidden layer."""
+
+
+class FusionOptions(Section):
+    """What every fusion method has in common: its name."""
+
+    method: str
+
+
+class OmibOptions(FusionOptions):
+    """Optimal multimodal information bottleneck (Equations 5-11); what the paper leaves open is an option."""
+
+    method: Literal["omib"] = "omib"
+    latent: Width | None = None
+    """Width k of the bottleneck and of the embedding; None takes the first encoder's width d (§13-D2)."""
+    routing: Literal["joint", "routed"] = "joint"
+    """Which loss trains the encoders: `joint` all of them (Algorithm 2); `routed` detaches z before the bottleneck
+    and the embedding before the heads of the task-relevance branches (Section 4) (§13-C1)."""
+    attention: Literal["tokens", "single", "cross", "none"] = "tokens"
+    """Form of the cross-attention network: one token per modality; Equation 105's single concatenated token; each
+    modality querying the others; or none, a linear map of the concatenation (the ablation w/o cross-attn) (§13-D1)."""
+    heads: Annotated[int, Field(ge=1)] = 4
+    """Attention heads; the latent width must be a multiple of it."""
+    norm: bool = True
+    """Layer normalisation after the attention's residual."""
+    kl_reduction: Literal["sum", "mean"] = "sum"
+    """KL to the prior, summed or averaged over the latent dimensions (§13-A5)."""
+    posterior: Literal["log-variance", "softplus"] = "log-variance"
+    """What the second head of the bottleneck means: a log-variance, or s with sigma = softplus(s - 5) (§13-A3)."""
+    relative_weight: Literal["dynamic", "one"] = "dynamic"
+    """`dynamic` is Equation 11; `one` fixes r = 1 (the ablation w/o r)."""
+    r_estimator: Literal["ratio-of-means", "mean-of-ratios"] = "ratio-of-means"
+    """How a batch's divergences become rho: Equation 49's quantity, or Equation 11 to the letter (§13-B2)."""
+    r_gradient: Literal["stop", "flow"] = "stop"
+    """Whether r is a constant for the gradient (§13-B3)."""
+    r_momentum: Probability = 0.0
+    """Exponential moving average of ln rho over batches; 0 uses each batch alone (§13-B4)."""
+    samples: Annotated[int, Field(ge=1)] = 1
+    """Posterior samples per training step (the expectation over epsilon) (§13-A6)."""
+    task_scale: Literal["one", "joint-information"] = "one"
+    """`joint-information` divides the embedding's task loss by the bound's estimate of H(v_1..v_M), the objective for
+    which the paper's bound on beta is proved; `one` is Equation 10 (§13-A4)."""
+    main_training: Literal["full", "without-omf"] = "full"
+    """`without-omf`: after warm-up, a head on the concatenated encodings alone (the ablation w/o OMF)."""
+
+    @model_validator(mode="after")
+    def _heads_divide_latent(self) -> OmibOptions:
+        if self.latent is not None and self.attention in ("tokens", "cross") and self.latent % self.heads:
+            raise ValueError(f"`latent` ({self.latent}) must be a multiple of `heads` ({self.heads})")
+        return self
+
+
+class TaskOptions(Section):
+    """What every task has in common: its name."""
+
+    kind: str
+
+
+class ClassificationOptions(TaskOptions):
+    """One of C classes; cross-entropy on logits."""
+
+    kind: Literal["classification"] = "classification"
+
+
+class RegressionOptions(TaskOptions):
+    """One real number; squared or absolute error."""
+
+    kind: Literal["regression"] = "regression"
+    loss: Literal["mse", "l1"] = "mse"
+    """Training loss (§13-A2)."""
+    sentiment: bool = False
+    """Also report the metrics of sentiment scores in [-3, 3]: Acc-2 in both conventions, F1, Acc-7."""
+
+
+ENCODERS.add(MlpOptions, "omib_cli.encoders.mlp:MlpEncoder")
+FUSIONS.add(OmibOptions, "omib_cli.fusion.omib:Omib")
+TASKS.add(ClassificationOptions, "omib_cli.tasks.classification:Classification")
+TASKS.add(RegressionOptions, "omib_cli.tasks.regression:Regression")

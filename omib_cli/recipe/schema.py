@@ -1,0 +1,128 @@
+"""The schema of a recipe: every key, its type, its default and the sentence that explains it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Annotated, Any
+
+from pydantic import Field, SerializeAsAny, create_model, field_validator, model_validator
+
+from omib_cli.recipe.model import (
+    ENCODERS,
+    FUSIONS,
+    TASKS,
+    ClassificationOptions,
+    EncoderOptions,
+    FusionOptions,
+    HeadOptions,
+    MlpOptions,
+    ModalityOptions,
+    OmibOptions,
+    TaskOptions,
+)
+from omib_cli.recipe.section import Section
+from omib_cli.recipe.sources import SOURCES, SimulationOptions, SourceOptions, TablesOptions
+from omib_cli.recipe.training import BetaOptions, EvaluateOptions, InformationOptions, TrainOptions, WarmupOptions
+
+STAGE_SECTIONS: dict[str, tuple[str, ...]] = {
+    "dataset": ("seed", "data", "modalities", "task"),
+    "information": ("seed", "information"),
+    "warmup": ("seed", "modalities", "task", "head", "fusion", "warmup"),
+    "model": ("seed", "modalities", "task", "head", "fusion", "beta", "train"),
+    "embedding": (),
+    "report": ("seed", "evaluate"),
+}
+"""The sections that decide what each stage writes: an artifact is up to date while these are unchanged."""
+
+
+class Recipe(Section):
+    """Everything a run needs: data, network, estimation, training and evaluation."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    """Names the run and its files."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Of everything drawn at random."""
+    data: SerializeAsAny[SourceOptions]
+    """Where samples come from."""
+    modalities: dict[str, ModalityOptions]
+    """The modalities and their encoders; the first listed is the reference of the relative weights r."""
+    task: SerializeAsAny[TaskOptions] = ClassificationOptions()
+    """What is predicted."""
+    head: HeadOptions = HeadOptions()
+    """Prediction heads, of every branch alike."""
+    fusion: SerializeAsAny[FusionOptions] = OmibOptions()
+    """How modalities become one embedding."""
+    information: InformationOptions = InformationOptions()
+    """Estimation of entropies and mutual information."""
+    beta: BetaOptions = BetaOptions()
+    """The redundancy weight."""
+    warmup: WarmupOptions = WarmupOptions()
+    """The first phase."""
+    train: TrainOptions = TrainOptions()
+    """The second phase."""
+    evaluate: EvaluateOptions = EvaluateOptions()
+    """The report."""
+
+    @field_validator("modalities")
+    @classmethod
+    def _plain_names(cls, modalities: dict[str, ModalityOptions]) -> dict[str, ModalityOptions]:
+        if len(modalities) < 2:
+            raise ValueError(f"a multimodal recipe needs at least two modalities, got {len(modalities)}")
+        for name in modalities:
+            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
+                raise ValueError(f"modality name {name!r}: letters, digits, '_' and '-' only")
+        return modalities
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Recipe:
+        problems = []
+        names = list(self.modalities)
+        if isinstance(self.data, TablesOptions) and set(self.data.tables) != set(names):
+            problems.append(f"`data.tables` has {sorted(self.data.tables)} but `modalities` has {sorted(names)}")
+        if isinstance(self.data, SimulationOptions):
+            count = 3 if "a00" in self.data.sizes else 2
+            if len(names) != count:
+                problems.append(f"`data` simulates {count} modalities but `modalities` has {len(names)}")
+        if isinstance(self.fusion, OmibOptions):
+            latent = self.fusion.latent or self.modalities[names[0]].encoder.width
+            if self.fusion.attention in ("tokens", "cross") and latent % self.fusion.heads:
+                problems.append(f"latent width {latent} is no multiple of `fusion.heads` ({self.fusion.heads})")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def resolved(self, stage: str | None = None) -> dict[str, Any]:
+        """The recipe as plain values, defaults filled in; of one stage, only the sections that decide it."""
+        values = self.model_dump(mode="json")
+        if stage is None:
+            return values
+        kept = {key: values[key] for key in STAGE_SECTIONS[stage]}
+        if stage == "dataset":  # encoders do not change the data
+            kept["modalities"] = list(values["modalities"])
+            kept["task"] = values["task"]["kind"]
+        return kept
+
+    def hash(self, stage: str | None = None) -> str:
+        """SHA-256 of :meth:`resolved` as canonical JSON."""
+        text = json.dumps(self.resolved(stage), separators=(",", ":"))  # unsorted: the order of modalities counts
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def recipe_model() -> type[Recipe]:
+    """The schema with every registered encoder, method, task and source admitted by name."""
+    modality = create_model(
+        "Modality", __base__=ModalityOptions, __doc__=ModalityOptions.__doc__, encoder=(ENCODERS.union(), MlpOptions())
+    )
+    inherited = {name: Recipe.model_fields[name].description for name in ("data", "modalities", "task", "fusion")}
+    fields: dict[str, Any] = {
+        "data": (SOURCES.union(), Field(description=inherited["data"])),
+        "modalities": (dict[str, modality], Field(description=inherited["modalities"])),  # type: ignore[valid-type]
+        "task": (TASKS.union(), Field(default=ClassificationOptions(), description=inherited["task"])),
+        "fusion": (FUSIONS.union(), Field(default=OmibOptions(), description=inherited["fusion"])),
+    }
+    return create_model("Recipe", __base__=Recipe, __doc__=Recipe.__doc__, **fields)
+
+
+__all__ = ["STAGE_SECTIONS", "EncoderOptions", "Recipe", "recipe_model"]

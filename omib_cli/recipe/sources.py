@@ -1,0 +1,133 @@
+"""The ``data`` section: where samples come from. One options class per source, and the registry of sources."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from omib_cli.recipe.section import Registry, Section
+
+SOURCES = Registry("data source", "source")
+SplitName = Literal["train", "validation", "test"]
+Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+CASES: dict[str, dict[str, int]] = {
+    # Appendix F with the resolution of methods.md §13-E4: d0 = d0' = 200 and d_i1 + d_i2 = 600.
+    "i": {"a0": 200, "a1": 500, "a2": 100, "b0": 200, "b1": 100, "b2": 500},
+    "ii": {"a0": 200, "a1": 100, "a2": 500, "b0": 200, "b1": 500, "b2": 100},
+    "iii": {"a0": 200, "a1": 300, "a2": 300, "b0": 200, "b1": 300, "b2": 300},
+}
+
+
+class SourceOptions(Section):
+    """What every source has in common: its name."""
+
+    source: str
+
+
+class SimulationOptions(SourceOptions):
+    """Gaussian modalities with known task-relevant and superfluous parts (Appendix F; Appendix D for three)."""
+
+    source: Literal["simulation"] = "simulation"
+    case: Literal["i", "ii", "iii"] | None = None
+    """One of the paper's three cases; leave out to give `parts`."""
+    parts: dict[str, int] = {}
+    """Columns of each part. Two modalities: a0 a1 a2 (task-relevant: shared, first's own, second's own) and
+    b0 b1 b2 (superfluous). Three: a00 a11 a22 a33 a12 a13 a23 and b00 b11 b22 b33 b12 b13 b23."""
+    samples: Annotated[int, Field(ge=1)] = 10_000
+    """Number of samples, all splits together."""
+    test: Share = 0.1
+    """Share of the samples in the test split."""
+    validation: Share = 0.0
+    """Share of the samples left for training that becomes the validation split."""
+
+    @model_validator(mode="after")
+    def _one_way_to_size(self) -> SimulationOptions:
+        if (self.case is None) == (not self.parts):
+            raise ValueError("give either `case` or `parts`")
+        two, three = set(CASES["i"]), {f"{ab}{ij}" for ab in "ab" for ij in ("00", "11", "22", "33", "12", "13", "23")}
+        if self.parts and not (set(self.parts) <= two or set(self.parts) <= three):
+            raise ValueError(f"`parts` are named {' '.join(sorted(two))}, or {' '.join(sorted(three))}")
+        if any(size < 0 for size in self.parts.values()):
+            raise ValueError("sizes in `parts` are 0 or more")
+        if self.parts and not any(size for name, size in self.parts.items() if name[0] == "a"):
+            raise ValueError("at least one task-relevant part (a...) must have a column")
+        return self
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Columns of each part, whichever way they were given; parts left out have none."""
+        if self.case is not None:
+            return dict(CASES[self.case])
+        names = CASES["i"] if set(self.parts) <= set(CASES["i"]) else _THREE
+        return {name: self.parts.get(name, 0) for name in names}
+
+
+_THREE = tuple(f"{ab}{ij}" for ab in "ab" for ij in ("00", "11", "22", "33", "12", "13", "23"))
+
+
+class TableOptions(Section):
+    """One table: a file (or one file per split) of samples in rows and features in columns."""
+
+    files: str | dict[SplitName, str]
+    """CSV, TSV (either may end in .gz), NPZ, h5ad or h5mu, relative to `--input`; or one such file per split."""
+    key: str | None = None
+    """Which array of the file: an NPZ name; h5ad `X`, `obsm/NAME`, `layers/NAME` or `obs`; h5mu `MODALITY`."""
+    header: bool = True
+    """Whether the first line of a CSV or TSV names the columns."""
+    id: str | int | None = None
+    """Column (or NPZ array) of sample ids; h5ad and h5mu use the observation names unless this names a column."""
+    columns: list[str] = []
+    """Shell patterns of the columns to use (`rna_*`); all numeric columns but the id where empty."""
+    feature_names: str | None = None
+    """A file of feature names, one a line, for files without a header."""
+
+
+class LabelOptions(TableOptions):
+    """Where the labels are, with the groups and the given split beside them."""
+
+    columns: list[str] = []
+    column: str | int = 0
+    """The column (or NPZ array) of the label."""
+    group: str | None = None
+    """The column (or NPZ array) that says which samples belong together (patient, video, actor)."""
+    split: str | None = None
+    """The column (or NPZ array) that names each sample's split."""
+
+
+class SplitOptions(Section):
+    """How samples are divided where the data does not say: whole groups stay together."""
+
+    by: Literal["given", "random", "stratified", "group"] = "given"
+    """`given`: by files or by the labels' `split` column; the others make a split from `seed`."""
+    test: Share = 0.2
+    """Share of samples in the test split (not used with `given`)."""
+    validation: Share = 0.0
+    """Share of the remaining samples for validation; with `given`, carved out of train where none is given."""
+    names: dict[str, SplitName] = {}
+    """What the values of the split column mean, where they are not train, validation and test: `{dev: validation}`."""
+
+
+class TablesOptions(SourceOptions):
+    """Tables of numbers: one file per modality, or one file with all of them."""
+
+    source: Literal["tables"] = "tables"
+    tables: dict[str, TableOptions]
+    """The table of each modality."""
+    labels: LabelOptions
+    """The table of labels."""
+    join: Literal["id", "row"] = "id"
+    """Samples are matched by their id (a sample may lack a modality) or by row number (all tables equally long)."""
+    split: SplitOptions = SplitOptions()
+    """Training, validation and test."""
+    standardise: Literal["zscore", "minmax", "none"] = "zscore"
+    """Scaling of each feature, fitted on the training split only."""
+    impute: Literal["refuse", "mean", "median", "zero"] = "refuse"
+    """What replaces a missing value, fitted on the training split only; `refuse` is an error."""
+    constant: Literal["refuse", "drop", "keep"] = "refuse"
+    """What to do with features that have one value throughout the training split."""
+
+
+SOURCES.add(SimulationOptions, "omib_cli.sources.simulation:SimulationSource")
+SOURCES.add(TablesOptions, "omib_cli.sources.tables:TablesSource")

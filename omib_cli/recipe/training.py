@@ -1,0 +1,136 @@
+"""Sections that describe estimation and training: mutual information, beta, the two phases, evaluation."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from omib_cli.recipe.section import Section
+
+Positive = Annotated[float, Field(gt=0.0)]
+NonNegative = Annotated[float, Field(ge=0.0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class InformationOptions(Section):
+    """Estimation of H(v_i) = I(v_i; v_i) and I(v_i; v_j), from which the bounds on beta follow (methods.md §12)."""
+
+    estimator: Literal["mine", "infonce", "nwj", "smile", "gaussian", "saturation"] = "mine"
+    """`mine` is the paper's; `gaussian` the closed form for jointly Gaussian data; `saturation` takes ln N throughout."""
+    input: Literal["auto", "raw", "encodings", "pca"] = "auto"
+    """What stands for a modality: its raw standardised vector, its frozen encoding after warm-up, or principal
+    components; `auto` takes raw vectors where the modality is one (§13-D3)."""
+    components: Count = 64
+    """Principal components of `pca`."""
+    seeds: Count = 3
+    """Independent repetitions; the estimate is their mean, the spread their standard deviation."""
+    holdout: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
+    """Share of the training split on which the estimate is read."""
+    evaluation_samples: Count = 10_000
+    """Most held-out samples that enter one estimate; the value cannot exceed the logarithm of their number."""
+    epochs: Count = 50
+    """Passes of the critic over its training part."""
+    batch: Annotated[int, Field(ge=2)] = 512
+    """Pairs per step of the critic."""
+    lr: Positive = 1e-4
+    """Adam's learning rate for the critic."""
+    hidden: list[Count] = [256]
+    """Widths of the critic's hidden layers (ReLU); the first is linear in [x; z]."""
+    ema: Annotated[float, Field(gt=0.0, le=1.0)] = 0.01
+    """Rate of the moving average that corrects MINE's gradient."""
+    clip: Positive = 5.0
+    """SMILE's bound on the critic inside the exponential."""
+    floor: Positive = 0.1
+    """Least total information (nats) for which a bound on beta is given."""
+
+
+class BetaOptions(Section):
+    """The redundancy weight beta of Equation 10."""
+
+    policy: Literal["uniform", "midpoint", "upper", "lower", "value"] = "uniform"
+    """Where in [M_l, M_u] beta is taken; `uniform` draws once, from the run's seed (Algorithm 2) (§13-C6)."""
+    value: NonNegative | None = None
+    """Beta itself, with policy `value`; above M_u is allowed and said aloud."""
+    bound: Literal["star", "tree"] = "star"
+    """`star` is the paper's M_u for any number of modalities (§13-G); `tree` the tighter maximum-spanning-tree one."""
+
+    @model_validator(mode="after")
+    def _value_with_policy(self) -> BetaOptions:
+        if (self.policy == "value") != (self.value is not None):
+            raise ValueError("`value` goes with `policy: value`, and only with it")
+        return self
+
+
+class OptimiserOptions(Section):
+    """Adam, AdamW (decoupled weight decay) or SGD."""
+
+    kind: Literal["adam", "adamw", "sgd"] = "adam"
+    """Which optimiser."""
+    lr: Positive = 1e-4
+    """Learning rate."""
+    weight_decay: NonNegative = 0.0
+    """Coupled (L2) in adam and sgd, decoupled in adamw."""
+    momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
+    """Of sgd."""
+
+
+class ScheduleOptions(Section):
+    """How the learning rate changes over a phase."""
+
+    kind: Literal["constant", "step", "cosine"] = "constant"
+    """`step` multiplies by `factor` every `every` epochs; `cosine` falls to zero at the end of the phase."""
+    every: Count = 70
+    """Epochs between steps."""
+    factor: Positive = 0.1
+    """Multiplier at each step."""
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    """Optimiser steps over which the rate first rises linearly from zero."""
+
+
+class PhaseOptions(Section):
+    """One training phase."""
+
+    epochs: Annotated[int, Field(ge=0)]
+    """Passes over the training split."""
+    batch: Count = 128
+    """Samples per step."""
+    optimiser: OptimiserOptions = OptimiserOptions()
+    """Made afresh for each phase."""
+    schedule: ScheduleOptions = ScheduleOptions()
+    """Of the learning rate."""
+    clip: Positive | None = None
+    """Largest norm of the gradient; None for no limit."""
+    select: Literal["last", "validation"] = "last"
+    """Which epoch's weights are kept: the last, or the one with the lowest loss on the validation split."""
+    patience: Count | None = None
+    """Epochs without a better validation loss after which the phase ends."""
+    average: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Decay of an exponential moving average of the weights, which is what is validated and kept; 0 for none."""
+
+    @model_validator(mode="after")
+    def _patience_needs_selection(self) -> PhaseOptions:
+        if self.patience is not None and self.select == "last":
+            raise ValueError("`patience` needs `select: validation`")
+        return self
+
+
+class WarmupOptions(PhaseOptions):
+    """Algorithm 1: each encoder with its own head on [z, noise]; 0 epochs is the ablation w/o warm-up."""
+
+    epochs: Annotated[int, Field(ge=0)] = 10
+
+
+class TrainOptions(PhaseOptions):
+    """Algorithm 2: the whole network, with beta and r."""
+
+    epochs: Count = 90
+
+
+class EvaluateOptions(Section):
+    """What the report computes."""
+
+    bootstrap: Annotated[int, Field(ge=0)] = 1000
+    """Resamples (of groups where there are any) behind each 95 % interval."""
+    projection: Literal["pca", "umap"] = "pca"
+    """How the map of the embedding is made."""

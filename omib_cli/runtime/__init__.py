@@ -1,0 +1,1 @@
+"""What every long loop needs: the stop flag, devices, threads, seeds, progress events."""

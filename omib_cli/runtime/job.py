@@ -1,0 +1,35 @@
+"""What a stage is told about the process it runs in, apart from recipe and files."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+
+from omib_cli.runtime.machine import granted_threads
+from omib_cli.runtime.progress import Progress
+from omib_cli.runtime.stop import StopFlag
+
+
+@dataclass
+class Job:
+    """The circumstances of one command.
+
+    Attributes
+    ----------
+    device
+        ``auto``, ``cpu``, ``cuda``, ``cuda:n`` or ``mps``.
+    threads
+        CPU threads for torch; by default what the scheduler grants.
+    fresh
+        Start over instead of continuing or reporting "done".
+    save_every
+        Seconds between saves of the resumable state.
+    """
+
+    device: str = "auto"
+    threads: int = field(default_factory=granted_threads)
+    fresh: bool = False
+    save_every: float = 20.0
+    stop: StopFlag = field(default_factory=StopFlag)
+    progress: Progress = field(default_factory=Progress)
+    command: str = field(default_factory=lambda: " ".join(["omib", *sys.argv[1:]]))

@@ -1,0 +1,71 @@
+"""Devices, threads and memory that are really there: what Slurm or the cgroup grants, not what the node has."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omib_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def granted_threads() -> int:
+    """CPU threads this process may use: Slurm's grant, else the cgroup's quota, else its affinity (at least 1)."""
+    slurm = os.environ.get("SLURM_CPUS_PER_TASK", "")
+    if slurm.isdigit() and int(slurm) > 0:
+        return int(slurm)
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return max(1, min(available, int(quota) // int(period)))
+    except (OSError, ValueError):  # no cgroup v2, or quota "max"
+        return max(1, available)
+
+
+def peak_memory_mib() -> float:
+    """Peak resident memory of this process so far, in MiB (0 where the platform does not say)."""
+    try:
+        import resource
+    except ImportError:
+        return 0.0
+    import sys
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1024.0 * 1024.0) if sys.platform == "darwin" else peak / 1024.0
+
+
+def pick_device(name: str) -> torch.device:
+    """The torch device for ``auto``, ``cpu``, ``cuda``, ``cuda:n`` or ``mps``.
+
+    Raises
+    ------
+    UsageError
+        The name is none of these, or the machine has no such device.
+    """
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind, _, index = name.partition(":")
+    count = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}.get(kind)
+    if count is None or (index and not index.isdigit()):
+        raise UsageError(f"--device {name} is not a device", expected="auto, cpu, cuda, cuda:N or mps")
+    if count == 0 or (index and int(index) >= count):
+        raise UsageError(
+            f"--device {name} is not there",
+            got=f"{count} {kind} device(s) visible to torch {torch.__version__}",
+            do="use --device cpu, or ask the scheduler for a GPU",
+        )
+    return torch.device(name)
+
+
+def prepare_torch(threads: int) -> None:
+    """Fix what makes a run repeatable: thread count and deterministic kernels."""
+    import torch
+
+    torch.set_num_threads(threads)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # required by deterministic cuBLAS
+    torch.use_deterministic_algorithms(True)

@@ -1,0 +1,85 @@
+"""Regression: squared or absolute error, unit-variance Gaussians, and the metrics of sentiment analysis."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from omib_cli.tasks.base import Task
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Regression(Task):
+    """One real number."""
+
+    main_metric = "mae"
+
+    @property
+    def outputs(self) -> int:
+        """One."""
+        return 1
+
+    def loss(self, output: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+        """Squared error (Appendix H), or absolute error: (B, 1), (B,) to (B,)."""
+        error = output.float().squeeze(-1) - label.float()
+        return error.abs() if self.options.loss == "l1" else error.square()
+
+    def divergence(self, output: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+        """KL between unit-variance Gaussians, half the squared distance of the outputs (methods.md §13-B6)."""
+        return 0.5 * (output.float() - reference.float()).square().sum(dim=-1)
+
+    def readable(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The values themselves (N, 1)."""
+        return outputs.astype(np.float32)
+
+    def prediction(self, readable: NDArray[np.float32]) -> NDArray[np.float64]:
+        """The value (N,)."""
+        return readable[:, 0].astype(np.float64)
+
+    def metrics(self, readable: NDArray[np.float32], labels: NDArray[np.float64]) -> dict[str, float]:
+        """Mean absolute error, root mean squared error and Pearson's r; with ``sentiment`` those of Appendix K too."""
+        predicted = self.prediction(readable)
+        found = _errors(predicted, labels)
+        return {**found, **sentiment_metrics(predicted, labels)} if self.options.sentiment else found
+
+
+def _errors(predicted: NDArray[np.float64], truth: NDArray[np.float64]) -> dict[str, float]:
+    return {
+        "mae": float(np.abs(predicted - truth).mean()),
+        "rmse": float(np.sqrt(np.square(predicted - truth).mean())),
+        "pearson_r": pearson(predicted, truth),
+    }
+
+
+def pearson(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """Pearson's correlation; NaN where either side is constant."""
+    a, b = a - a.mean(), b - b.mean()
+    scale = float(np.sqrt(np.square(a).sum() * np.square(b).sum()))
+    return float((a * b).sum()) / scale if scale > 0.0 else float("nan")
+
+
+def sentiment_metrics(predicted: NDArray[np.float64], truth: NDArray[np.float64]) -> dict[str, float]:
+    """Metrics of sentiment scores in [-3, 3], each convention under its own name (methods.md §10.2).
+
+    ``acc7``: both sides clipped to [-3, 3] and rounded half to even. ``acc2_nonneg``: all samples, score >= 0 against
+    < 0. ``acc2_nonzero``: samples whose true score is not 0, positive against negative. F1 weighted by true counts.
+    ``mae_nonzero`` and ``pearson_r_nonzero`` leave out true zeros, as MIB's published scores do.
+    """
+    from sklearn.metrics import f1_score
+
+    seven = np.round(np.clip(predicted, -3, 3)) == np.round(np.clip(truth, -3, 3))
+    found = {"acc7": float(seven.mean())}
+    for name, keep in (("nonneg", np.ones(len(truth), dtype=bool)), ("nonzero", truth != 0)):
+        if not keep.any():
+            continue
+        actual, guess = truth[keep] >= 0, predicted[keep] >= 0
+        found[f"acc2_{name}"] = float((actual == guess).mean())
+        found[f"f1_{name}"] = float(f1_score(actual, guess, average="weighted", zero_division=0.0))
+    if (truth != 0).any():
+        nonzero = _errors(predicted[truth != 0], truth[truth != 0])
+        found |= {"mae_nonzero": nonzero["mae"], "pearson_r_nonzero": nonzero["pearson_r"]}
+    return found
