@@ -25,7 +25,7 @@ def replacing(target: Path) -> Iterator[Path]:
 def publish(finished: Path, target: Path) -> None:
     """Make a finished file durable under its final name."""
     sync(finished)
-    os.replace(finished, target)
+    finished.replace(target)
     sync(target.parent)
 
 

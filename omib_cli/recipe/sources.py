@@ -67,8 +67,8 @@ class SimulationOptions(SourceOptions):
 _THREE = tuple(f"{ab}{ij}" for ab in "ab" for ij in ("00", "11", "22", "33", "12", "13", "23"))
 
 
-class TableOptions(Section):
-    """One table: a file (or one file per split) of samples in rows and features in columns."""
+class FileOptions(Section):
+    """A file of samples in rows, or one such file per split."""
 
     files: str | dict[SplitName, str]
     """CSV, TSV (either may end in .gz), NPZ, h5ad or h5mu, relative to `--input`; or one such file per split."""
@@ -78,16 +78,20 @@ class TableOptions(Section):
     """Whether the first line of a CSV or TSV names the columns."""
     id: str | int | None = None
     """Column (or NPZ array) of sample ids; h5ad and h5mu use the observation names unless this names a column."""
+
+
+class TableOptions(FileOptions):
+    """The features of one modality, in columns."""
+
     columns: list[str] = []
     """Shell patterns of the columns to use (`rna_*`); all numeric columns but the id where empty."""
     feature_names: str | None = None
     """A file of feature names, one a line, for files without a header."""
 
 
-class LabelOptions(TableOptions):
+class LabelOptions(FileOptions):
     """Where the labels are, with the groups and the given split beside them."""
 
-    columns: list[str] = []
     column: str | int = 0
     """The column (or NPZ array) of the label."""
     group: str | None = None

@@ -17,7 +17,7 @@ class InformationOptions(Section):
     """Estimation of H(v_i) = I(v_i; v_i) and I(v_i; v_j), from which the bounds on beta follow (methods.md §12)."""
 
     estimator: Literal["mine", "infonce", "nwj", "smile", "gaussian", "saturation"] = "mine"
-    """`mine` is the paper's; `gaussian` the closed form for jointly Gaussian data; `saturation` takes ln N throughout."""
+    """`mine` is the paper's; `gaussian` the closed form for Gaussian data; `saturation` takes ln N throughout."""
     input: Literal["auto", "raw", "encodings", "pca"] = "auto"
     """What stands for a modality: its raw standardised vector, its frozen encoding after warm-up, or principal
     components; `auto` takes raw vectors where the modality is one (§13-D3)."""
