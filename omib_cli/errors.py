@@ -87,6 +87,10 @@ class MismatchError(OmibError):
     exit_code = 4
 
 
+class StaleError(MismatchError):
+    """The output, or the state of an interrupted run, was made otherwise: ``--fresh`` replaces it."""
+
+
 class NumericError(OmibError):
     """NaN, infinity or collapse, caught where it arose."""
 

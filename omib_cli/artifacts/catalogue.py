@@ -13,7 +13,7 @@ from omib_cli.artifacts.files import must_exist
 from omib_cli.artifacts.hashing import described
 from omib_cli.artifacts.hdf5 import array_digests, open_hdf5, read_provenance, text
 from omib_cli.artifacts.provenance import Provenance
-from omib_cli.errors import DataError, MismatchError
+from omib_cli.errors import DataError, StaleError
 from omib_cli.recipe.schema import STAGE_SECTIONS, Recipe
 from omib_cli.runtime.job import Job
 
@@ -80,7 +80,7 @@ def already_done(out: Path, stage: str, recipe: Recipe, parents: Mapping[str, st
 
     Raises
     ------
-    MismatchError
+    StaleError
         ``out`` exists but was made by another recipe or from other inputs, and ``job.fresh`` is not set.
     """
     if job.fresh or not out.exists():
@@ -88,7 +88,7 @@ def already_done(out: Path, stage: str, recipe: Recipe, parents: Mapping[str, st
     found = describe(out)
     if found.kind == stage and found.recipe_hash == recipe.hash(stage) and found.parents == dict(parents):
         return found
-    raise MismatchError(
+    raise StaleError(
         f"{out.name} exists already and was made otherwise",
         where=out,
         got=_difference(found, stage, recipe, parents),

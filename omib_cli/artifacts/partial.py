@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omib_cli.artifacts.files import replacing
-from omib_cli.errors import DataError, MismatchError
+from omib_cli.errors import DataError, StaleError
 
 if TYPE_CHECKING:
     import torch
@@ -51,7 +51,7 @@ class Partial:
 
         Raises
         ------
-        MismatchError
+        StaleError
             The state was left by another recipe or other inputs.
         DataError
             The state cannot be read.
@@ -72,7 +72,7 @@ class Partial:
         except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
             raise DataError("the saved state cannot be read", where=path, got=error, do="use --fresh") from error
         if header.get("key") != self._key:
-            raise MismatchError(
+            raise StaleError(
                 "an interrupted run of another recipe, or on other inputs, left its state here",
                 where=self.folder,
                 do="finish it with its own recipe, choose another output, or discard it with --fresh",

@@ -1,4 +1,7 @@
-"""Sections that describe the network: encoders, prediction heads, fusion methods, tasks, and their registries."""
+"""Sections that describe the network: encoders, prediction heads, fusion methods, tasks, and their registries.
+
+Labels in square brackets, such as [D2], are places where the paper leaves a choice: docs/choices.md lists them all.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,7 @@ class ModalityOptions(Section):
 
 
 class HeadOptions(Section):
-    """Prediction heads: in -> hidden -> out, or linear (Appendix H, resolved in methods.md §13-D4)."""
+    """Prediction heads: in -> hidden -> out, or linear (Appendix H; choice D4)."""
 
     hidden: Annotated[int, Field(ge=0)] = 512
     """Width of the hidden layer; 0 makes the head linear."""
@@ -72,34 +75,34 @@ class OmibOptions(FusionOptions):
 
     method: Literal["omib"] = "omib"
     latent: Width | None = None
-    """Width k of the bottleneck and of the embedding; None takes the first encoder's width d (§13-D2)."""
+    """Width k of the bottleneck and of the embedding; None takes the first encoder's width d [D2]."""
     routing: Literal["joint", "routed"] = "joint"
     """Which loss trains the encoders: `joint` all of them (Algorithm 2); `routed` detaches z before the bottleneck
-    and the embedding before the heads of the task-relevance branches (Section 4) (§13-C1)."""
+    and the embedding before the heads of the task-relevance branches (Section 4) [C1]."""
     attention: Literal["tokens", "single", "cross", "none"] = "tokens"
     """Form of the cross-attention network: one token per modality; Equation 105's single concatenated token; each
-    modality querying the others; or none, a linear map of the concatenation (the ablation w/o cross-attn) (§13-D1)."""
+    modality querying the others; or none, a linear map of the concatenation (the ablation w/o cross-attn) [D1]."""
     heads: Annotated[int, Field(ge=1)] = 4
     """Attention heads; the latent width must be a multiple of it."""
     norm: bool = True
     """Layer normalisation after the attention's residual."""
     kl_reduction: Literal["sum", "mean"] = "sum"
-    """KL to the prior, summed or averaged over the latent dimensions (§13-A5)."""
+    """KL to the prior, summed or averaged over the latent dimensions [A5]."""
     posterior: Literal["log-variance", "softplus"] = "log-variance"
-    """What the second head of the bottleneck means: a log-variance, or s with sigma = softplus(s - 5) (§13-A3)."""
+    """What the second head of the bottleneck means: a log-variance, or s with sigma = softplus(s - 5) [A3]."""
     relative_weight: Literal["dynamic", "one"] = "dynamic"
     """`dynamic` is Equation 11; `one` fixes r = 1 (the ablation w/o r)."""
     r_estimator: Literal["ratio-of-means", "mean-of-ratios"] = "ratio-of-means"
-    """How a batch's divergences become rho: Equation 49's quantity, or Equation 11 to the letter (§13-B2)."""
+    """How a batch's divergences become rho: Equation 49's quantity, or Equation 11 to the letter [B2]."""
     r_gradient: Literal["stop", "flow"] = "stop"
-    """Whether r is a constant for the gradient (§13-B3)."""
+    """Whether r is a constant for the gradient [B3]."""
     r_momentum: Probability = 0.0
-    """Exponential moving average of ln rho over batches; 0 uses each batch alone (§13-B4)."""
+    """Exponential moving average of ln rho over batches; 0 uses each batch alone [B4]."""
     samples: Annotated[int, Field(ge=1)] = 1
-    """Posterior samples per training step (the expectation over epsilon) (§13-A6)."""
+    """Posterior samples per training step (the expectation over epsilon) [A6]."""
     task_scale: Literal["one", "joint-information"] = "one"
     """`joint-information` divides the embedding's task loss by the bound's estimate of H(v_1..v_M), the objective for
-    which the paper's bound on beta is proved; `one` is Equation 10 (§13-A4)."""
+    which the paper's bound on beta is proved; `one` is Equation 10 [A4]."""
     main_training: Literal["full", "without-omf"] = "full"
     """`without-omf`: after warm-up, a head on the concatenated encodings alone (the ablation w/o OMF)."""
 
@@ -127,7 +130,7 @@ class RegressionOptions(TaskOptions):
 
     kind: Literal["regression"] = "regression"
     loss: Literal["mse", "l1"] = "mse"
-    """Training loss (§13-A2)."""
+    """Training loss [A2]."""
     sentiment: bool = False
     """Also report the metrics of sentiment scores in [-3, 3]: Acc-2 in both conventions, F1, Acc-7."""
 

@@ -25,7 +25,7 @@ class Classification(Task):
         return len(self.classes)
 
     def loss(self, output: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-        """Cross-entropy in nats (Equation 4; methods.md §13-A1): (B, C) logits, (B,) class indices to (B,)."""
+        """Cross-entropy in nats (Equation 4; choice A1): (B, C) logits, (B,) class indices to (B,)."""
         return F.cross_entropy(output.float(), label.long(), reduction="none")
 
     def divergence(self, output: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:

@@ -29,7 +29,7 @@ class Regression(Task):
         return error.abs() if self.options.loss == "l1" else error.square()
 
     def divergence(self, output: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-        """KL between unit-variance Gaussians, half the squared distance of the outputs (methods.md §13-B6)."""
+        """KL between unit-variance Gaussians, half the squared distance of the outputs [B6]."""
         return 0.5 * (output.float() - reference.float()).square().sum(dim=-1)
 
     def readable(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -63,7 +63,7 @@ def pearson(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
 
 
 def sentiment_metrics(predicted: NDArray[np.float64], truth: NDArray[np.float64]) -> dict[str, float]:
-    """Metrics of sentiment scores in [-3, 3], each convention under its own name (methods.md §10.2).
+    """Metrics of sentiment scores in [-3, 3], each convention under its own name.
 
     ``acc7``: both sides clipped to [-3, 3] and rounded half to even. ``acc2_nonneg``: all samples, score >= 0 against
     < 0. ``acc2_nonzero``: samples whose true score is not 0, positive against negative. F1 weighted by true counts.

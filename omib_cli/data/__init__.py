@@ -1,0 +1,1 @@
+"""Batches of samples from a dataset."""

@@ -1,0 +1,37 @@
+"""The multilayer perceptron for vectors (Appendix H: two layers, GELU, 256 wide)."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from omib_cli.encoders.base import ACTIVATIONS, Encoder
+from omib_cli.recipe.model import MlpOptions
+
+
+class MlpEncoder(Encoder):
+    """(B, D) to (B, d) through any number of hidden layers; none makes it linear."""
+
+    kinds = ("vector",)
+
+    def __init__(self, options: MlpOptions, shape: tuple[int, ...]) -> None:
+        super().__init__(options, shape)
+        layers: list[nn.Module] = [nn.Dropout(options.input_dropout)] if options.input_dropout else []
+        width = shape[0]
+        for hidden in options.hidden:
+            layers.append(nn.Linear(width, hidden))
+            if options.norm == "layer":
+                layers.append(nn.LayerNorm(hidden))
+            layers.append(ACTIVATIONS[options.activation]())
+            layers += [nn.Dropout(options.dropout)] if options.dropout else []
+            width = hidden
+        layers.append(nn.Linear(width, options.width))
+        if options.output_activation:
+            layers.append(ACTIVATIONS[options.activation]())
+        layers += [nn.Dropout(options.dropout)] if options.dropout else []
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, D) to (B, d)."""
+        encoding: torch.Tensor = self.layers(x)
+        return encoding

@@ -1,0 +1,151 @@
+"""``omib embed``: the embedding of every sample, with predictions and spread. dataset.h5 + model -> embedding.h5ad."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from omib_cli.artifacts import embedding as layout
+from omib_cli.artifacts import format as fmt
+from omib_cli.artifacts.catalogue import already_done
+from omib_cli.artifacts.checkpoint import read_header
+from omib_cli.artifacts.dataset import EVERYTHING, Dataset
+from omib_cli.artifacts.partial import Partial
+from omib_cli.data.samples import read_samples
+from omib_cli.errors import NumericError
+from omib_cli.recipe.schema import recipe_model
+from omib_cli.runtime.job import Job
+from omib_cli.runtime.machine import pick_device, prepare_torch
+from omib_cli.stages.fitting import make_provenance, state_key
+from omib_cli.stages.result import StageResult
+from omib_cli.training.inference import blocks, load_model
+from omib_cli.training.model import MultimodalModel
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+
+def run(dataset: Path, model: Path, out: Path, job: Job) -> StageResult:
+    """Embed all samples of a dataset, those of the test split included, with zeta = mu.
+
+    The dataset may be another one than the model was trained on, as long as its modalities, shapes and classes fit.
+
+    Raises
+    ------
+    MismatchError
+        They do not, or ``out`` was made otherwise.
+    NumericError
+        The embedding is not finite.
+    Interrupted
+        Stopped, state saved.
+    """
+    header = read_header(model)
+    recipe = recipe_model().model_validate(header.recipe)
+    with Dataset(dataset, EVERYTHING) as data:
+        parents = {fmt.DATASET: data.provenance.hash, fmt.MODEL: header.hash}
+        if (found := already_done(out, fmt.EMBEDDING, recipe, parents, job)) is not None:
+            return StageResult.of(out, found, already_there=True)
+        prepare_torch(job.threads)
+        network, trained = load_model(model, recipe, data, job)
+        if trained.parents.get(fmt.DATASET) != data.provenance.hash:
+            job.progress.note("this is not the dataset that the model was trained on; its splits are its own")
+        partial = Partial(out, state_key(fmt.EMBEDDING, recipe, parents), job)
+        arrays = _Arrays(partial, len(data.readable), network, job).fill(data)
+        obs = _observations(data, network, arrays)
+        coordinates = data.coordinates(data.readable)
+    obsm = {name: array for name, array in arrays.items() if name != "X"}
+    if coordinates is not None:
+        obsm[layout.SPATIAL] = coordinates
+    facts = {"task": recipe.task.kind, "classes": trained.facts["classes"], "modalities": network.names}
+    provenance = make_provenance(fmt.EMBEDDING, recipe, parents, facts, pick_device(job.device), job)
+    provenance.notes = {
+        "history": trained.notes.get("history", []),
+        "information": trained.notes.get("information"),
+        "beta": trained.facts.get("beta"),
+        "figures": {"samples": len(obs), "width": int(arrays["X"].shape[1])},
+    }
+    layout.write_embedding(out, arrays["X"], obs, obsm, provenance)
+    partial.discard()
+    return StageResult.of(out, provenance)
+
+
+class _Arrays:
+    """The embedding's arrays, memory-mapped in the partial folder and filled a block of rows at a time."""
+
+    def __init__(self, partial: Partial, count: int, network: MultimodalModel, job: Job) -> None:
+        self._partial, self._count, self._network, self._job = partial, count, network, job
+        self._device = next(network.parameters()).device
+
+    def fill(self, data: Dataset) -> dict[str, NDArray[Any]]:
+        """All arrays, by their place in the embedding: ``X`` and the keys of ``obsm``."""
+        state = self._partial.load()
+        done = 0 if state is None else int(state["rows"])
+        arrays = self._open(list(state["names"])) if state is not None else {}
+        progress = self._job.progress
+        progress.begin("embed", self._count, "samples", done)
+        for rows in blocks(range(done, self._count)):
+            found = self._compute(data, rows)
+            if not arrays:
+                arrays = {name: self._create(name, value) for name, value in found.items()}
+            for name, value in found.items():
+                arrays[name][rows.start : rows.stop] = value
+            progress.advance(len(rows))
+            if self._partial.due:
+                for array in arrays.values():
+                    array.flush()
+                self._partial.checkpoint({"rows": rows.stop, "names": list(arrays)})
+        progress.end()
+        return dict(arrays)
+
+    @torch.no_grad()
+    def _compute(self, data: Dataset, rows: range) -> dict[str, NDArray[np.float32]]:
+        samples = read_samples(data, rows, self._device)
+        fused = self._network.fuse(samples)
+        if not torch.isfinite(fused.embedding).all():
+            raise NumericError("the embedding is not finite", where=f"rows {rows.start} to {rows.stop} of {data.path}")
+        readable = self._network.task.readable
+        found = {"X": fused.embedding.cpu().numpy(), layout.OUTPUT: readable(fused.output.cpu().numpy())}
+        for i, name in enumerate(self._network.names):
+            branch = readable(fused.branch_outputs[name].cpu().numpy()) if name in fused.branch_outputs else None
+            if branch is not None:
+                if samples.present is not None:  # a branch says nothing about a sample it has not seen
+                    branch[~samples.present[:, i].cpu().numpy()] = np.nan
+                found[f"{layout.OUTPUT}_{name}"] = branch
+            if name in fused.posterior_sd:
+                found[f"{layout.POSTERIOR_SD}_{name}"] = fused.posterior_sd[name].cpu().numpy()
+        return found
+
+    def _path(self, name: str) -> Path:
+        return self._partial.folder / f"{name}.npy"
+
+    def _create(self, name: str, block: NDArray[np.float32]) -> np.memmap[Any, Any]:
+        self._partial.folder.mkdir(parents=True, exist_ok=True)
+        shape = (self._count, block.shape[1])
+        return np.lib.format.open_memmap(self._path(name), mode="w+", dtype=block.dtype, shape=shape)
+
+    def _open(self, names: list[str]) -> dict[str, np.memmap[Any, Any]]:
+        return {name: np.lib.format.open_memmap(self._path(name), mode="r+") for name in names}
+
+
+def _observations(data: Dataset, network: MultimodalModel, arrays: dict[str, NDArray[Any]]) -> pd.DataFrame:
+    """One row per sample: split, label, group, which modalities it has, predictions."""
+    import pandas as pd
+
+    rows, task = data.readable, network.task
+    columns: dict[str, Any] = {"split": data.split_names(rows), "label": data.labels(rows)}
+    if data.classes:
+        columns["label_name"] = [data.classes[int(code)] for code in columns["label"]]
+    if (groups := data.groups(rows)) is not None:
+        columns["group"] = groups
+    columns["prediction"] = task.prediction(arrays[layout.OUTPUT])
+    present = data.present(rows)
+    for i, name in enumerate(network.names):
+        columns[f"has_{name}"] = present[:, i]
+        if f"{layout.OUTPUT}_{name}" in arrays:
+            own = task.prediction(arrays[f"{layout.OUTPUT}_{name}"])
+            columns[f"prediction_{name}"] = np.where(present[:, i], own, np.nan)
+    return pd.DataFrame(columns, index=pd.Index(data.ids(rows), name="id"))

@@ -1,0 +1,172 @@
+"""``omib train``: Algorithm 2, the whole network with beta in its bound and r at each step. -> model.safetensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omib_cli.artifacts import format as fmt
+from omib_cli.artifacts.catalogue import already_done, describe
+from omib_cli.artifacts.checkpoint import read_checkpoint, write_checkpoint
+from omib_cli.artifacts.dataset import Dataset
+from omib_cli.artifacts.information import Information, read_information
+from omib_cli.artifacts.partial import Partial
+from omib_cli.errors import MismatchError
+from omib_cli.information.bounds import choose_beta, objective_bound
+from omib_cli.recipe.model import FUSIONS
+from omib_cli.recipe.schema import Recipe
+from omib_cli.runtime.job import Job
+from omib_cli.runtime.machine import pick_device, prepare_torch
+from omib_cli.stages import estimate_mi, warmup
+from omib_cli.stages.fitting import log_beside, make_provenance, read_splits, state_key
+from omib_cli.stages.result import StageResult
+from omib_cli.training.inference import dataset_facts, must_match
+from omib_cli.training.loop import Trainer
+from omib_cli.training.model import build_model
+from omib_cli.training.phases import main_phase
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """The files that training starts from; None where the recipe does without."""
+
+    dataset: Path
+    information: Path | None
+    warmup: Path | None
+
+    def parents(self) -> dict[str, str]:
+        """Content hash of each, by kind."""
+        named = {fmt.DATASET: self.dataset, fmt.INFORMATION: self.information, fmt.WARMUP: self.warmup}
+        return {kind: describe(path).hash for kind, path in named.items() if path is not None}
+
+
+def run(
+    recipe: Recipe, dataset: Path, out: Path, job: Job, information: Path | None = None, warmup: Path | None = None
+) -> StageResult:
+    """Train on the training split of a dataset.
+
+    Where ``information`` or ``warmup`` is not given and the recipe needs it, it is made first and stays beside
+    ``out`` as information.h5 or warmup.safetensors.
+
+    Raises
+    ------
+    MismatchError
+        The inputs were not made for each other, or ``out`` was made otherwise.
+    DataError, NumericError, Interrupted
+        As for warm-up.
+    """
+    inputs = _complete(recipe, _Inputs(dataset, information, warmup), out, job)
+    parents = inputs.parents()
+    if (found := already_done(out, fmt.MODEL, recipe, parents, job)) is not None:
+        return StageResult.of(out, found, already_there=True)
+    prepare_torch(job.threads)
+    device = pick_device(job.device)
+    with Dataset(dataset) as data:
+        data.must_fit(list(recipe.modalities), recipe.task.kind)
+        train, validation = read_splits(data, recipe.train, "train", device)
+        facts = dataset_facts(data)
+        model = build_model(recipe, facts, device)
+        history = _load_warmup(inputs, data, model) if inputs.warmup else []
+    known = read_information(inputs.information) if inputs.information else None
+    beta = _set_beta(recipe, model, known, job)
+    partial = Partial(out, state_key(fmt.MODEL, recipe, parents), job)
+    log = log_beside(out, history)
+    trainer = Trainer(model, main_phase(model, recipe), recipe.seed, partial, log, job)
+    kept = trainer.run(train, validation)
+    provenance = make_provenance(fmt.MODEL, recipe, parents, {**facts, "epoch": kept, "beta": beta}, device, job)
+    provenance.notes = {
+        "history": log.history,
+        "information": _summary(known),
+        "figures": _figures(log.rows, kept, beta),
+    }
+    write_checkpoint(out, model.state_dict(), provenance)
+    partial.discard()
+    return StageResult.of(out, provenance)
+
+
+def needs_information(recipe: Recipe) -> bool:
+    """Whether beta is to be taken from an estimated bound."""
+    uses_beta: bool = FUSIONS.implementation(recipe.fusion.method).uses_beta
+    return uses_beta and recipe.beta.policy != "value"
+
+
+def _complete(recipe: Recipe, inputs: _Inputs, out: Path, job: Job) -> _Inputs:
+    """Make the inputs that are needed and missing; check those that were given."""
+    warm, known = inputs.warmup, inputs.information
+    if warm is None and recipe.warmup.epochs > 0:
+        warm = warmup.run(recipe, inputs.dataset, out.with_name("warmup.safetensors"), job).out
+    if known is None and needs_information(recipe):
+        on_encodings = warm if recipe.information.input == "encodings" else None
+        known = estimate_mi.run(recipe, inputs.dataset, out.with_name("information.h5"), job, on_encodings).out
+    dataset = describe(inputs.dataset)
+    for path in (warm, known):
+        if path is not None and (of := describe(path).parents.get(fmt.DATASET)) != dataset.hash:
+            raise MismatchError(
+                f"{path.name} was made from another dataset",
+                where=path,
+                got=f"dataset {str(of)[:12]}",
+                expected=f"{dataset.hash[:12]} ({inputs.dataset})",
+                do="make it again from this dataset, or leave the option out",
+            )
+    return _Inputs(inputs.dataset, known, warm)
+
+
+def _load_warmup(inputs: _Inputs, data: Dataset, model: Any) -> list[dict[str, Any]]:
+    """Put the warm-up's weights into the model; returns the warm-up's history."""
+    assert inputs.warmup is not None
+    weights, provenance = read_checkpoint(inputs.warmup, fmt.WARMUP)
+    must_match(provenance, data, inputs.warmup)
+    model.load_warmup(weights, inputs.warmup)
+    history: list[dict[str, Any]] = provenance.notes.get("history", [])
+    return history
+
+
+def _set_beta(recipe: Recipe, model: Any, known: Information | None, job: Job) -> dict[str, Any] | None:
+    """Choose beta, give it to the fusion method, and say aloud when it is outside its bound."""
+    if not model.fusion.uses_beta:
+        return None
+    if known is None:
+        return _given_beta(recipe, model, job)
+    beta = choose_beta(recipe.beta, known.bounds, recipe.seed)
+    model.fusion.set_beta(beta["value"], known.bounds["total"][recipe.beta.bound])
+    if beta["above"]:
+        job.progress.warn(
+            f"beta {beta['value']:.4g} is above its upper bound M_u {beta['upper']:.4g}: "
+            "the paper's guarantee that all task-relevant information is kept does not hold"
+        )
+    return beta
+
+
+def _given_beta(recipe: Recipe, model: Any, job: Job) -> dict[str, Any]:
+    """The recipe's own value of beta, without an information file to compare it with."""
+    if getattr(recipe.fusion, "task_scale", "one") != "one":
+        raise MismatchError(
+            "fusion.task_scale: joint-information needs an estimate of the information, and there is none",
+            do="give --information FILE, or a beta.policy other than value",
+        )
+    objective = objective_bound(len(recipe.modalities))
+    beta = {"policy": "value", "value": recipe.beta.value, "lower": None, "upper": None, "objective": objective}
+    model.fusion.set_beta(recipe.beta.value, 1.0)
+    job.progress.note(f"beta {recipe.beta.value:.4g} is not compared with its bound: no information file was given")
+    return {**beta, "above": False}
+
+
+def _summary(known: Information | None) -> dict[str, Any] | None:
+    """Means and standard deviations of an information file, as the report shows them."""
+    if known is None:
+        return None
+    return {
+        "entropy": {name: [float(values.mean()), float(values.std())] for name, values in known.entropy.items()},
+        "mutual": {
+            "|".join(pair): [float(values.mean()), float(values.std())] for pair, values in known.mutual.items()
+        },
+        "limit": known.provenance.facts.get("limit"),
+    }
+
+
+def _figures(rows: list[dict[str, Any]], kept: int, beta: dict[str, Any] | None) -> dict[str, Any]:
+    row = rows[kept - 1] if rows else {}
+    shown = {name: value for name, value in row.items() if name.startswith(("validation/", "r/"))}
+    figures = {"epoch": kept, "loss": row.get("loss"), **shown}
+    return figures if beta is None else {**figures, "beta": beta["value"]}

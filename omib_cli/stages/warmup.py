@@ -1,0 +1,56 @@
+"""``omib warmup``: Algorithm 1, each modality's encoder with its own head. dataset.h5 -> warmup.safetensors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from omib_cli.artifacts import format as fmt
+from omib_cli.artifacts.catalogue import already_done
+from omib_cli.artifacts.checkpoint import write_checkpoint
+from omib_cli.artifacts.dataset import Dataset
+from omib_cli.artifacts.partial import Partial
+from omib_cli.recipe.schema import Recipe
+from omib_cli.runtime.job import Job
+from omib_cli.runtime.machine import pick_device, prepare_torch
+from omib_cli.stages.fitting import log_beside, make_provenance, read_splits, state_key
+from omib_cli.stages.result import StageResult
+from omib_cli.training.inference import dataset_facts
+from omib_cli.training.loop import Trainer
+from omib_cli.training.model import build_model
+from omib_cli.training.phases import warmup_phase
+
+
+def run(recipe: Recipe, dataset: Path, out: Path, job: Job) -> StageResult:
+    """Warm up on the training split of a dataset.
+
+    Raises
+    ------
+    MismatchError
+        Recipe and dataset do not fit, or ``out`` was made otherwise.
+    DataError
+        The dataset cannot be trained on.
+    NumericError
+        The loss is not finite.
+    Interrupted
+        Stopped, state saved.
+    """
+    with Dataset(dataset) as data:
+        data.must_fit(list(recipe.modalities), recipe.task.kind)
+        parents = {fmt.DATASET: data.provenance.hash}
+        if (found := already_done(out, fmt.WARMUP, recipe, parents, job)) is not None:
+            return StageResult.of(out, found, already_there=True)
+        prepare_torch(job.threads)
+        device = pick_device(job.device)
+        train, validation = read_splits(data, recipe.warmup, "warmup", device)
+        facts = dataset_facts(data)
+    partial = Partial(out, state_key(fmt.WARMUP, recipe, parents), job)
+    model = build_model(recipe, facts, device)
+    log = log_beside(out)
+    trainer = Trainer(model, warmup_phase(model, recipe), recipe.seed, partial, log, job)
+    kept = trainer.run(train, validation)
+    provenance = make_provenance(fmt.WARMUP, recipe, parents, {**facts, "epoch": kept}, device, job)
+    last = log.rows[kept - 1] if log.rows else {}
+    provenance.notes = {"history": log.history, "figures": {"epoch": kept, "loss": last.get("loss")}}
+    write_checkpoint(out, model.warmup_weights(), provenance)
+    partial.discard()
+    return StageResult.of(out, provenance)

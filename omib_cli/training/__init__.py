@@ -1,0 +1,1 @@
+"""Training: the model put together, one loop for both phases, and inference."""

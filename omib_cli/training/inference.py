@@ -1,0 +1,81 @@
+"""Inference with a trained network, a block of rows at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from omib_cli.artifacts import format as fmt
+from omib_cli.artifacts.checkpoint import read_checkpoint
+from omib_cli.artifacts.dataset import Dataset
+from omib_cli.artifacts.provenance import Provenance
+from omib_cli.data.samples import read_samples
+from omib_cli.errors import MismatchError
+from omib_cli.recipe.schema import Recipe
+from omib_cli.runtime.job import Job
+from omib_cli.runtime.machine import pick_device
+from omib_cli.training.model import MultimodalModel, build_model
+
+
+def blocks(rows: range) -> Iterator[range]:
+    """Consecutive pieces of ``rows`` of at most ``BLOCK_ROWS``."""
+    for start in range(rows.start, rows.stop, fmt.BLOCK_ROWS):
+        yield range(start, min(rows.stop, start + fmt.BLOCK_ROWS))
+
+
+def dataset_facts(dataset: Dataset) -> dict[str, object]:
+    """What a network must know of a dataset: kinds and shapes of modalities, classes."""
+    return {
+        "shapes": {name: list(modality.shape) for name, modality in dataset.modalities.items()},
+        "kinds": {name: modality.kind for name, modality in dataset.modalities.items()},
+        "classes": dataset.classes,
+    }
+
+
+def load_model(path: Path, recipe: Recipe, dataset: Dataset, job: Job) -> tuple[MultimodalModel, Provenance]:
+    """A trained model, ready for inference on a dataset.
+
+    Raises
+    ------
+    MismatchError
+        The dataset has other modalities, shapes or classes than the one the model was trained on.
+    """
+    weights, provenance = read_checkpoint(path, fmt.MODEL)
+    must_match(provenance, dataset, path)
+    model = build_model(recipe, provenance.facts, pick_device(job.device))
+    model.load_state_dict(weights)
+    return model.eval(), provenance
+
+
+def must_match(provenance: Provenance, dataset: Dataset, path: Path) -> None:
+    """Refuse a dataset whose modalities, shapes or classes are not those of a checkpoint."""
+    for key, found in dataset_facts(dataset).items():
+        if provenance.facts[key] != found:
+            raise MismatchError(
+                f"checkpoint and dataset have different {key}",
+                where=f"{path} and {dataset.path}",
+                got=f"dataset: {found}",
+                expected=f"checkpoint: {provenance.facts[key]}",
+                do="use the dataset the checkpoint was trained on, or one prepared in the same way",
+            )
+
+
+@torch.no_grad()
+def encode_all(
+    checkpoint: Path, recipe: Recipe, dataset: Dataset, split: str, job: Job
+) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    """Frozen encodings z_i of a split after warm-up: by modality, values (N, d_i) and presence (N,), on the CPU."""
+    weights, provenance = read_checkpoint(checkpoint, fmt.WARMUP)
+    must_match(provenance, dataset, checkpoint)
+    device = pick_device(job.device)
+    model = build_model(recipe, provenance.facts, device)
+    model.load_warmup(weights, checkpoint)
+    model.eval()
+    pieces: dict[str, list[torch.Tensor]] = {name: [] for name in model.names}
+    for rows in blocks(dataset.rows(split)):
+        for name, z in zip(model.names, model.encode(read_samples(dataset, rows, device).values), strict=True):
+            pieces[name].append(z.cpu())
+    present = torch.from_numpy(dataset.present(dataset.rows(split)))
+    return {name: (torch.cat(z), present[:, i]) for i, (name, z) in enumerate(pieces.items())}

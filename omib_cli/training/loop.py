@@ -1,0 +1,245 @@
+"""The one training loop, for warm-up (Algorithm 1) and main training (Algorithm 2).
+
+It can stop after any step and continue as if it had not: the order of samples and all noise are functions of
+(seed, phase, epoch, step), and the saved state holds the rest. A phase that was interrupted ends with the same
+weights, bit for bit, as one that was not.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from omib_cli.artifacts.partial import Partial
+from omib_cli.data.samples import Samples, epoch_order
+from omib_cli.errors import NumericError
+from omib_cli.fusion.base import StepLosses
+from omib_cli.recipe.training import PhaseOptions
+from omib_cli.runtime.job import Job
+from omib_cli.runtime.seeds import derive_seed
+from omib_cli.training.averaging import WeightAverage
+from omib_cli.training.log import MetricsLog
+from omib_cli.training.model import MultimodalModel
+from omib_cli.training.schedule import make_optimiser, rate_factor
+
+VALIDATION_BATCH = 1024
+GPU_CHECK_EVERY = 50
+"""Steps between looks at the loss on an accelerator, where each look waits for the device; on a CPU every step."""
+
+
+@dataclass
+class Phase:
+    """What distinguishes warm-up from main training.
+
+    Attributes
+    ----------
+    name
+        ``warmup`` or ``train``.
+    losses
+        A batch to the step's losses.
+    validate
+        A whole split to its figures; ``loss`` among them, which selection minimises.
+    """
+
+    name: str
+    options: PhaseOptions
+    losses: Callable[[Samples], StepLosses]
+    validate: Callable[[Samples], dict[str, float]]
+
+
+@dataclass
+class _Position:
+    """Where the loop is, and what it has seen: everything that is saved besides tensors of the network."""
+
+    epoch: int = 0
+    step: int = 0
+    seconds: float = 0.0
+    names: list[str] = field(default_factory=list)
+    sums: torch.Tensor | None = None
+    best_loss: float = float("inf")
+    best_epoch: int = 0
+    over: bool = False
+
+
+class Trainer:
+    """Runs one phase on one model.
+
+    Parameters
+    ----------
+    model, phase, seed
+        What is trained, how, and with which random numbers.
+    partial
+        Where the resumable state lives.
+    log
+        Where a row per epoch goes.
+    """
+
+    def __init__(
+        self, model: MultimodalModel, phase: Phase, seed: int, partial: Partial, log: MetricsLog, job: Job
+    ) -> None:
+        self.model, self.phase, self.seed = model, phase, seed
+        self.partial, self.log, self.job = partial, log, job
+        self.optimiser = make_optimiser(phase.options.optimiser, list(model.parameters()))
+        self.average = WeightAverage(model, phase.options.average) if phase.options.average else None
+        self.best: dict[str, torch.Tensor] | None = None
+        self.at = _Position()
+
+    def run(self, train: Samples, validation: Samples | None) -> int:
+        """Train, leave the selected weights in the model, and return the epoch they are from.
+
+        Raises
+        ------
+        Interrupted
+            A stop was asked for; the state is saved.
+        NumericError
+            A loss is not finite.
+        """
+        options = self.phase.options
+        self._resume()
+        total = len(train) * options.epochs
+        done = len(train) * self.at.epoch + min(len(train), self.at.step * options.batch)
+        self.job.progress.begin(self.phase.name, total, "samples", done)
+        while self.at.epoch < options.epochs and not self.at.over:
+            self._epoch(train)
+            self._close_epoch(len(train), validation)
+        self.job.progress.end()
+        kept = self._select(options.epochs)
+        self.log.mark_kept(self.phase.name, kept)
+        return kept
+
+    def _epoch(self, train: Samples) -> None:
+        """The rest of an epoch, from the current step."""
+        options = self.phase.options
+        order = epoch_order(len(train), self.seed, self.phase.name, self.at.epoch)
+        steps = -(-len(train) // options.batch)
+        self.model.train()
+        started = time.monotonic()
+        for step in range(self.at.step, steps):
+            index = order[step * options.batch : (step + 1) * options.batch]
+            self._step(train.take(index.to(train.labels.device)), step, steps)
+            self.at.step = step + 1
+            if self.partial.due:
+                self.at.seconds, started = self.at.seconds + time.monotonic() - started, time.monotonic()
+                self.partial.checkpoint(self._state())
+        self.at.seconds += time.monotonic() - started
+
+    def _step(self, batch: Samples, step: int, steps: int) -> None:
+        options = self.phase.options
+        at_step = self.at.epoch * steps + step
+        torch.manual_seed(derive_seed(self.seed, self.phase.name, "noise", at_step))
+        for group in self.optimiser.param_groups:
+            group["lr"] = options.optimiser.lr * rate_factor(options.schedule, at_step, steps, options.epochs)
+        losses = self.phase.losses(batch)
+        self.optimiser.zero_grad(set_to_none=True)
+        losses.total.backward()  # type: ignore[no-untyped-call]
+        if options.clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), options.clip)
+        self.optimiser.step()
+        if self.average is not None:
+            self.average.update(self.model)
+        self._note(losses, len(batch), at_step)
+
+    def _note(self, losses: StepLosses, count: int, at_step: int) -> None:
+        """Add the step's terms to the epoch's sums; look at the loss now and then."""
+        self.at.names = ["loss", *losses.terms]
+        terms = torch.stack([losses.total.detach(), *losses.terms.values()]) * count
+        self.at.sums = terms if self.at.sums is None else self.at.sums + terms
+        if terms.device.type == "cpu" or (at_step + 1) % GPU_CHECK_EVERY == 0:
+            value = terms[0].item() / count
+            if not torch.isfinite(self.at.sums).all():
+                raise self._not_finite(at_step)
+            self.job.progress.advance(count, loss=value)
+        else:
+            self.job.progress.advance(count)
+
+    def _not_finite(self, at_step: int) -> NumericError:
+        assert self.at.sums is not None
+        finite = torch.isfinite(self.at.sums).tolist()
+        broken = [name for name, good in zip(self.at.names, finite, strict=True) if not good]
+        return NumericError(
+            f"training diverged: {', '.join(broken)} is not a finite number",
+            where=f"phase {self.phase.name}, epoch {self.at.epoch + 1}, step {at_step + 1}",
+            do=f"a smaller {self.phase.name}.optimiser.lr, or {self.phase.name}.clip: 1.0",
+        )
+
+    def _close_epoch(self, count: int, validation: Samples | None) -> None:
+        """Write the epoch's row, remember the best weights, decide whether to go on."""
+        assert self.at.sums is not None
+        means = dict(zip(self.at.names, (self.at.sums / count).tolist(), strict=True))
+        row: dict[str, Any] = {
+            "phase": self.phase.name,
+            "epoch": self.at.epoch + 1,
+            "seconds": round(self.at.seconds, 3),
+            "lr": self.optimiser.param_groups[0]["lr"],
+            **means,
+        }
+        if validation is not None:
+            figures = self._validate(validation)
+            row |= {f"validation/{name}": value for name, value in figures.items()}
+            self._compare(figures["loss"])
+        self.log.add(row)
+        self.at.epoch, self.at.step, self.at.seconds, self.at.sums = self.at.epoch + 1, 0, 0.0, None
+        if self.partial.due:
+            self.partial.checkpoint(self._state())
+
+    def _validate(self, validation: Samples) -> dict[str, float]:
+        self.model.eval()
+        torch.manual_seed(derive_seed(self.seed, self.phase.name, "validation"))  # the same noise every epoch
+        with torch.no_grad():
+            if self.average is None:
+                return self.phase.validate(validation)
+            with self.average.in_place_of(self.model):
+                return self.phase.validate(validation)
+
+    def _compare(self, loss: float) -> None:
+        options = self.phase.options
+        if options.select != "validation":
+            return
+        if loss < self.at.best_loss:
+            self.at.best_loss, self.at.best_epoch = loss, self.at.epoch + 1
+            self.best = self._weights()
+        elif options.patience is not None and self.at.epoch + 1 - self.at.best_epoch >= options.patience:
+            self.at.over = True
+
+    def _select(self, epochs: int) -> int:
+        """Put the selected weights into the model."""
+        if self.phase.options.select == "validation" and self.best is not None:
+            self.model.load_state_dict(self.best)
+            return self.at.best_epoch
+        self.model.load_state_dict(self._weights())
+        return epochs
+
+    def _weights(self) -> dict[str, torch.Tensor]:
+        weights = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+        return weights if self.average is None else {**weights, **self.average.values()}
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "phase": self.phase.name,
+            "position": dict(vars(self.at)),
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "average": None if self.average is None else self.average.state(),
+            "best": self.best,
+            "log": self.log.rows,
+        }
+
+    def _resume(self) -> None:
+        state = self.partial.load()
+        if state is None:
+            self.log.start([])
+            return
+        device = next(self.model.parameters()).device
+        self.at = _Position(**state["position"])
+        self.at.sums = None if self.at.sums is None else self.at.sums.to(device)
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.best = state["best"]
+        if self.average is not None:
+            self.average.load(state["average"])
+        self.log.start(state["log"])
+        self.job.progress.note(f"continuing {self.phase.name} at epoch {self.at.epoch + 1}, step {self.at.step + 1}")

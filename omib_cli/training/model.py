@@ -1,0 +1,102 @@
+"""The model: one encoder per modality and a fusion method, made from a recipe and a dataset's shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from omib_cli.data.samples import Samples
+from omib_cli.encoders.base import Encoder
+from omib_cli.errors import DataError, MismatchError
+from omib_cli.fusion.base import Fused, FusionMethod, StepLosses
+from omib_cli.recipe.model import ENCODERS, FUSIONS, TASKS
+from omib_cli.recipe.schema import Recipe
+from omib_cli.runtime.seeds import derive_seed
+from omib_cli.tasks.base import Task
+
+
+class MultimodalModel(nn.Module):
+    """Encoders Enc_1..Enc_M (Equation 3) and a fusion method.
+
+    Parameters
+    ----------
+    recipe
+        Says which encoders, method and task.
+    facts
+        What the dataset says: ``shapes`` (of one sample, by modality), ``kinds`` (by modality) and ``classes``.
+    """
+
+    def __init__(self, recipe: Recipe, facts: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.names = list(recipe.modalities)
+        self.task: Task = TASKS.implementation(recipe.task.kind)(recipe.task, list(facts["classes"]))
+        encoders = [_encoder(recipe, name, facts) for name in self.names]
+        self.encoders = nn.ModuleList(encoders)
+        widths = {name: recipe.modalities[name].encoder.width for name in self.names}
+        method = FUSIONS.implementation(recipe.fusion.method)
+        self.fusion: FusionMethod = method(recipe.fusion, widths, self.task, recipe.head)
+
+    def encode(self, values: list[torch.Tensor]) -> list[torch.Tensor]:
+        """z_i = Enc_i(v_i): M x (B, ...) to M x (B, d_i)."""
+        return [encoder(value) for encoder, value in zip(self.encoders, values, strict=True)]
+
+    def warmup_losses(self, batch: Samples) -> StepLosses:
+        """Losses of a step of Algorithm 1."""
+        return self.fusion.warmup_losses(self.encode(batch.values), batch.labels, batch.present)
+
+    def losses(self, batch: Samples) -> StepLosses:
+        """Losses of a step of Algorithm 2."""
+        return self.fusion.losses(self.encode(batch.values), batch.labels, batch.present)
+
+    def fuse(self, batch: Samples) -> Fused:
+        """Inference."""
+        return self.fusion.fuse(self.encode(batch.values), batch.present)
+
+    def warmup_weights(self) -> dict[str, torch.Tensor]:
+        """The weights that Algorithm 1 returns: encoders and the branches' heads."""
+        prefix = next(name for name, module in self.fusion.named_modules() if module is self.fusion.warmed_up())
+        wanted = ("encoders.", f"fusion.{prefix}.")
+        return {name: value for name, value in self.state_dict().items() if name.startswith(wanted)}
+
+    def load_warmup(self, weights: Mapping[str, torch.Tensor], where: object) -> None:
+        """Take over warm-up weights.
+
+        Raises
+        ------
+        MismatchError
+            They belong to another network.
+        """
+        own = self.warmup_weights()
+        different = [name for name in {*own, *weights} if name not in own or name not in weights]
+        different += [name for name in own if name in weights and own[name].shape != weights[name].shape]
+        if different:
+            raise MismatchError(
+                "the warm-up checkpoint is of another network",
+                where=where,
+                got=f"{len(different)} differing weights, such as {min(different)}",
+                do="warm up again with this recipe",
+            )
+        self.load_state_dict(dict(weights), strict=False)
+
+
+def build_model(recipe: Recipe, facts: Mapping[str, Any], device: torch.device) -> MultimodalModel:
+    """A model with initial weights drawn from the recipe's seed, on the CPU, whatever the device."""
+    torch.manual_seed(derive_seed(recipe.seed, "initial weights"))
+    return MultimodalModel(recipe, facts).to(device)
+
+
+def _encoder(recipe: Recipe, name: str, facts: Mapping[str, Any]) -> Encoder:
+    options = recipe.modalities[name].encoder
+    kind = facts["kinds"][name]
+    encoder_type: type[Encoder] = ENCODERS.implementation(options.kind)
+    if kind not in encoder_type.kinds:
+        raise DataError(
+            f"the {options.kind} encoder cannot read modality {name!r}",
+            got=f"a {kind}",
+            expected=" or ".join(encoder_type.kinds),
+            do=f"choose another modalities.{name}.encoder.kind",
+        )
+    return encoder_type(options, tuple(facts["shapes"][name]))

@@ -1,0 +1,269 @@
+"""OMIB's losses against values computed by hand, its gradients, and what missing modalities do to it."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from omib_cli.fusion.attention import CrossAttention
+from omib_cli.fusion.bottleneck import Bottleneck, Posterior, kl_to_prior
+from omib_cli.fusion.omib import Omib
+from omib_cli.fusion.relative_weight import log_rho, relative_weights
+from omib_cli.recipe.model import ClassificationOptions, HeadOptions, OmibOptions, RegressionOptions
+from omib_cli.tasks.classification import Classification
+from omib_cli.tasks.regression import Regression
+
+BATCH, WIDTH = 12, 8
+
+
+def method(count=2, task="classification", **options) -> Omib:
+    torch.manual_seed(0)
+    made = (
+        Classification(ClassificationOptions(), ["a", "b", "c"])
+        if task == "classification"
+        else Regression(RegressionOptions(), [])
+    )
+    fusion = Omib(OmibOptions(**options), {f"m{i}": WIDTH for i in range(count)}, made, HeadOptions(hidden=16))
+    fusion.set_beta(0.05, 7.0)
+    return fusion
+
+
+def encodings(count=2, requires_grad=False):
+    generator = torch.Generator().manual_seed(1)
+    return [torch.randn(BATCH, WIDTH, generator=generator).requires_grad_(requires_grad) for _ in range(count)]
+
+
+def labels(task="classification"):
+    return torch.arange(BATCH).float() % 3 if task == "classification" else torch.linspace(-1, 1, BATCH)
+
+
+def test_kl_to_prior_is_the_closed_form():
+    posterior = Posterior(torch.tensor([[1.0, -2.0]]), torch.tensor([[0.0, math.log(4.0)]]))
+    by_hand = 0.5 * (1.0 + 1.0 - 0.0 - 1.0) + 0.5 * (4.0 + 4.0 - math.log(4.0) - 1.0)
+    assert kl_to_prior(posterior, "sum").item() == pytest.approx(by_hand)
+    assert kl_to_prior(posterior, "mean").item() == pytest.approx(by_hand / 2)
+
+
+def test_kl_to_prior_agrees_with_torch_distributions():
+    posterior = Posterior(torch.randn(5, 4), torch.randn(5, 4))
+    normal = torch.distributions.Normal
+    truth = torch.distributions.kl_divergence(normal(posterior.mean, posterior.sd), normal(0.0, 1.0)).sum(dim=1)
+    torch.testing.assert_close(kl_to_prior(posterior, "sum"), truth)
+
+
+@pytest.mark.parametrize("rho", [1e-6, 0.5, 1.0, 3.0, 1e6])
+def test_relative_weight_is_equation_11(rho):
+    expected = 1.0 - math.tanh(math.log(rho))
+    assert relative_weights(torch.tensor(rho).log()).item() == pytest.approx(expected, abs=1e-6)
+    assert relative_weights(torch.tensor(rho).log()).item() == pytest.approx(2 / (1 + rho**2), rel=1e-4, abs=1e-9)
+
+
+def test_rho_by_hand_in_both_estimators():
+    divergences = torch.tensor([[1.0, 3.0], [2.0, 2.0]])
+    ratio = log_rho(divergences, None, "ratio-of-means").exp()
+    assert ratio.item() == pytest.approx(2.0 / 2.0, rel=1e-5)
+    mean = log_rho(divergences, None, "mean-of-ratios").exp()
+    assert mean.item() == pytest.approx((2.0 / 1.0 + 2.0 / 3.0) / 2, rel=1e-5)
+
+
+def test_rho_compares_only_samples_that_have_both_modalities():
+    divergences = torch.tensor([[1.0, 100.0, 3.0], [2.0, 50.0, 6.0]])
+    present = torch.tensor([[True, True], [True, False], [True, True]])
+    assert log_rho(divergences, present, "ratio-of-means").exp().item() == pytest.approx(8.0 / 4.0, rel=1e-5)
+    nobody = torch.tensor([[True, False]] * 3)
+    assert log_rho(divergences, nobody, "ratio-of-means").item() == 0.0
+
+
+def test_total_is_task_plus_beta_times_weighted_kl_plus_branches():
+    fusion = method(3)
+    torch.manual_seed(3)
+    step = fusion.losses(encodings(3), labels(), None)
+    terms = {name: value.item() for name, value in step.terms.items()}
+    kl = terms["kl/m0"] + terms["r/m1"] * terms["kl/m1"] + terms["r/m2"] * terms["kl/m2"]
+    by_hand = terms["task"] + 0.05 * kl + sum(terms[f"trb/m{i}"] for i in range(3))
+    assert step.total.item() == pytest.approx(by_hand, rel=1e-5)
+    assert "r/m0" not in terms
+
+
+def test_task_scale_divides_only_the_embeddings_loss():
+    torch.manual_seed(3)
+    plain = method().losses(encodings(), labels(), None)
+    torch.manual_seed(3)
+    scaled = method(task_scale="joint-information").losses(encodings(), labels(), None)
+    difference = plain.total.item() - scaled.total.item()
+    assert difference == pytest.approx(plain.terms["task"].item() * (1 - 1 / 7.0), rel=1e-4)
+
+
+def test_relative_weight_one_is_the_ablation_without_r():
+    terms = method(relative_weight="one").losses(encodings(), labels(), None).terms
+    assert terms["r/m1"].item() == 1.0
+
+
+def test_joint_routing_trains_the_encoders_with_every_loss_and_routed_with_the_branches_alone():
+    def gradient(routing, branches):
+        z = encodings(requires_grad=True)
+        fusion = method(routing=routing)
+        if not branches:
+            for parameter in fusion.branches.parameters():
+                parameter.data.zero_()
+        torch.manual_seed(5)
+        fusion.losses(z, labels(), None).total.backward()
+        return z[0].grad.abs().sum().item()
+
+    assert gradient("joint", branches=False) > 0
+    assert gradient("routed", branches=False) == 0
+    assert gradient("routed", branches=True) > 0
+
+
+def test_routed_bottlenecks_get_no_gradient_from_the_branches():
+    fusion = method(routing="routed")
+    fusion.set_beta(0.0, 1.0)
+    step = fusion.losses(encodings(), labels(), None)
+    step.total.backward()
+    with_task = fusion.bottlenecks[0].mean.weight.grad.clone()
+    fusion.zero_grad()
+    torch.manual_seed(0)
+    for parameter in fusion.head.parameters():
+        parameter.data.zero_()  # the embedding's own loss no longer depends on the embedding
+    fusion.losses(encodings(), labels(), None).total.backward()
+    assert with_task.abs().sum() > 0
+    assert fusion.bottlenecks[0].mean.weight.grad.abs().sum() == 0
+
+
+def test_r_carries_no_gradient_unless_asked():
+    def gradient(mode):
+        fusion = method(r_gradient=mode)
+        fusion.set_beta(10.0, 1.0)
+        torch.manual_seed(2)
+        fusion.losses(encodings(), labels(), None).total.backward()
+        return fusion.head[0].weight.grad.clone()
+
+    assert not torch.allclose(gradient("stop"), gradient("flow"))
+
+
+@pytest.mark.parametrize("form", ["tokens", "single", "cross", "none"])
+@pytest.mark.parametrize("count", [2, 3])
+def test_attention_maps_m_tokens_to_one_embedding_and_reaches_all_its_weights(form, count):
+    attention = CrossAttention(count, WIDTH, form, heads=4, norm=True)
+    zeta = [torch.randn(BATCH, WIDTH, requires_grad=True) for _ in range(count)]
+    xi = attention(zeta)
+    assert xi.shape == (BATCH, WIDTH)
+    xi.square().sum().backward()
+    assert all(value.grad is not None and value.grad.abs().sum() > 0 for value in zeta)
+
+
+def test_single_token_attention_has_idle_query_and_key_projections():
+    """Equation 105 to the letter: one key, so a softmax of 1, so no gradient for W_Q and W_K."""
+    attention = CrossAttention(2, WIDTH, "single", heads=4, norm=True)
+    attention([torch.randn(BATCH, WIDTH), torch.randn(BATCH, WIDTH)]).square().sum().backward()
+    query_key = attention.attention.in_proj_weight.grad[: 2 * 2 * WIDTH]
+    assert query_key.abs().max() == 0
+
+
+@pytest.mark.parametrize("form", ["tokens", "cross", "none"])
+def test_a_missing_modality_does_not_influence_the_embedding(form):
+    fusion = method(3, attention=form)
+    z = encodings(3)
+    present = torch.ones(BATCH, 3, dtype=torch.bool)
+    present[4:, 1] = False
+    present[8:, 2] = False
+    before = fusion.fuse(z, present).embedding
+    z[1] = z[1].clone()
+    z[1][4:] = 123.0
+    z[2] = z[2].clone()
+    z[2][8:] = -55.0
+    after = fusion.fuse(z, present).embedding
+    torch.testing.assert_close(before, after)
+    assert torch.isfinite(after).all()
+
+
+def test_all_present_mask_changes_nothing():
+    fusion, z = method(3), encodings(3)
+    everyone = torch.ones(BATCH, 3, dtype=torch.bool)
+    torch.testing.assert_close(fusion.fuse(z, None).embedding, fusion.fuse(z, everyone).embedding)
+
+
+def test_missing_modality_costs_no_kl_and_no_branch_loss():
+    fusion = method()
+    present = torch.ones(BATCH, 2, dtype=torch.bool)
+    present[:, 1] = False
+    terms = fusion.losses(encodings(), labels(), present).terms
+    assert terms["kl/m1"].item() == 0.0
+    assert terms["trb/m1"].item() == 0.0
+    assert torch.isfinite(fusion.losses(encodings(), labels(), present).total)
+
+
+def test_warmup_draws_fresh_noise_and_trains_branches_only():
+    fusion = method()
+    z = encodings(requires_grad=True)
+    first = fusion.warmup_losses(z, labels(), None)
+    second = fusion.warmup_losses(z, labels(), None)
+    assert first.total.item() != second.total.item()
+    first.total.backward()
+    assert z[0].grad.abs().sum() > 0
+    assert all(parameter.grad is None for parameter in fusion.bottlenecks.parameters())
+
+
+def test_inference_has_no_noise():
+    fusion, z = method(), encodings()
+    assert torch.equal(fusion.fuse(z, None).embedding, fusion.fuse(z, None).embedding)
+
+
+def test_more_posterior_samples_lower_the_spread_of_the_loss():
+    z = [10 * value for value in encodings()]
+
+    def spread(samples):
+        fusion = method(samples=samples)
+        torch.manual_seed(0)
+        return torch.stack([fusion.losses(z, labels(), None).terms["task"] for _ in range(60)]).std().item()
+
+    assert spread(8) < 0.6 * spread(1)
+
+
+def test_softplus_posterior_starts_almost_deterministic():
+    posterior = Bottleneck(WIDTH, WIDTH, "softplus")(torch.randn(BATCH, WIDTH))
+    assert posterior.sd.max() < 0.05
+
+
+def test_without_omf_is_the_task_loss_on_the_concatenation():
+    fusion = method(main_training="without-omf")
+    z = encodings()
+    step = fusion.losses(z, labels(), None)
+    by_hand = torch.nn.functional.cross_entropy(fusion.head(torch.cat(z, dim=1)), labels().long())
+    assert step.total.item() == pytest.approx(by_hand.item())
+    assert fusion.fuse(z, None).embedding.shape == (BATCH, 2 * WIDTH)
+
+
+def test_regression_divergence_is_half_the_squared_distance():
+    task = Regression(RegressionOptions(), [])
+    assert task.divergence(torch.tensor([[3.0]]), torch.tensor([[1.0]])).item() == 2.0
+    terms = method(task="regression").losses(encodings(), labels("regression"), None).terms
+    assert 0.0 <= terms["r/m1"].item() <= 2.0
+
+
+def test_classification_divergence_is_the_kl_of_softmaxes_and_never_negative():
+    task = Classification(ClassificationOptions(), ["a", "b"])
+    p, q = torch.randn(50, 2) * 20, torch.randn(50, 2) * 20
+    categorical = torch.distributions.Categorical
+    truth = torch.distributions.kl_divergence(categorical(logits=p), categorical(logits=q))
+    torch.testing.assert_close(task.divergence(p, q), truth, rtol=1e-4, atol=1e-5)
+    assert (task.divergence(p, p + 1e-4) >= 0).all()
+
+
+def test_r_momentum_remembers_earlier_batches():
+    fusion = method(r_momentum=0.9)
+    fusion.train()
+    fusion.losses(encodings(), labels(), None)
+    remembered = fusion.log_rho.clone()
+    assert remembered.abs() > 0
+    assert "log_rho" in dict(fusion.named_buffers())
+    fusion.eval()
+    fusion.losses(encodings(), labels(), None)
+    assert torch.equal(fusion.log_rho, remembered)
+
+
+@pytest.mark.parametrize("estimator", ["ratio-of-means", "mean-of-ratios"])
+def test_perfect_branches_give_r_of_one_not_nan(estimator):
+    assert relative_weights(log_rho(torch.zeros(2, 4), None, estimator)).item() == pytest.approx(1.0)
