@@ -183,18 +183,18 @@ def test_one_class_or_one_sample_is_refused(tmp_path):
         warmup.run(small_recipe(), lonely, tmp_path / "w.safetensors", quiet())
 
 
-@pytest.mark.parametrize(("value", "message"), [(math.nan, "label is out of range"), (7.0, "label is out of range")])
-def test_labels_out_of_range_are_named_with_the_sample(tmp_path, value, message):
+@pytest.mark.parametrize("value", [math.nan, 7.0, 0.5])
+def test_labels_out_of_range_are_named_with_the_row(tmp_path, value):
     values = {"x1": torch.randn(12, 3).numpy(), "x2": torch.randn(12, 3).numpy()}
     labels = (torch.arange(12) % 2).double().numpy()
     labels[3] = value
     dataset = write_dataset(tmp_path / "d.h5", values, labels, torch.tensor([0] * 10 + [2] * 2).numpy())
-    with pytest.raises(DataError, match=message) as caught:
+    with pytest.raises(DataError, match="label out of range") as caught:
         warmup.run(small_recipe(), dataset, tmp_path / "w.safetensors", quiet())
-    assert "s0003" in caught.value.where
+    assert "row 3" in caught.value.where
 
 
-def test_nan_in_a_modality_is_named_with_the_sample(tmp_path):
+def test_nan_in_a_modality_is_named_with_the_row(tmp_path):
     values = {"x1": torch.randn(12, 3).numpy(), "x2": torch.randn(12, 3).numpy()}
     values["x2"][5, 1] = math.nan
     dataset = write_dataset(
@@ -203,7 +203,7 @@ def test_nan_in_a_modality_is_named_with_the_sample(tmp_path):
     with pytest.raises(DataError) as caught:
         warmup.run(small_recipe(), dataset, tmp_path / "w.safetensors", quiet())
     assert "x2" in caught.value.where
-    assert "s0005" in caught.value.where
+    assert "row 5" in caught.value.where
 
 
 def test_schedules_by_hand():
