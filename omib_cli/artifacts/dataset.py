@@ -51,24 +51,35 @@ class Dataset:
 
     def __init__(self, path: Path, splits: Sequence[str] = TRAINING) -> None:
         self.path = path
-        self.file = open_hdf5(path, fmt.DATASET)
-        self.provenance = read_provenance(self.file, path)
+        self._file = open_hdf5(path, fmt.DATASET)
+        try:
+            self._look(splits)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _look(self, splits: Sequence[str]) -> None:
+        """Read what the file says about itself and refuse what contradicts itself."""
+        path = self.path
+        self.provenance = read_provenance(self._file, path)
         facts = self.provenance.facts
+        _must_be_whole(self._file, facts, path)
         self.task: str = facts["task"]
         self.classes: list[str] = facts["classes"]
         self.modalities = {
             name: Modality(text(group.attrs[fmt.ATTR_MODALITY_KIND]), tuple(group[fmt.VALUES].shape[1:]))
-            for name, group in ((name, self.file[f"{fmt.MODALITIES}/{name}"]) for name in facts["modalities"])
+            for name, group in ((name, self._file[f"{fmt.MODALITIES}/{name}"]) for name in facts["modalities"])
         }
-        self._starts = _split_starts(self.file[fmt.SPLIT], path)
+        self._starts = _split_starts(self._file[fmt.SPLIT], path)
         self._allowed = tuple(splits)
         self._limit = max((self._starts[name].stop for name in splits), default=0)
+        _must_have_labels(self.labels(self.readable), self.classes, path)
 
     def __enter__(self) -> Dataset:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self.file.close()
+        self._file.close()
 
     def rows(self, split: str) -> range:
         """The consecutive rows of a split.
@@ -90,7 +101,18 @@ class Dataset:
 
     def values(self, modality: str, rows: range) -> NDArray[np.float32]:
         """One modality of consecutive rows: (rows, ...) float32, zeros where it is missing."""
-        return cast("NDArray[np.float32]", self._read(f"{fmt.MODALITIES}/{modality}/{fmt.VALUES}", rows))
+        import numpy as np
+
+        place = f"{fmt.MODALITIES}/{modality}/{fmt.VALUES}"
+        found = cast("NDArray[np.float32]", self._read(place, rows))
+        if not np.isfinite(found).all():
+            row = rows.start + int(np.argwhere(~np.isfinite(found))[0][0])
+            raise DataError(
+                "NaN or infinite values in the dataset",
+                where=f"{self.path}:/{place}, row {row}",
+                do="make the dataset again (`data.impute` fills missing values in)",
+            )
+        return found
 
     def present(self, rows: range) -> NDArray[np.bool_]:
         """Which modalities each row has: (rows, M) bool, in the recipe's order."""
@@ -109,7 +131,13 @@ class Dataset:
 
     def groups(self, rows: range) -> list[str] | None:
         """Groups of the rows, or None where the dataset has none."""
-        return [text(value) for value in self._read(fmt.GROUPS, rows)] if fmt.GROUPS in self.file else None
+        return [text(value) for value in self._read(fmt.GROUPS, rows)] if fmt.GROUPS in self._file else None
+
+    def coordinates(self, rows: range) -> NDArray[np.float64] | None:
+        """Positions of the rows (rows, 2), or None where the dataset has none."""
+        if fmt.COORDINATES not in self._file:
+            return None
+        return cast("NDArray[np.float64]", self._read(fmt.COORDINATES, rows))
 
     def split_names(self, rows: range) -> list[str]:
         """Name of the split of each row."""
@@ -117,18 +145,22 @@ class Dataset:
 
     def preprocessing(self, modality: str) -> dict[str, NDArray[np.float64]]:
         """Offset, scale and fill value of each feature, as fitted on the training split; empty where none was done."""
-        group = self.file.get(f"{fmt.MODALITIES}/{modality}/{fmt.PREPROCESSING}")
+        group = self._file.get(f"{fmt.MODALITIES}/{modality}/{fmt.PREPROCESSING}")
         return {} if group is None else {name: group[name][:] for name in group}
 
     def features(self, modality: str) -> list[str] | None:
         """Feature names, or None."""
-        names = self.file.get(f"{fmt.MODALITIES}/{modality}/{fmt.FEATURES}")
+        names = self._file.get(f"{fmt.MODALITIES}/{modality}/{fmt.FEATURES}")
         return None if names is None else [text(value) for value in names[:]]
 
     def truth(self) -> dict[str, Any] | None:
-        """What the simulation knows: ``delta`` (an array) and the column ranges of each part; None for real data."""
+        """What the simulation knows, or None for real data.
+
+        ``delta`` (array), ``sizes[part]``, ``relevant`` (the parts that delta multiplies, in its order),
+        ``columns[modality][part]`` and ``delta_columns[part]``, both [start, stop].
+        """
         facts = self.provenance.facts.get(fmt.TRUTH)
-        return None if facts is None else {**facts, "delta": self.file[f"{fmt.TRUTH}/delta"][:]}
+        return None if facts is None else {**facts, "delta": self._file[f"{fmt.TRUTH}/delta"][:]}
 
     def must_fit(self, modalities: Sequence[str], task: str) -> None:
         """Refuse to be used with a recipe that names other modalities or another task.
@@ -159,9 +191,49 @@ class Dataset:
             message = f"rows {rows} are outside the {' and '.join(self._allowed)} split of {self.path}"
             raise PermissionError(message)
         try:
-            return self.file[name][rows.start : rows.stop]
+            return self._file[name][rows.start : rows.stop]
         except (KeyError, OSError) as error:
             raise DataError("the dataset is damaged", where=f"{self.path}:/{name}", got=error) from error
+
+
+def _must_be_whole(file: h5py.File, facts: dict[str, Any], path: Path) -> None:
+    """Every array that the file promises is there, with as many rows as there are samples, and some columns."""
+    try:
+        rows = file[fmt.SPLIT].shape[0]
+        groups = [f"{fmt.MODALITIES}/{name}" for name in facts["modalities"]]
+        shapes = {name: file[name].shape for name in (fmt.IDS, fmt.LABELS, *(f"{one}/{fmt.PRESENT}" for one in groups))}
+        shapes |= {f"{one}/{fmt.VALUES}": file[f"{one}/{fmt.VALUES}"].shape for one in groups}
+        kinds = [file[one].attrs[fmt.ATTR_MODALITY_KIND] for one in groups]
+        named = {"task", "classes"} <= set(facts) and len(kinds) > 0
+    except (KeyError, AttributeError) as error:
+        raise DataError("the dataset is incomplete", where=path, got=error, do="make it again") from error
+    odd = {name: shape for name, shape in shapes.items() if shape[0] != rows or 0 in shape[1:]}
+    if odd or not named:
+        name, shape = next(iter(odd.items()), ("", ()))
+        raise DataError(
+            "the dataset contradicts itself",
+            where=f"{path}:/{name}",
+            got=f"shape {shape}",
+            expected=f"{rows} rows, at least one column",
+            do="make it again",
+        )
+
+
+def _must_have_labels(labels: NDArray[np.float64], classes: Sequence[str], path: Path) -> None:
+    import numpy as np
+
+    good = np.isfinite(labels)
+    if classes:
+        good &= (labels >= 0) & (labels < len(classes)) & (labels == np.floor(labels))
+    if not good.all():
+        row = int(np.argmin(good))
+        raise DataError(
+            "a label out of range",
+            where=f"{path}:/{fmt.LABELS}, row {row}",
+            got=labels[row],
+            expected=f"0 to {len(classes) - 1}, the index of a class" if classes else "a finite number",
+            do="make the dataset again",
+        )
 
 
 def _split_starts(split: h5py.Dataset, path: Path) -> dict[str, range]:

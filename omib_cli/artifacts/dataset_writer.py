@@ -6,9 +6,14 @@ killed in mid-write therefore leaves a readable file, and the rows after the las
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from omib_cli.artifacts import format as fmt
@@ -17,6 +22,7 @@ from omib_cli.artifacts.hashing import array_digest, block_digest, described
 from omib_cli.artifacts.hdf5 import write_provenance
 from omib_cli.artifacts.partial import Partial
 from omib_cli.artifacts.provenance import Provenance
+from omib_cli.errors import DataError
 
 if TYPE_CHECKING:
     import h5py
@@ -31,7 +37,7 @@ class ModalityPlan:
     shape: tuple[int, ...]
     kind: str = fmt.VECTOR
     features: Sequence[str] | None = None
-    preprocessing: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    preprocessing: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
 @dataclass
@@ -69,7 +75,17 @@ class Block:
 
 
 class Source(Protocol):
-    """Anything that can be made into a dataset: a simulation, tables, a folder of clips."""
+    """Anything that can be made into a dataset: a simulation, tables, a folder of clips.
+
+    Made as ``Class(recipe, input_path)``.
+    """
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the user should know but need not act on; complete after :meth:`plan`."""
+
+    def files(self) -> dict[str, str]:
+        """SHA-256 of every source file by its name relative to the input; empty for a simulation."""
 
     def plan(self) -> DatasetPlan:
         """Look at everything but the values; refuse what cannot be used."""
@@ -90,35 +106,44 @@ class DatasetWriter:
     """
 
     def __init__(self, plan: DatasetPlan, partial: Partial) -> None:
-        import h5py
 
         self.plan = plan
         self._partial = partial
         self._path = partial.folder / "data.h5"
-        state = partial.load() if self._path.exists() else None
-        self.rows_done: int = 0 if state is None else state["rows"]
-        self._digests: dict[str, list[str]] = {} if state is None else state["digests"]
-        partial.folder.mkdir(parents=True, exist_ok=True)
-        self.file = h5py.File(self._path, "w" if state is None else "r+", locking=False)
-        if state is None:
-            self._allocate(self.file)
-            self._save()
+        self.rows_done = 0
+        self._digests: dict[str, list[str]] = {}
+        with self._explained():
+            self.file = self._resume() or self._start()
+
+    def __enter__(self) -> DatasetWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        try:
+            self.file.close()
+        except (OSError, RuntimeError):  # on a full disk closing fails as well; the first error is the one to tell
+            if error is None:
+                raise
 
     def write(self, start: int, block: Block) -> None:
         """Write a block that starts at row ``start`` (= ``rows_done``) and note its digests."""
+        import numpy as np
+
         stop = start + len(block.labels)
         arrays: dict[str, NDArray[Any]] = {fmt.LABELS: block.labels}
         for name in self.plan.modalities:
             arrays[f"{fmt.MODALITIES}/{name}/{fmt.VALUES}"] = block.values[name]
             arrays[f"{fmt.MODALITIES}/{name}/{fmt.PRESENT}"] = block.present[name]
-        for path, array in arrays.items():
-            self.file[path][start:stop] = array
-            self._digests.setdefault(path, []).append(block_digest(array))
-        self.rows_done = stop
-        if self._partial.due:
-            self.file.flush()
-            sync(self._path)
-            self._partial.checkpoint(self._state())
+        with self._explained():
+            for path, array in arrays.items():
+                stored = np.ascontiguousarray(array, dtype=self.file[path].dtype)  # the digest is of what is stored
+                self.file[path][start:stop] = stored
+                self._digests.setdefault(path, []).append(block_digest(stored))
+            self.rows_done = stop
+            if self._partial.due:
+                self.file.flush()
+                sync(self._path)
+                self._partial.checkpoint(self._state())
 
     def finish(self, out: Path, provenance: Provenance) -> Provenance:
         """Seal the file and give it its final name."""
@@ -132,11 +157,63 @@ class DatasetWriter:
         for path, digests in self._digests.items():
             stored = self.file[path]
             arrays[path] = (stored.dtype.name, stored.shape, array_digest(digests))
-        write_provenance(self.file, provenance.seal(arrays))
-        self.file.close()
-        publish(self._path, out)
+        with self._explained():
+            # Sealing changes the file's structure; killed in the midst of it, the file is not to be trusted any more.
+            self._partial.save({**self._state(), "sealing": True})
+            write_provenance(self.file, provenance.seal(arrays))
+            self.file.close()
+            publish(self._path, out)
         self._partial.discard()
         return provenance
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Say in words why writing failed. What stood under the final name before stands there still."""
+        from safetensors import SafetensorError
+
+        try:
+            yield
+        except (OSError, SafetensorError) as error:
+            raise DataError(
+                "the dataset could not be written (a file that was there before is untouched)",
+                where=self._path,
+                got=os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error,
+                do="free some space, or choose another disk with -o; the same command continues",
+            ) from error
+
+    def _resume(self) -> h5py.File | None:
+        """The unfinished file, open for writing, if there is one that can be continued."""
+        import h5py
+
+        state = self._partial.load() if self._path.exists() else None
+        if state is None or state.get("sealing"):
+            return None
+        try:
+            file = h5py.File(self._path, "r+", locking=False)
+        except OSError:  # damaged by a crash of the machine: nothing to continue from
+            return None
+        self.rows_done, self._digests = state["rows"], state["digests"]
+        return file
+
+    def _start(self) -> h5py.File:
+        """A new file with room for every row, and a state that says that none is written."""
+        import h5py
+
+        _must_be_unique(self.plan.ids)
+        self._partial.discard()  # first of all: an old state must never meet a new file
+        self._partial.folder.mkdir(parents=True)
+        _must_fit(self.plan, self._partial.folder)
+        file = h5py.File(self._path, "w", locking=False)
+        try:
+            self._allocate(file)
+            file.flush()
+        except OSError:
+            with suppress(OSError, RuntimeError):  # where there is no room, closing fails as well
+                file.close()
+            raise
+        sync(self._path)
+        self._partial.save(self._state())
+        return file
 
     def _fixed(self) -> dict[str, NDArray[Any]]:
         import numpy as np
@@ -174,10 +251,27 @@ class DatasetWriter:
     def _state(self) -> dict[str, Any]:
         return {"rows": self.rows_done, "digests": self._digests}
 
-    def _save(self) -> None:
-        self.file.flush()
-        sync(self._path)
-        self._partial.save(self._state())
+
+def _must_be_unique(ids: Sequence[str]) -> None:
+    if len(set(ids)) != len(ids):
+        seen: set[str] = set()
+        twice = next(one for one in ids if one in seen or seen.add(one))  # type: ignore[func-returns-value]
+        raise DataError("two samples have the same id", got=repr(twice), do="rename one of them in the source")
+
+
+def _must_fit(plan: DatasetPlan, folder: Path) -> None:
+    """Refuse at once what the disk cannot hold, instead of after an hour's writing."""
+    values = sum(4 * prod(modality.shape) for modality in plan.modalities.values())
+    needed, free = len(plan.ids) * values, shutil.disk_usage(folder).free
+    if needed > free:
+        folder.rmdir()
+        raise DataError(
+            "the disk has no room for the dataset",
+            where=folder.parent,
+            got=f"{free / 2**30:.2f} GiB free",
+            expected=f"{needed / 2**30:.2f} GiB",
+            do="free some space, or choose another disk with -o",
+        )
 
 
 def _allocate_array(file: h5py.File, path: str, shape: tuple[int, ...], dtype: str) -> None:

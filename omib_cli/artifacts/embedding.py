@@ -42,11 +42,14 @@ def write_embedding(
     """Write the embedding (N, k), whole or not at all; arrays may be memory-mapped."""
     import anndata
     import h5py
+    import numpy as np
 
+    # AnnData knows how to write plain arrays only; this is a view, still on the disk where it was memory-mapped.
+    embedding, obsm = np.asarray(embedding), {key: np.asarray(array) for key, array in obsm.items()}
     # Columns are hashed as plain values, so that the hash does not depend on how pandas stores text.
     arrays = {"X": embedding, **{f"obsm/{key}": array for key, array in obsm.items()}}
     provenance.seal({key: described(value) for key, value in {**arrays, **_columns(obs)}.items()})
-    data = anndata.AnnData(X=embedding, obs=obs, obsm=dict(obsm))
+    data = anndata.AnnData(X=embedding, obs=obs, obsm=obsm)
     data.uns["omib"] = {"provenance": provenance.to_json()}
     with replacing(out) as temporary:
         data.write_h5ad(temporary)

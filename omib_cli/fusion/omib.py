@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from omib_cli.fusion.attention import CrossAttention
-from omib_cli.fusion.base import FusionMethod, Fused, StepLosses, column, mean_present
+from omib_cli.fusion.base import Fused, FusionMethod, StepLosses, column, mean_present
 from omib_cli.fusion.bottleneck import Bottleneck, Posterior, kl_to_prior
 from omib_cli.fusion.relative_weight import log_rho, relative_weights
 from omib_cli.recipe.model import HeadOptions, OmibOptions
@@ -84,17 +84,23 @@ class Omib(FusionMethod):
         return StepLosses(total, {**terms, **dict(list(self._named("r", weights).items())[1:])})
 
     def fuse(self, z: Sequence[torch.Tensor], present: torch.Tensor | None) -> Fused:
-        """Inference with zeta = mu; the branches see xi, as in main training (noise's mean where there is none)."""
-        if self.options.main_training == "without-omf":
+        """Inference with zeta = mu, or averaged over draws; the branches see xi, as in main training."""
+        if self.options.main_training == "without-omf":  # its branches have seen noise: they get the noise's mean
             u = torch.cat(list(z), dim=-1)
             branches = [self._branch(i, z, torch.zeros_like) for i in range(len(z))]
             return Fused(u, self.head(u), dict(zip(self.names, branches, strict=True)))
         posteriors = [self.bottlenecks[i](zi, column(present, i)) for i, zi in enumerate(z)]
-        xi = self.attention([posterior.mean for posterior in posteriors], present)
-        branches = [self.branches[i](torch.cat([zi, xi], dim=-1)) for i, zi in enumerate(z)]
+        draws = [[posterior.mean for posterior in posteriors]]
+        if self.options.inference_samples:
+            draws = [[posterior.sample() for posterior in posteriors] for _ in range(self.options.inference_samples)]
+        xis = [self.attention(zeta, present) for zeta in draws]
+        outputs = [
+            [self.head(xi), *(self.branches[i](torch.cat([zi, xi], dim=-1)) for i, zi in enumerate(z))] for xi in xis
+        ]
+        output, *branches = (self.task.average(torch.stack(each)) for each in zip(*outputs, strict=True))
         return Fused(
-            xi,
-            self.head(xi),
+            torch.stack(xis).mean(dim=0),
+            output,
             dict(zip(self.names, branches, strict=True)),
             {name: posterior.sd for name, posterior in zip(self.names, posteriors, strict=True)},
         )

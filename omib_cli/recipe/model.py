@@ -100,6 +100,9 @@ class OmibOptions(FusionOptions):
     """Exponential moving average of ln rho over batches; 0 uses each batch alone [B4]."""
     samples: Annotated[int, Field(ge=1)] = 1
     """Posterior samples per training step (the expectation over epsilon) [A6]."""
+    inference_samples: Annotated[int, Field(ge=0)] = 0
+    """0 predicts with zeta = mu; S averages embedding and prediction over S draws. With `norm` the means of unused
+    dimensions, which are near 0, are blown up where training saw noise of variance 1: draws avoid that [C5]."""
     task_scale: Literal["one", "joint-information"] = "one"
     """`joint-information` divides the embedding's task loss by the bound's estimate of H(v_1..v_M), the objective for
     which the paper's bound on beta is proved; `one` is Equation 10 [A4]."""

@@ -13,7 +13,7 @@ SplitName = Literal["train", "validation", "test"]
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 CASES: dict[str, dict[str, int]] = {
-    # Appendix F with the resolution of methods.md §13-E4: d0 = d0' = 200 and d_i1 + d_i2 = 600.
+    # Appendix F with docs/choices.md E4: d0 = d0' = 200 and d_i1 + d_i2 = 600.
     "i": {"a0": 200, "a1": 500, "a2": 100, "b0": 200, "b1": 100, "b2": 500},
     "ii": {"a0": 200, "a1": 100, "a2": 500, "b0": 200, "b1": 500, "b2": 100},
     "iii": {"a0": 200, "a1": 300, "a2": 300, "b0": 200, "b1": 300, "b2": 300},

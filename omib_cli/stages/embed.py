@@ -19,6 +19,7 @@ from omib_cli.errors import NumericError
 from omib_cli.recipe.schema import recipe_model
 from omib_cli.runtime.job import Job
 from omib_cli.runtime.machine import pick_device, prepare_torch
+from omib_cli.runtime.seeds import derive_seed
 from omib_cli.stages.fitting import make_provenance, state_key
 from omib_cli.stages.result import StageResult
 from omib_cli.training.inference import blocks, load_model
@@ -54,7 +55,7 @@ def run(dataset: Path, model: Path, out: Path, job: Job) -> StageResult:
         if trained.parents.get(fmt.DATASET) != data.provenance.hash:
             job.progress.note("this is not the dataset that the model was trained on; its splits are its own")
         partial = Partial(out, state_key(fmt.EMBEDDING, recipe, parents), job)
-        arrays = _Arrays(partial, len(data.readable), network, job).fill(data)
+        arrays = _Arrays(partial, len(data.readable), network, recipe.seed, job).fill(data)
         obs = _observations(data, network, arrays)
         coordinates = data.coordinates(data.readable)
     obsm = {name: array for name, array in arrays.items() if name != "X"}
@@ -76,8 +77,8 @@ def run(dataset: Path, model: Path, out: Path, job: Job) -> StageResult:
 class _Arrays:
     """The embedding's arrays, memory-mapped in the partial folder and filled a block of rows at a time."""
 
-    def __init__(self, partial: Partial, count: int, network: MultimodalModel, job: Job) -> None:
-        self._partial, self._count, self._network, self._job = partial, count, network, job
+    def __init__(self, partial: Partial, count: int, network: MultimodalModel, seed: int, job: Job) -> None:
+        self._partial, self._count, self._network, self._seed, self._job = partial, count, network, seed, job
         self._device = next(network.parameters()).device
 
     def fill(self, data: Dataset) -> dict[str, NDArray[Any]]:
@@ -104,6 +105,7 @@ class _Arrays:
     @torch.no_grad()
     def _compute(self, data: Dataset, rows: range) -> dict[str, NDArray[np.float32]]:
         samples = read_samples(data, rows, self._device)
+        torch.manual_seed(derive_seed(self._seed, "embed", rows.start))  # for methods that draw at inference
         fused = self._network.fuse(samples)
         if not torch.isfinite(fused.embedding).all():
             raise NumericError("the embedding is not finite", where=f"rows {rows.start} to {rows.stop} of {data.path}")

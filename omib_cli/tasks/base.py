@@ -37,6 +37,10 @@ class Task(ABC):
         """KL(p || q) of the predictions behind two outputs: (B, C), (B, C) to (B,), at least 0, float32."""
 
     @abstractmethod
+    def average(self, outputs: torch.Tensor) -> torch.Tensor:
+        """The output whose prediction is the mean of the predictions behind several: (S, B, C) to (B, C)."""
+
+    @abstractmethod
     def readable(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Outputs (N, C) as stored in an embedding: class probabilities, or the value in its own unit."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -32,6 +33,10 @@ class Classification(Task):
         """KL(softmax(output) || softmax(reference)) in nats, from log-softmax; clamped at 0 against rounding."""
         p, q = F.log_softmax(output.float(), dim=-1), F.log_softmax(reference.float(), dim=-1)
         return (p.exp() * (p - q)).sum(dim=-1).clamp_min(0.0)
+
+    def average(self, outputs: torch.Tensor) -> torch.Tensor:
+        """Logarithm of the mean of the class probabilities: (S, B, C) logits to (B, C)."""
+        return torch.logsumexp(F.log_softmax(outputs.float(), dim=-1), dim=0) - math.log(len(outputs))
 
     def readable(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Class probabilities (N, C)."""

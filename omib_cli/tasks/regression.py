@@ -32,6 +32,10 @@ class Regression(Task):
         """KL between unit-variance Gaussians, half the squared distance of the outputs [B6]."""
         return 0.5 * (output.float() - reference.float()).square().sum(dim=-1)
 
+    def average(self, outputs: torch.Tensor) -> torch.Tensor:
+        """Their mean: (S, B, 1) to (B, 1)."""
+        return outputs.float().mean(dim=0)
+
     def readable(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """The values themselves (N, 1)."""
         return outputs.astype(np.float32)

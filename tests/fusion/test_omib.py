@@ -267,3 +267,22 @@ def test_r_momentum_remembers_earlier_batches():
 @pytest.mark.parametrize("estimator", ["ratio-of-means", "mean-of-ratios"])
 def test_perfect_branches_give_r_of_one_not_nan(estimator):
     assert relative_weights(log_rho(torch.zeros(2, 4), None, estimator)).item() == pytest.approx(1.0)
+
+
+def test_inference_samples_average_predictions_not_logits():
+    task = Classification(ClassificationOptions(), ["a", "b"])
+    logits = torch.tensor([[[4.0, 0.0]], [[0.0, 0.0]]])
+    mean = torch.softmax(logits, dim=-1).mean(dim=0)
+    torch.testing.assert_close(torch.softmax(task.average(logits), dim=-1), mean)
+    regression = Regression(RegressionOptions(), [])
+    assert regression.average(torch.tensor([[[1.0]], [[4.0]]])).item() == 2.5
+
+
+def test_many_inference_samples_approach_the_expectation_and_one_differs_from_the_mean_code():
+    z = encodings()
+    torch.manual_seed(0)
+    a = method(inference_samples=400).fuse(z, None).embedding
+    torch.manual_seed(1)
+    b = method(inference_samples=400).fuse(z, None).embedding
+    single = method(inference_samples=1).fuse(z, None).embedding
+    assert (a - b).abs().max() < 0.3 * (single - a).abs().max()

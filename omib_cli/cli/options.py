@@ -1,0 +1,41 @@
+"""Options that several commands share, each said once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Dataset = Annotated[Path, typer.Argument(metavar="DATASET", help="A dataset, from omib simulate or omib prepare.")]
+Out = Annotated[Path | None, typer.Option("--out", "-o", metavar="PATH", help="What to write.")]
+Recipe = Annotated[
+    str | None,
+    typer.Option("--recipe", metavar="RECIPE", help="Name or file of a recipe; else the one the dataset carries."),
+]
+RecipeArgument = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="A name from omib recipe list, or a YAML file of your own.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Replace a key of the recipe: train.epochs=5. May be repeated."),
+]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of everything random; else the recipe's.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
+Threads = Annotated[
+    int | None, typer.Option("--threads", min=1, help="CPU threads; else what Slurm or the cgroup grants.")
+]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Start over, whatever is there already.")]
+MaxMinutes = Annotated[
+    float | None,
+    typer.Option("--max-minutes", min=0.0, help="Save and stop after so many minutes (exit 75: run again)."),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check recipe and inputs, say what would be done, and stop.")]
+AsJson = Annotated[bool, typer.Option("--json", help="The result as one line of JSON.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings and errors only.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show more: machine, time and memory used.")]
+
+
+def examples(*lines: str) -> str:
+    """The end of a command's help: worked examples, a line each."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)

@@ -1,0 +1,211 @@
+"""Progress on stderr: a bar on a terminal, otherwise a plain line now and then; written through ``console``."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from omib_cli.cli.console import remark
+from omib_cli.runtime.progress import Progress
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+
+PLAIN_SECONDS = 30.0
+_MOST_FIGURES = 4
+
+
+@dataclass
+class Phase:
+    """How far one phase is.
+
+    Attributes
+    ----------
+    done
+        Units finished, those of an earlier run included.
+    here
+        Units finished in this run: the rate's numerator.
+    """
+
+    name: str
+    total: int | None
+    unit: str
+    done: int
+    here: int = 0
+    figures: dict[str, float] = field(default_factory=dict)
+    begun: float = field(default_factory=time.monotonic)
+
+    @property
+    def rate(self) -> float:
+        """Units a second in this run."""
+        return self.here / max(time.monotonic() - self.begun, 1e-9)
+
+    @property
+    def left(self) -> str:
+        """Time left at this rate, or nothing where that is unknown."""
+        if not self.total or not self.here:
+            return ""
+        return f"{clock((self.total - self.done) / self.rate)} left"
+
+    def parts(self) -> list[str]:
+        """Rate, latest figures and time left, in words."""
+        shown = [f"{self.rate:,.0f} {self.unit}/s" if self.here else ""]
+        shown += [f"{name} {value:.4g}" for name, value in list(self.figures.items())[:_MOST_FIGURES]]
+        return [part for part in [*shown, self.left] if part]
+
+    def __str__(self) -> str:
+        if self.total is None:
+            return ", ".join([f"{self.name}: {self.done:,} {self.unit}", *self.parts()])
+        share = f" ({100 * self.done // self.total} %)" if self.total else ""
+        return ", ".join([f"{self.name}: {self.done:,} of {self.total:,} {self.unit}{share}", *self.parts()])
+
+
+class PlainLines:
+    """A line every half minute, and one at the end of each phase, for logs."""
+
+    def __init__(self, every: float = PLAIN_SECONDS) -> None:
+        self._every = every
+        self._next = 0.0
+
+    def begin(self, phase: Phase) -> None:
+        """Say so only where an earlier run is continued."""
+        self._next = time.monotonic() + self._every
+        if phase.done:
+            remark(f"{phase.name}: continuing at {phase.done:,} {phase.unit}")
+
+    def advance(self, phase: Phase) -> None:
+        """Write a line if it is time."""
+        if time.monotonic() >= self._next:
+            remark(str(phase))
+            self._next = time.monotonic() + self._every
+
+    def end(self, phase: Phase) -> None:
+        """Write what it came to."""
+        spent = clock(time.monotonic() - phase.begun)
+        figures = [f"{name} {value:.4g}" for name, value in list(phase.figures.items())[:_MOST_FIGURES]]
+        remark(", ".join([f"{phase.name}: {phase.done:,} {phase.unit} in {spent}", *figures]))
+
+    def line(self, text: str, label: str) -> None:
+        """A remark between the lines."""
+        remark(text, label)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class Bar:
+    """One live bar per phase, on a terminal."""
+
+    def __init__(self) -> None:
+        self._live: RichProgress | None = None
+        self._next = 0.0
+
+    def begin(self, phase: Phase) -> None:
+        """Draw the bar."""
+        from rich.console import Console
+        from rich.progress import BarColumn, TaskProgressColumn, TextColumn
+        from rich.progress import Progress as RichProgress
+
+        self.close()
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=30),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[words]}", markup=False),
+        )
+        self._live = RichProgress(*columns, console=Console(stderr=True, highlight=False), refresh_per_second=4)
+        self._live.add_task(f"{phase.name:<12}", total=phase.total, completed=phase.done, words="")
+        self._live.start()
+
+    def advance(self, phase: Phase) -> None:
+        """Move the bar, as often as an eye can follow."""
+        if self._live is not None and time.monotonic() >= self._next:
+            self._next = time.monotonic() + 0.2
+            task = self._live.task_ids[0]
+            self._live.update(task, completed=phase.done, words=" | ".join(phase.parts()))
+
+    def end(self, phase: Phase) -> None:
+        """Leave the finished bar on the screen."""
+        self._next = 0.0
+        self.advance(phase)
+        self.close()
+
+    def line(self, text: str, label: str) -> None:
+        """A remark above the bar."""
+        if self._live is None:
+            remark(text, label)
+        else:
+            self._live.console.print(f"{label}:{text}", markup=False, soft_wrap=True)
+
+    def close(self) -> None:
+        """Give the terminal back."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+
+class ConsoleProgress(Progress):
+    """Shows a stage's events on stderr.
+
+    Parameters
+    ----------
+    quiet
+        Show warnings only.
+    verbose
+        Lines every five seconds where there is no terminal.
+    """
+
+    def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
+        self._quiet = quiet
+        is_terminal = sys.stderr.isatty()
+        self._display: Bar | PlainLines = Bar() if is_terminal and not quiet else PlainLines(5.0 if verbose else 30.0)
+        self._phase: Phase | None = None
+
+    def begin(self, phase: str, total: int | None, unit: str = "samples", done: int = 0) -> None:
+        """See :class:`~omib_cli.runtime.progress.Progress`."""
+        self._phase = Phase(phase, total, unit, done)
+        if not self._quiet:
+            self._display.begin(self._phase)
+
+    def advance(self, count: int, **figures: float) -> None:
+        """See :class:`~omib_cli.runtime.progress.Progress`."""
+        if self._phase is None:
+            return
+        self._phase.done += count
+        self._phase.here += count
+        self._phase.figures.update(_latest(figures))
+        if not self._quiet:
+            self._display.advance(self._phase)
+
+    def end(self) -> None:
+        """See :class:`~omib_cli.runtime.progress.Progress`."""
+        if self._phase is not None and not self._quiet:
+            self._display.end(self._phase)
+        self._phase = None
+
+    def note(self, message: str) -> None:
+        """See :class:`~omib_cli.runtime.progress.Progress`."""
+        if not self._quiet:
+            self._display.line(f"     {message}", "note")
+
+    def warn(self, message: str) -> None:
+        """See :class:`~omib_cli.runtime.progress.Progress`."""
+        self._display.line(f"  {message}", "warning")
+
+    def close(self) -> None:
+        """Give the terminal back, whatever happened."""
+        self._display.close()
+
+
+def clock(seconds: float) -> str:
+    """``0:05``, ``12:34`` or ``1:02:03``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _latest(figures: Mapping[str, float]) -> dict[str, float]:
+    return {name: float(value) for name, value in figures.items() if value is not None}

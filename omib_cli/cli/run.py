@@ -1,0 +1,52 @@
+"""``omib run``: signature and call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from omib_cli.cli import options as opt
+from omib_cli.cli.console import show_result
+from omib_cli.cli.session import show_plan, training_steps, working
+
+EXAMPLES = opt.examples("omib run sim-i", "omib run rosmap --input data/rosmap --out rosmap-seed1 --seed 1")
+
+
+def run(
+    recipe: opt.RecipeArgument,
+    input_path: Annotated[
+        Path | None, typer.Option("--input", metavar="PATH", help="The folder that the recipe's files are in.")
+    ] = None,
+    out: opt.Out = None,
+    overrides: opt.Overrides = None,
+    seed: opt.Seed = None,
+    device: opt.Device = "auto",
+    threads: opt.Threads = None,
+    fresh: opt.Fresh = False,
+    max_minutes: opt.MaxMinutes = None,
+    dry_run: opt.DryRun = False,
+    as_json: opt.AsJson = False,
+    quiet: opt.Quiet = False,
+    verbose: opt.Verbose = False,
+) -> None:
+    """Do everything from raw data to report, skipping what is up to date.
+
+    Writes a folder named after the recipe: dataset.h5, information.h5, warmup.safetensors, model.safetensors,
+    embedding.h5ad and report/, as the single commands do.
+    """
+    with working(
+        device=device, threads=threads, fresh=fresh, max_minutes=max_minutes, quiet=quiet, verbose=verbose
+    ) as job:
+        from omib_cli.recipe.load import load_recipe
+
+        resolved = load_recipe(recipe, overrides or (), seed)
+        folder = out or Path(resolved.name)
+        if dry_run:
+            steps = [f"data: {input_path or resolved.data.source}", *training_steps(resolved), "embed", "evaluate"]
+            show_plan(resolved, steps, folder, as_json=as_json)
+            return
+        from omib_cli.stages import run as stage
+
+        show_result(stage.run(resolved, input_path, folder, job), as_json=as_json)

@@ -1,0 +1,146 @@
+"""What every stage's command does around its one call: signals, progress, where things come from and go."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omib_cli.cli.console import remark, say, show_json, show_rows
+from omib_cli.cli.progress import ConsoleProgress, clock
+from omib_cli.runtime.job import Job
+from omib_cli.runtime.machine import granted_threads, peak_memory_mib
+from omib_cli.runtime.stop import StopFlag
+
+if TYPE_CHECKING:
+    from omib_cli.recipe.schema import Recipe
+
+
+@contextmanager
+def working(
+    *,
+    device: str = "auto",
+    threads: int | None = None,
+    fresh: bool = False,
+    max_minutes: float | None = None,
+    quiet: bool = False,
+    verbose: bool = False,
+) -> Iterator[Job]:
+    """The job of a command, listening to signals from here on; the terminal is given back at the end."""
+    stop = StopFlag(max_minutes)
+    stop.listen()
+    progress = ConsoleProgress(quiet=quiet, verbose=verbose)
+    job = Job(device=device, threads=threads or granted_threads(), fresh=fresh, stop=stop, progress=progress)
+    begun = time.monotonic()
+    try:
+        yield job
+    finally:
+        progress.close()
+        if verbose:
+            remark(
+                f"     device {job.device}, {job.threads} threads, {clock(time.monotonic() - begun)}, "
+                f"peak memory {peak_memory_mib():,.0f} MiB",
+                "used",
+            )
+
+
+def recipe_for(dataset: Path, reference: str | None, overrides: Sequence[str] | None, seed: int | None) -> Recipe:
+    """The recipe that ``--recipe`` names, or else the one the dataset carries; overrides on top."""
+    from omib_cli.recipe.load import load_recipe, recipe_from_values
+
+    if reference is not None:
+        return load_recipe(reference, overrides or (), seed)
+    from omib_cli.artifacts import format as fmt
+
+    return recipe_from_values(expect(dataset, fmt.DATASET).recipe, overrides or (), seed)
+
+
+def expect(path: Path, kind: str) -> Any:
+    """The provenance of a file that has to be of some kind.
+
+    Raises
+    ------
+    DataError
+        It is not there, damaged, or of another kind.
+    """
+    from omib_cli.artifacts.catalogue import describe
+    from omib_cli.errors import DataError
+
+    found = describe(path)
+    if found.kind != kind:
+        raise DataError(f"not a file of kind {kind}", where=path, got=f"kind {found.kind}", do=f"omib inspect {path}")
+    return found
+
+
+def show_plan(
+    recipe: Recipe,
+    steps: Sequence[str],
+    out: Path,
+    *,
+    as_json: bool,
+    dataset: Path | None = None,
+    **inputs: Path | None,
+) -> None:
+    """Check what ``--dry-run`` can check, then say what would be done; ``inputs`` are named by their kind.
+
+    Raises
+    ------
+    DataError, MismatchError
+        An input cannot be used, or was not made for the others.
+    """
+    if dataset is not None:
+        _check_inputs(recipe, dataset, inputs)
+    if as_json:
+        show_json({"dry_run": True, "out": str(out), "recipe": recipe.name, "steps": list(steps)})
+        return
+    given = {"dataset": dataset, **inputs}
+    show_rows({"recipe": f"{recipe.name} ({recipe.hash()[:12]})", **{k: v for k, v in given.items() if v is not None}})
+    for step in steps:
+        say(f"- {step}")
+    say(f"would write {out}; nothing was done")
+
+
+def _check_inputs(recipe: Recipe, dataset: Path, inputs: dict[str, Path | None]) -> None:
+    from omib_cli.artifacts import format as fmt
+    from omib_cli.artifacts.dataset import Dataset
+    from omib_cli.errors import MismatchError
+
+    with Dataset(dataset) as data:
+        data.must_fit(list(recipe.modalities), recipe.task.kind)
+        made_from = data.provenance.hash
+    for kind, path in inputs.items():
+        if path is None:
+            continue
+        parent = expect(path, kind).parents.get(fmt.DATASET, "none")
+        if parent != made_from:
+            raise MismatchError(
+                f"{path.name} was made from another dataset",
+                where=path,
+                got=f"dataset {parent[:12]}",
+                expected=f"{made_from[:12]} ({dataset})",
+                do="make it again from this dataset, or leave the option out",
+            )
+
+
+def training_steps(recipe: Recipe, *, warm: bool = True, known: bool = True) -> list[str]:
+    """What training comes to, in words; ``warm`` and ``known`` say what of it is still to be done."""
+    from omib_cli.stages.train import needs_information
+
+    steps = [warmup_step(recipe)] if warm and recipe.warmup.epochs else []
+    steps += [information_step(recipe)] if known and needs_information(recipe) else []
+    return [*steps, f"train {recipe.fusion.method}: {recipe.train.epochs} epochs, batch {recipe.train.batch}"]
+
+
+def warmup_step(recipe: Recipe) -> str:
+    """The warm-up in words."""
+    return f"warm-up: {recipe.warmup.epochs} epochs, batch {recipe.warmup.batch}"
+
+
+def information_step(recipe: Recipe) -> str:
+    """The estimation in words."""
+    options = recipe.information
+    count = len(recipe.modalities)
+    values = count + count * (count - 1) // 2
+    return f"estimate-mi: {values} quantities with {options.estimator}, {options.seeds} seeds"

@@ -1,0 +1,58 @@
+"""``omib train``: signature and call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from omib_cli.cli import options as opt
+from omib_cli.cli.console import show_result
+from omib_cli.cli.session import recipe_for, show_plan, training_steps, working
+
+EXAMPLES = opt.examples(
+    "omib train sim-i.h5", "omib train rosmap.h5 --information information.h5 --warmup warmup.safetensors --seed 3"
+)
+
+
+def train(
+    dataset: opt.Dataset,
+    recipe: opt.Recipe = None,
+    information: Annotated[
+        Path | None,
+        typer.Option("--information", metavar="FILE", help="From omib estimate-mi; else estimated first."),
+    ] = None,
+    warmup: Annotated[
+        Path | None, typer.Option("--warmup", metavar="CKPT", help="From omib warmup; else done first.")
+    ] = None,
+    out: opt.Out = None,
+    overrides: opt.Overrides = None,
+    seed: opt.Seed = None,
+    device: opt.Device = "auto",
+    threads: opt.Threads = None,
+    fresh: opt.Fresh = False,
+    max_minutes: opt.MaxMinutes = None,
+    dry_run: opt.DryRun = False,
+    as_json: opt.AsJson = False,
+    quiet: opt.Quiet = False,
+    verbose: opt.Verbose = False,
+) -> None:
+    """Train the whole network, with beta inside its bound and the relative weights at each step (Algorithm 2).
+
+    Writes model.safetensors beside the dataset, and every epoch's losses to model.metrics.jsonl; omib embed turns it
+    and a dataset into embeddings and predictions.
+    """
+    target: Path = out or dataset.with_name("model.safetensors")
+    with working(
+        device=device, threads=threads, fresh=fresh, max_minutes=max_minutes, quiet=quiet, verbose=verbose
+    ) as job:
+        resolved = recipe_for(dataset, recipe, overrides, seed)
+        if dry_run:
+            steps = training_steps(resolved, warm=warmup is None, known=information is None)
+            inputs = {"information": information, "warmup": warmup}
+            show_plan(resolved, steps, target, as_json=as_json, dataset=dataset, **inputs)
+            return
+        from omib_cli.stages import train as stage
+
+        show_result(stage.run(resolved, dataset, target, job, information, warmup), as_json=as_json)

@@ -1,0 +1,44 @@
+"""``omib warmup``: signature and call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from omib_cli.cli import options as opt
+from omib_cli.cli.console import show_result
+from omib_cli.cli.session import recipe_for, show_plan, warmup_step, working
+
+EXAMPLES = opt.examples("omib warmup sim-i.h5", "omib warmup rosmap.h5 --set warmup.epochs=2 -o warm2.safetensors")
+
+
+def warmup(
+    dataset: opt.Dataset,
+    recipe: opt.Recipe = None,
+    out: opt.Out = None,
+    overrides: opt.Overrides = None,
+    seed: opt.Seed = None,
+    device: opt.Device = "auto",
+    threads: opt.Threads = None,
+    fresh: opt.Fresh = False,
+    max_minutes: opt.MaxMinutes = None,
+    dry_run: opt.DryRun = False,
+    as_json: opt.AsJson = False,
+    quiet: opt.Quiet = False,
+    verbose: opt.Verbose = False,
+) -> None:
+    """Train each modality's encoder alone (Algorithm 1).
+
+    Writes warmup.safetensors beside the dataset: the encoders, each with a prediction head of its own. omib train
+    starts from it, and omib estimate-mi can estimate on its encodings.
+    """
+    target: Path = out or dataset.with_name("warmup.safetensors")
+    with working(
+        device=device, threads=threads, fresh=fresh, max_minutes=max_minutes, quiet=quiet, verbose=verbose
+    ) as job:
+        resolved = recipe_for(dataset, recipe, overrides, seed)
+        if dry_run:
+            show_plan(resolved, [warmup_step(resolved)], target, as_json=as_json, dataset=dataset)
+            return
+        from omib_cli.stages import warmup as stage
+
+        show_result(stage.run(resolved, dataset, target, job), as_json=as_json)

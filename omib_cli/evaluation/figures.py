@@ -1,0 +1,168 @@
+"""The figures of a run's report, in the order in which they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from omib_cli.evaluation.conventions import convention, shown
+from omib_cli.evaluation.curves import loss_figure, weight_figure
+from omib_cli.evaluation.drawing import Picture, styled
+from omib_cli.evaluation.maps import lay_out, map_figure
+from omib_cli.evaluation.metrics import Table
+from omib_cli.evaluation.predictions import ROOMY, confusion, confusion_figure, scatter_figure
+from omib_cli.evaluation.runs import FUSED, Run
+from omib_cli.evaluation.strip import beta_figure, comparison_figure
+from omib_cli.runtime.seeds import derive_seed
+
+SECOND = {"accuracy": "auc", "mae": "pearson_r"}
+"""The metric shown beside the main one."""
+
+
+def headline_metrics(run: Run, table: Table) -> list[str]:
+    """The main metric, and the one that is read beside it."""
+    main = run.task.main_metric
+    there = table.splits[run.headline][FUSED].metrics
+    return [main, *([SECOND[main]] if SECOND.get(main) in there else [])]
+
+
+def draw_run(run: Run, table: Table) -> list[Picture]:
+    """Every figure of a run; one that has nothing to show is left out."""
+    return [
+        picture for make in (_comparison, _predictions, _map, _losses, _weights, _beta) for picture in make(run, table)
+    ]
+
+
+def _picture(
+    name: str, title: str, caption: str, draw: Callable[[], Figure | None], wide: bool = True
+) -> Iterator[Picture]:
+    if (rendered := styled(draw)) is not None:
+        yield Picture(name, title, caption, *rendered, wide)
+
+
+def _comparison(run: Run, table: Table) -> Iterator[Picture]:
+    scores, metrics = table.splits[run.headline], headline_metrics(run, table)
+    labels = {name: run.head_label(name) for name in scores}
+    caption = (
+        f"Each prediction head on the {run.headline} split: the fused one (diamond) and each modality's own branch. "
+    )
+    if run.branches_see_embedding:
+        caption += (
+            "A branch sees its modality and the embedding ξ, as in main training: not what the modality would reach "
+            "alone. "
+        )
+    if table.bootstrap:
+        caption += (
+            "Bars are 95 % bootstrap intervals; all heads are judged on the same resamples, so bars that overlap can "
+            "still differ. "
+        )
+    if table.baseline is not None:
+        caption += "The dashed line is what predicting the same for every sample would reach."
+    yield from _picture(
+        "comparison",
+        "Fused and by modality",
+        caption.strip(),
+        lambda: comparison_figure(scores, metrics, labels, run.modalities, table.baseline),
+    )
+
+
+def _predictions(run: Run, table: Table) -> Iterator[Picture]:
+    rows = run.split == run.headline
+    guess, truth = run.task.prediction(run.predictors[0].outputs[rows]), run.labels[rows]
+    if run.classes:
+        counts = confusion(truth.astype(np.intp), guess.astype(np.intp), len(run.classes))
+        caption = (
+            f"{len(truth):,} {run.headline} samples by true (rows) and predicted class (columns). Each cell gives the "
+            "count and its share of the row; a perfect model has everything on the diagonal."
+        )
+        yield from _picture(
+            "confusion",
+            "Confusion matrix",
+            caption,
+            lambda: confusion_figure(counts, run.classes),
+            wide=len(run.classes) > ROOMY,
+        )
+        return
+    found = table.splits[run.headline][FUSED].metrics
+    summary = "\n".join(
+        f"{convention(name).label} {shown(found[name].value)}" for name in ("pearson_r", "mae") if name in found
+    )
+    caption = (
+        f"Fused prediction against the true value of {len(truth):,} {run.headline} samples. On the dashed line they "
+        "are equal; a cloud flatter than the line means that extremes are under-predicted."
+    )
+    yield from _picture(
+        "predicted", "Predicted and true", caption, lambda: scatter_figure(truth, guess, summary), wide=False
+    )
+
+
+def _map(run: Run, _table: Table) -> Iterator[Picture]:
+    method = run.recipe.evaluate.projection
+    layout = lay_out(run.values, method, derive_seed(run.recipe.seed, "map"))
+    front = run.split == run.headline
+    how = {
+        "pca": "The two directions of ξ with the most variance",
+        "umap": "UMAP of ξ: neighbourhoods are meaningful, distances and areas are not",
+    }[method]
+    caption = f"{how}, coloured by the true label. {run.headline.capitalize()} samples in front, all others faint."
+    if not front.all():
+        caption += " Classes that part in the faint cloud but mix in front mean over-fitting." if run.classes else ""
+    yield from _picture(
+        "map",
+        "Map of the embedding ξ",
+        caption,
+        lambda: map_figure(layout, run.labels, front, run.classes),
+        wide=len(run.classes) > ROOMY,
+    )
+
+
+def _losses(run: Run, _table: Table) -> Iterator[Picture]:
+    unit = "cross-entropy (nats)"
+    if not run.classes:
+        error = "absolute" if getattr(run.recipe.task, "loss", "mse") == "l1" else "squared"
+        unit = f"{error} error" + (" (label units²)" if error == "squared" else " (label units)")
+    caption = (
+        "Left: loss of each modality's branch, of the fused head and on the validation split (in warm-up, where there "
+        "is no fused head, the mean over branches). Validation rising while the others fall is over-fitting. Right: "
+        "how much each bottleneck lets through; near 0, that modality no longer reaches the embedding. The dotted line "
+        "marks the epoch whose weights were kept."
+    )
+    yield from _picture(
+        "losses", "Loss terms over epochs", caption, lambda: loss_figure(run.history, run.modalities, unit)
+    )
+
+
+def _weights(run: Run, _table: Table) -> Iterator[Picture]:
+    reference = run.modalities[0]
+    caption = (
+        f"r weighs the compression of a modality against that of {reference}, the reference (r = 1). Below 1 it is "
+        "compressed less, because it still holds information that the embedding lacks; above 1, more. r lies "
+        "between 0 and 2."
+    )
+    yield from _picture(
+        "relative-weights",
+        "Relative weight r",
+        caption,
+        lambda: weight_figure(run.history, run.modalities),
+    )
+
+
+def _beta(run: Run, _table: Table) -> Iterator[Picture]:
+    beta = run.beta
+    if beta is None:
+        return
+    caption = _BOUNDED if beta.get("upper") is not None else _UNBOUNDED
+    yield from _picture("beta", "β inside its bound", caption, lambda: beta_figure(beta))
+
+
+_BOUNDED = (
+    "Green: up to the paper's upper bound Mᵤ (darker from the lower bound Mₗ, between which β is drawn). Yellow: above "
+    "Mᵤ but within the bound of the loss that is minimised. Red: beyond both, where the penalty may cost task-relevant "
+    "information."
+)
+_UNBOUNDED = (
+    "β was given, and no information was estimated, so the paper's bounds are unknown. Green: within the bound of the "
+    "loss that is minimised. Red: beyond it, where the penalty may cost task-relevant information."
+)

@@ -1,0 +1,177 @@
+"""Metrics of every split and predictor, with bootstrap 95 % intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from statistics import fmean, stdev
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omib_cli.evaluation.resampling import count_chunks, group_codes, resampled
+from omib_cli.evaluation.runs import FUSED, Predictor, Run
+from omib_cli.runtime.progress import Progress
+from omib_cli.runtime.seeds import derive_seed
+
+LEVEL = (2.5, 97.5)
+"""Percentiles of the resampled metric that bound the interval."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A metric with its 95 % interval; NaN where undefined. ``skipped`` resamples had no value."""
+
+    value: float
+    low: float = math.nan
+    high: float = math.nan
+    skipped: int = 0
+
+    def plain(self) -> dict[str, float | int | None]:
+        """As JSON has it: None for NaN."""
+        found: dict[str, float | int | None] = {
+            name: finite(value) for name, value in (("value", self.value), ("low", self.low), ("high", self.high))
+        }
+        return found | ({"skipped": self.skipped} if self.skipped else {})
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The metrics of one predictor on one split, over ``count`` samples."""
+
+    count: int
+    metrics: dict[str, Estimate]
+
+
+@dataclass(frozen=True)
+class Table:
+    """All scores of a run.
+
+    Attributes
+    ----------
+    splits
+        Scores by split, test first, and predictor, the fused one first.
+    resampled
+        What the bootstrap drew on each split: ``samples`` or ``groups``.
+    groups
+        Number of groups on each split, where there are any.
+    baseline
+        The main metric of the best constant prediction on the headline split, or None.
+    """
+
+    splits: dict[str, dict[str, Scores]]
+    bootstrap: int
+    resampled: dict[str, str]
+    groups: dict[str, int] = field(default_factory=dict)
+    baseline: float | None = None
+
+    def plain(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """``{split: {predictor: {metric: {value, low, high}}}}``, ready for JSON."""
+        return {
+            split: {
+                name: {metric: estimate.plain() for metric, estimate in scores.metrics.items()}
+                for name, scores in predictors.items()
+            }
+            for split, predictors in self.splits.items()
+        }
+
+
+def finite(value: float) -> float | None:
+    """The value, or None for NaN and infinity, which JSON does not have."""
+    return float(value) if math.isfinite(value) else None
+
+
+def score_run(run: Run, bootstrap: int, progress: Progress) -> Table:
+    """Metrics of each split and predictor of a run; the bootstrap's seed derives from the recipe's."""
+    splits = [name for name in ("test", "validation", "train") if name in run.sizes]
+    progress.begin("evaluate", len(splits) * len(run.predictors), "tables")
+    scores: dict[str, dict[str, Scores]] = {}
+    drawn: dict[str, str] = {}
+    groups: dict[str, int] = {}
+    for split in splits:
+        rows = run.split == split
+        drawn[split] = "samples" if run.groups is None or group_codes(run.groups[rows]) is None else "groups"
+        if run.groups is not None:
+            groups[split] = len(np.unique(run.groups[rows]))
+        scores[split] = {}
+        for predictor in run.predictors:
+            scores[split][predictor.name] = _scores(run, predictor, rows & predictor.present, bootstrap, split)
+            progress.advance(1)
+    progress.end()
+    return Table(scores, bootstrap, drawn, groups, constant_baseline(run))
+
+
+def _scores(run: Run, predictor: Predictor, rows: NDArray[np.bool_], bootstrap: int, split: str) -> Scores:
+    count = int(rows.sum())
+    if count == 0:
+        return Scores(0, {})
+    outputs, labels = predictor.outputs[rows], run.labels[rows]
+    values = run.task.metrics(outputs, labels)
+    if bootstrap == 0 or split == "train":  # the training split is no sample of anything the model has not seen
+        return Scores(count, {name: Estimate(value) for name, value in values.items()})
+    codes = group_codes(run.groups[rows]) if run.groups is not None else None
+    seed = derive_seed(run.recipe.seed, "bootstrap", split)  # the same resamples for every predictor
+    chunks = [
+        resampled(run.task, outputs, labels, list(values), counts)
+        for counts in count_chunks(bootstrap, count, codes, seed)
+    ]
+    return Scores(
+        count,
+        {name: interval(value, np.concatenate([chunk[name] for chunk in chunks])) for name, value in values.items()},
+    )
+
+
+def interval(value: float, draws: NDArray[np.float64]) -> Estimate:
+    """A metric with the percentile interval of its resamples; those without a value are left out and counted."""
+    good = draws[np.isfinite(draws)]
+    if not math.isfinite(value) or len(good) == 0:
+        return Estimate(value, skipped=len(draws) - len(good))
+    low, high = np.percentile(good, LEVEL)
+    return Estimate(value, float(low), float(high), len(draws) - len(good))
+
+
+def constant_baseline(run: Run) -> float | None:
+    """The main metric on the headline split when every sample is predicted alike, as the training labels suggest."""
+    fitted, judged = run.labels[run.split == "train"], run.labels[run.split == run.headline]
+    if len(fitted) == 0:
+        return None
+    if run.task.main_metric == "accuracy":
+        return float((judged == np.bincount(fitted.astype(np.intp)).argmax()).mean())
+    if run.task.main_metric == "mae":
+        return float(np.abs(judged - np.median(fitted)).mean())
+    return None
+
+
+@dataclass(frozen=True)
+class Across:
+    """A metric over runs: mean and sample standard deviation (NaN of a single run) of ``count`` defined values."""
+
+    mean: float
+    sd: float
+    count: int
+
+    def plain(self) -> dict[str, float | int | None]:
+        """As JSON has it."""
+        return {"mean": finite(self.mean), "sd": finite(self.sd), "n": self.count}
+
+
+def across_runs(tables: Sequence[Table], headlines: Sequence[str], predictor: str = FUSED) -> dict[str, Across]:
+    """Mean and spread of each metric of a predictor on the runs' headline splits."""
+    rows = [
+        table.splits[split][predictor].metrics
+        for table, split in zip(tables, headlines, strict=True)
+        if predictor in table.splits[split]
+    ]
+    return {metric: _across([row[metric].value for row in rows if metric in row]) for metric in _names(rows)}
+
+
+def _names(rows: Sequence[dict[str, Estimate]]) -> list[str]:
+    return list(dict.fromkeys(name for row in rows for name in row))
+
+
+def _across(values: Sequence[float]) -> Across:
+    good = [value for value in values if math.isfinite(value)]
+    mean = fmean(good) if good else math.nan
+    return Across(mean, stdev(good) if len(good) > 1 else math.nan, len(good))

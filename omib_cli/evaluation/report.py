@@ -1,0 +1,195 @@
+"""The report: one HTML page that needs nothing else, and the same numbers as JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from omib_cli.artifacts.catalogue import REPORT_FILE
+from omib_cli.artifacts.provenance import Provenance
+from omib_cli.evaluation import sections
+from omib_cli.evaluation.conventions import convention, shown
+from omib_cli.evaluation.drawing import Picture
+from omib_cli.evaluation.html import esc, paragraph, section, table, tag
+from omib_cli.evaluation.metrics import Across, Table, across_runs
+from omib_cli.evaluation.runs import FUSED, Run
+from omib_cli.evaluation.style import CSS
+
+PAGE = "report.html"
+FIGURES = "figures"
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A run, its scores and its figures."""
+
+    run: Run
+    scores: Table
+    pictures: list[Picture]
+
+
+def write_report(folder: Path, chapters: Sequence[Chapter], provenance: Provenance) -> None:
+    """Write report.json, report.html and figures/ into an existing folder."""
+    content = {"provenance": asdict(provenance), **facts(chapters)}
+    (folder / REPORT_FILE).write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
+    (folder / PAGE).write_text(page(chapters, provenance), encoding="utf-8")
+    for number, chapter in enumerate(chapters, start=1):
+        place = folder / FIGURES if len(chapters) == 1 else folder / FIGURES / f"run-{number}"
+        place.mkdir(parents=True)
+        for picture in chapter.pictures:
+            (place / f"{picture.name}.png").write_bytes(picture.png)
+            (place / f"{picture.name}.svg").write_text(picture.svg, encoding="utf-8")
+
+
+def facts(chapters: Sequence[Chapter]) -> dict[str, Any]:
+    """The numbers of a report as JSON has them: ``runs``, and ``across`` them."""
+    found: dict[str, Any] = {"runs": [_run_facts(chapter) for chapter in chapters], "across": _across(chapters)}
+    by_recipe = _by_recipe(chapters)
+    if len(by_recipe) > 1:
+        found["across_recipes"] = {name: _across(each) for name, each in by_recipe.items()}
+    return found
+
+
+def _run_facts(chapter: Chapter) -> dict[str, Any]:
+    run, scores = chapter.run, chapter.scores
+    return {
+        "embedding": run.provenance.hash,
+        "name": run.recipe.name,
+        "seed": run.recipe.seed,
+        "method": run.recipe.fusion.method,
+        "task": run.recipe.task.kind,
+        "modalities": run.modalities,
+        "headline": run.headline,
+        "samples": {
+            split: {name: each.count for name, each in found.items()} for split, found in scores.splits.items()
+        },
+        "metrics": scores.plain(),
+        "constant_prediction": scores.baseline,
+        "bootstrap": {"resamples": scores.bootstrap, "of": scores.resampled, "groups": scores.groups},
+        "beta": run.beta,
+        "information": run.information,
+    }
+
+
+def _across(chapters: Sequence[Chapter]) -> dict[str, Any]:
+    return {name: value.plain() for name, value in _spread(chapters, FUSED).items()}
+
+
+def _spread(chapters: Sequence[Chapter], predictor: str) -> dict[str, Across]:
+    return across_runs(
+        [chapter.scores for chapter in chapters], [chapter.run.headline for chapter in chapters], predictor
+    )
+
+
+def _by_recipe(chapters: Sequence[Chapter]) -> dict[str, list[Chapter]]:
+    found: dict[str, list[Chapter]] = {}
+    for chapter in chapters:
+        found.setdefault(chapter.run.recipe.name, []).append(chapter)
+    return found
+
+
+def page(chapters: Sequence[Chapter], provenance: Provenance) -> str:
+    """The whole page; it loads nothing."""
+    names = list(dict.fromkeys(chapter.run.recipe.name for chapter in chapters))
+    title = ", ".join(names)
+    if len(chapters) == 1:
+        body = _header(title, _lead(chapters[0].run)) + _chapter(chapters[0], "run-1")
+    else:
+        body = _header(title, f"{len(chapters)} runs of the same task, together and one by one.")
+        body += _overview(chapters)
+        for number, chapter in enumerate(chapters, start=1):
+            head = tag("h1", esc(_name(chapter, number))) + tag("p", esc(_lead(chapter.run)), cls="lead")
+            body += f'<article id="run-{number}">{head}{_chapter(chapter, f"run-{number}")}</article>'
+    made = f"Written {provenance.created} by omib {provenance.omib}: {provenance.command}"
+    foot = tag("footer", paragraph(made, "foot"), paragraph(f"Content hash {provenance.hash}", "foot mono"))
+    style = re.sub(r"\n", "", CSS)
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{esc(title)} – omib report</title><style>{style}</style></head>\n"
+        f"<body><main>{body}{foot}</main></body></html>\n"
+    )
+
+
+def _header(title: str, lead: str) -> str:
+    return tag("header", paragraph("omib report", "eyebrow"), tag("h1", esc(title)), paragraph(lead, "lead"))
+
+
+def _lead(run: Run) -> str:
+    what = f"{len(run.classes)}-class classification" if run.classes else run.recipe.task.kind
+    modalities = ", ".join(run.modalities)
+    return f"{what[0].upper()}{what[1:]} from {len(run.modalities)} modalities ({modalities}), seed {run.recipe.seed}."
+
+
+def _name(chapter: Chapter, number: int) -> str:
+    return f"Run {number}: {chapter.run.recipe.name}, seed {chapter.run.recipe.seed}"
+
+
+def _chapter(chapter: Chapter, prefix: str) -> str:
+    run, scores = chapter.run, chapter.scores
+    return "\n".join(
+        [
+            sections.warnings_of(run, scores),
+            sections.headline(run, scores),
+            sections.what_was_run(run),
+            sections.figures(chapter.pictures, prefix),
+            sections.beta_and_bounds(run),
+            sections.weights_in_words(run),
+            sections.all_metrics(run, scores),
+            sections.limits(run, scores),
+            sections.provenance(run),
+        ]
+    )
+
+
+def _overview(chapters: Sequence[Chapter]) -> str:
+    """All runs in one table, then mean and standard deviation of each head."""
+    links = [
+        f'<a href="#run-{number}">{esc(_name(chapter, number))}</a>' for number, chapter in enumerate(chapters, start=1)
+    ]
+    splits = sorted({chapter.run.headline for chapter in chapters})
+    note = (
+        f"Each run's {' or '.join(splits)} split. ± is the sample standard deviation over runs, not an interval of one "
+        "run."
+    )
+    groups = _by_recipe(chapters)
+    means = "".join(_means(each, name if len(groups) > 1 else "") for name, each in groups.items())
+    return section("Across runs", means, paragraph(note, "foot")) + section(
+        "Run by run", _single(chapters, links), tag("nav", *links)
+    )
+
+
+def _means(chapters: Sequence[Chapter], recipe: str) -> str:
+    heads = list(dict.fromkeys(name for chapter in chapters for name in chapter.scores.splits[chapter.run.headline]))
+    spreads = {head: _spread(chapters, head) for head in heads}
+    metrics = list(dict.fromkeys(name for spread in spreads.values() for name in spread))
+    rows = [[esc(head), *[_mean_cell(spread.get(name)) for name in metrics]] for head, spread in spreads.items()]
+    title = tag("h3", esc(f"{recipe}, {len(chapters)} runs")) if recipe else ""
+    return title + table(
+        [f"Head (n = {len(chapters)})", *[esc(convention(name).label) for name in metrics]], rows, looks=["strong"]
+    )
+
+
+def _mean_cell(value: Across | None) -> str:
+    if value is None:
+        return "–"
+    count = f"<small>n = {value.count}</small>" if value.count < 2 else ""
+    return f"{shown(value.mean)} ± {shown(value.sd)}{count}"
+
+
+def _single(chapters: Sequence[Chapter], links: Sequence[str]) -> str:
+    fused = [chapter.scores.splits[chapter.run.headline][FUSED].metrics for chapter in chapters]
+    metrics = list(dict.fromkeys(name for each in fused for name in each))
+    rows = [
+        [link, _beta(chapter.run), *[shown(each[name].value) if name in each else "–" for name in metrics]]
+        for link, chapter, each in zip(links, chapters, fused, strict=True)
+    ]
+    return table(["Fused head", "β", *[esc(convention(name).label) for name in metrics]], rows)
+
+
+def _beta(run: Run) -> str:
+    return "–" if run.beta is None or run.beta.get("value") is None else esc(f"{run.beta['value']:.4g}")

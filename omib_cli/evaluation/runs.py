@@ -1,0 +1,149 @@
+"""An embedding as evaluation sees it: what was predicted, by which head, for which split, after what history."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omib_cli.artifacts.embedding import OUTPUT, read_embedding
+from omib_cli.artifacts.format import SPLITS
+from omib_cli.artifacts.provenance import Provenance
+from omib_cli.errors import DataError
+from omib_cli.recipe.model import TASKS
+from omib_cli.recipe.schema import Recipe, recipe_model
+from omib_cli.tasks.base import Task
+
+if TYPE_CHECKING:
+    import anndata
+
+FUSED = "fused"
+"""The name of the fused head among predictors; each other predictor is called after its modality."""
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """One head's readable outputs (N, C); rows of samples that lack its modality are not ``present``."""
+
+    name: str
+    outputs: NDArray[np.float32]
+    present: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One embedding and all that the report says about it.
+
+    Attributes
+    ----------
+    values
+        The embedding ξ (N, k).
+    split
+        Name of each sample's split (N,).
+    labels
+        Class index or value (N,).
+    groups
+        Group of each sample (N,), or None.
+    predictors
+        The fused head first, then each modality's own branch, where there is one.
+    """
+
+    path: Path
+    provenance: Provenance
+    recipe: Recipe
+    task: Task
+    modalities: list[str]
+    values: NDArray[np.float32]
+    split: NDArray[np.str_]
+    labels: NDArray[np.float64]
+    groups: NDArray[np.str_] | None
+    predictors: list[Predictor]
+
+    @property
+    def classes(self) -> list[str]:
+        """Class names; empty in regression."""
+        return self.task.classes
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Number of samples in each split that has any."""
+        counts = {name: int((self.split == name).sum()) for name in SPLITS}
+        return {name: count for name, count in counts.items() if count}
+
+    @property
+    def headline(self) -> str:
+        """The split whose numbers are quoted: test, or the nearest thing to it that the embedding has."""
+        return next(name for name in reversed(SPLITS) if name in self.sizes)
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """One row per epoch, warm-up first."""
+        return list(self.provenance.notes.get("history") or [])
+
+    @property
+    def beta(self) -> dict[str, Any] | None:
+        """Beta, how it was chosen and its bounds; None for methods without one."""
+        return self.provenance.notes.get("beta")
+
+    @property
+    def branches_see_embedding(self) -> bool:
+        """Whether a modality's branch predicts from [z, ξ], so that it does not speak for its modality alone."""
+        return getattr(self.recipe.fusion, "main_training", None) == "full"
+
+    def head_label(self, predictor: str) -> str:
+        """What a prediction head is called: a branch that sees the embedding says so."""
+        return predictor if predictor == FUSED or not self.branches_see_embedding else f"{predictor} + ξ"
+
+    @property
+    def information(self) -> dict[str, Any] | None:
+        """Estimates of entropies and mutual information, as (mean, standard deviation) in nats."""
+        return self.provenance.notes.get("information")
+
+
+def read_run(path: Path) -> Run:
+    """Read an embedding.
+
+    Raises
+    ------
+    DataError
+        Missing, damaged, not an embedding of omib's, or without samples.
+    """
+    data, provenance = read_embedding(path)
+    if data.n_obs == 0:
+        raise DataError("the embedding has no samples", where=path, do="omib embed makes it again")
+    recipe = recipe_model().model_validate(provenance.recipe)
+    modalities = list(provenance.facts.get("modalities") or recipe.modalities)
+    classes = [str(name) for name in provenance.facts.get("classes") or []]
+    try:
+        return Run(
+            path=path,
+            provenance=provenance,
+            recipe=recipe,
+            task=TASKS.implementation(recipe.task.kind)(recipe.task, classes),
+            modalities=modalities,
+            values=np.asarray(data.X, dtype=np.float32),
+            split=data.obs["split"].to_numpy().astype(str),
+            labels=data.obs["label"].to_numpy(dtype=np.float64),
+            groups=data.obs["group"].to_numpy().astype(str) if "group" in data.obs else None,
+            predictors=_predictors(data, modalities),
+        )
+    except KeyError as error:
+        raise DataError("the embedding lacks a part", where=path, got=error, do="omib embed makes it again") from error
+
+
+def _predictors(data: anndata.AnnData, modalities: list[str]) -> list[Predictor]:
+    everyone = np.ones(data.n_obs, dtype=bool)
+    found = [Predictor(FUSED, _outputs(data, OUTPUT), everyone)]
+    for name in modalities:
+        if (key := f"{OUTPUT}_{name}") in data.obsm:
+            outputs = _outputs(data, key)
+            has = data.obs[f"has_{name}"].to_numpy(dtype=bool) if f"has_{name}" in data.obs else everyone
+            found.append(Predictor(name, outputs, has & np.isfinite(outputs).all(axis=1)))
+    return found
+
+
+def _outputs(data: anndata.AnnData, key: str) -> NDArray[np.float32]:
+    return np.asarray(data.obsm[key], dtype=np.float32)

@@ -1,0 +1,303 @@
+"""The sections of one run's report, as HTML."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+from omib_cli.evaluation.conventions import convention, shown
+from omib_cli.evaluation.drawing import Picture, inline
+from omib_cli.evaluation.figures import headline_metrics
+from omib_cli.evaluation.html import details, esc, pairs, paragraph, section, table, tag
+from omib_cli.evaluation.metrics import Estimate, Scores, Table
+from omib_cli.evaluation.runs import FUSED, Run
+
+CARDS = 6
+"""Most metrics above the figures; the table has them all."""
+MANY = 12
+"""Most groups, classes or modalities that are listed by name in a sentence."""
+
+
+def warnings_of(run: Run, scores: Table) -> str:
+    """What a reader must know before the first number."""
+    found = []
+    if run.headline != "test":
+        found.append(
+            f"This embedding has no test split. The numbers below are of the {run.headline} split"
+            + (", on which the model was fitted: they say nothing about new data." if run.headline == "train" else ".")
+        )
+    if run.beta is not None and run.beta.get("above"):
+        found.append(
+            "β is above the paper's upper bound: its guarantee that nothing task-relevant is lost does not hold."
+        )
+    if scores.resampled[run.headline] == "samples" and scores.groups.get(run.headline):
+        found.append(
+            f"The {run.headline} split has only {scores.groups[run.headline]} groups, too few to resample; intervals "
+            "treat samples as independent and are probably too narrow."
+        )
+    return "".join(paragraph(text, "warn") for text in found)
+
+
+def what_was_run(run: Run) -> str:
+    """Recipe, data and network in a list."""
+    sizes = run.sizes
+    rows: list[tuple[str, object]] = [
+        ("Recipe", run.recipe.name),
+        ("Seed", run.recipe.seed),
+        ("Fusion method", run.recipe.fusion.method),
+        ("Task", run.recipe.task.kind + (f", {len(run.classes)} classes" if run.classes else "")),
+        ("Modalities", ", ".join(run.modalities)),
+        ("Samples", ", ".join(f"{count:,} {name}" for name, count in sizes.items())),
+        ("Width of ξ", run.values.shape[1]),
+        ("Epochs", _epochs(run)),
+    ]
+    if run.groups is not None:
+        rows.append(("Groups", f"{len(set(run.groups.tolist())):,}, never divided between resamples"))
+    return section("What was run", pairs(rows), _command(run))
+
+
+def _epochs(run: Run) -> str:
+    phases = {name: [row for row in run.history if row.get("phase") == name] for name in ("warmup", "train")}
+    kept = [row["epoch"] for row in phases["train"] if row.get("kept")]
+    seconds = sum(float(row.get("seconds") or 0.0) for row in run.history)
+    text = f"{len(phases['warmup'])} warm-up, {len(phases['train'])} main"
+    return text + (f"; kept {kept[-1]}" if kept else "") + (f"; {seconds:.0f} s" if seconds >= 1 else "")
+
+
+def _command(run: Run) -> str:
+    return (
+        tag("p", "Embedded by ", tag("code", esc(run.provenance.command)), cls="foot") if run.provenance.command else ""
+    )
+
+
+def headline(run: Run, scores: Table) -> str:
+    """The fused prediction's metrics on the headline split, large."""
+    fused = scores.splits[run.headline][FUSED]
+    first = headline_metrics(run, scores)
+    names = [*first, *[name for name in fused.metrics if name not in first]][:CARDS]
+    cards = [_card(name, fused.metrics[name], i == 0) for i, name in enumerate(names)]
+    words = f"Fused prediction on {fused.count:,} {run.headline} samples"
+    if scores.bootstrap:
+        words += f"; ranges are 95 % intervals from {scores.bootstrap:,} resamples of {_unit(run, scores)}"
+    if scores.baseline is not None:
+        words += f". The same prediction for every sample reaches {_label(first[0])} {shown(scores.baseline)}"
+    return section("Result", tag("div", *cards, cls="cards"), paragraph(words + ".", "foot"))
+
+
+def _label(metric: str) -> str:
+    label = convention(metric).label
+    return label.lower() if label == label.capitalize() else label
+
+
+def _unit(run: Run, scores: Table) -> str:
+    if scores.resampled[run.headline] == "groups":
+        return f"its {scores.groups[run.headline]:,} groups, each taken whole"
+    return "its samples"
+
+
+def _card(metric: str, estimate: Estimate, main: bool) -> str:
+    return tag(
+        "div",
+        tag("div", esc(convention(metric).label), cls="name"),
+        tag("div", esc(shown(estimate.value)), cls="value"),
+        tag("div", esc(interval_text(estimate) or "no interval"), cls="range"),
+        cls="card main" if main else "card",
+    )
+
+
+def interval_text(estimate: Estimate) -> str:
+    """``0.81 to 0.86``, or nothing."""
+    if not math.isfinite(estimate.low):
+        return ""
+    return f"{shown(estimate.low)} to {shown(estimate.high)}"
+
+
+def figures(pictures: Sequence[Picture], prefix: str) -> str:
+    """All figures with their captions."""
+    return section("Figures", tag("div", *[_figure(each, f"{prefix}-{each.name}") for each in pictures], cls="figures"))
+
+
+def _figure(picture: Picture, identity: str) -> str:
+    image = inline(picture.svg, identity).replace(
+        "<svg", f'<svg role="img" aria-label="{esc(picture.title)}: {esc(picture.caption)}"', 1
+    )
+    caption = tag("figcaption", tag("h3", esc(picture.title)), esc(picture.caption))
+    return tag("figure", tag("div", image, cls="plot"), caption, cls="wide" if picture.wide else "")
+
+
+def beta_and_bounds(run: Run) -> str:
+    """Beta, its bounds and the information behind them, in words."""
+    beta = run.beta
+    if beta is None or beta.get("value") is None:
+        return ""
+    content = [tag("p", _beta_sentence(beta)), tag("p", _objective_sentence(run, beta))]
+    if run.information is not None:
+        content.append(_information(run.information))
+    return section("β and its bounds", *content)
+
+
+def _beta_sentence(beta: Mapping[str, Any]) -> str:
+    value = tag("strong", f"β = {beta['value']:.4g}")
+    lower, upper = beta.get("lower"), beta.get("upper")
+    how = {
+        "uniform": "drawn once, uniformly between the bounds, from the run's seed",
+        "midpoint": "the middle of the two bounds",
+        "upper": "the upper bound itself",
+        "lower": "the lower bound itself",
+        "value": "given by the recipe",
+    }.get(str(beta.get("policy")), esc(beta.get("policy")))
+    if lower is None or upper is None:
+        return f"{value} ({how}). No information was estimated, so the paper's bounds are not known for this run."
+    place = "above" if beta.get("above") else "within" if beta["value"] >= lower else "below the lower bound of"
+    return (
+        f"{value} ({how}) is {place} the paper's range, from "
+        f"<i>M<sub>l</sub></i> = {lower:.4g} to <i>M<sub>u</sub></i> = {upper:.4g}. The upper bound follows from the "
+        "estimated information of the modalities; the lower one only avoids needlessly slow compression."
+    )
+
+
+def _objective_sentence(run: Run, beta: Mapping[str, Any]) -> str:
+    objective = beta.get("objective")
+    number = f" = {objective:.4g}" if objective is not None else ""
+    return (
+        "The paper proves <i>M<sub>u</sub></i> for a <em>relative</em> mutual information, divided by an entropy. The "
+        "loss that is really minimised is not divided, and for it the same argument gives "
+        f"1/(1 + Σ r<sub>i</sub>) ≥ 1/(2M − 1){number} for these M = {len(run.modalities)} modalities, with no entropy "
+        "in it. <i>M<sub>u</sub></i> is therefore conservative: accuracy may stay flat well above it."
+    )
+
+
+def _information(information: Mapping[str, Any]) -> str:
+    rows = [[f"H({esc(name)})", *_mean_sd(values)] for name, values in (information.get("entropy") or {}).items()]
+    rows += [
+        [f"I({esc(name).replace('|', '; ')})", *_mean_sd(values)]
+        for name, values in (information.get("mutual") or {}).items()
+    ]
+    if not rows:
+        return ""
+    limit = information.get("limit")
+    note = (
+        "H(v) is estimated as I(v; v), as the paper does. For continuous data that quantity is infinite, and what is "
+        "printed is what the estimator could certify from the samples at hand"
+        + (f", at most {float(limit):.2f} nats (the logarithm of their number)" if limit is not None else "")
+        + ". See docs/information.md for what it is and is not."
+    )
+    return table(["Estimate", "nats", "sd over seeds"], rows) + paragraph(note, "foot")
+
+
+def _mean_sd(values: Any) -> list[str]:
+    mean, sd = [*values, math.nan][:2] if isinstance(values, list | tuple) else (values, math.nan)
+    return [shown(float(mean)), shown(float(sd))]
+
+
+def weights_in_words(run: Run) -> str:
+    """What r did over the main phase."""
+    rows = [row for row in run.history if row.get("phase") == "train"]
+    lines = []
+    for name in run.modalities[1:]:
+        values = [float(row[f"r/{name}"]) for row in rows if row.get(f"r/{name}") is not None]
+        if values:
+            lines.append(tag("li", esc(_weight_sentence(name, run.modalities[0], values))))
+    return section("Relative weights in words", tag("ul", *lines)) if lines else ""
+
+
+def _weight_sentence(name: str, reference: str, values: Sequence[float]) -> str:
+    mean, low, high = fmean(values), min(values), max(values)
+    verdict = f"practically 1: {name} was compressed like {reference}, and the dynamic weight was close to inert"
+    if mean < 0.95:
+        verdict = f"{name} was compressed less than {reference}: it kept more that the embedding lacked"
+    elif mean > 1.05:
+        verdict = f"{name} was compressed more than {reference}: the embedding already held most of what it knew"
+    elif high - low > 0.2:
+        verdict = f"around 1 on average, though it moved: {name} and {reference} were compressed about alike"
+    return f"r of {name}: mean {mean:.3f}, from {low:.3f} to {high:.3f} over {len(values)} epochs; {verdict}."
+
+
+def all_metrics(run: Run, scores: Table) -> str:
+    """Every metric of every split and head, and what each metric is."""
+    names = list(
+        dict.fromkeys(name for split in scores.splits.values() for each in split.values() for name in each.metrics)
+    )
+    rows = [row for split in scores.splits for row in _split_rows(run, scores, split, names)]
+    head = ["Split", "Head", "n", *[esc(convention(name).label) for name in names]]
+    whole = table(head, [cells for cells, _ in rows], names=2, looks=[look for _, look in rows])
+    notes = [tag("li", tag("strong", esc(convention(name).label)), ": ", esc(convention(name).words)) for name in names]
+    return section("All metrics", whole, _skipped(scores), tag("ul", *notes, cls="foot"))
+
+
+def _split_rows(run: Run, scores: Table, split: str, names: Sequence[str]) -> list[tuple[list[str], str]]:
+    rows = []
+    for place, (name, each) in enumerate(scores.splits[split].items()):
+        cells = [esc(split), esc(run.head_label(name)), f"{each.count:,}", *[_cell(each, metric) for metric in names]]
+        weight = "minor" if split != run.headline else "strong" if place == 0 else ""
+        rows.append((cells, f"{weight}{' first' if place == 0 else ''}".strip()))
+    return rows
+
+
+def _cell(scores: Scores, metric: str) -> str:
+    estimate = scores.metrics.get(metric)
+    if estimate is None:
+        return "–"
+    return shown(estimate.value) + (f"<small>{interval_text(estimate)}</small>" if interval_text(estimate) else "")
+
+
+def _skipped(scores: Table) -> str:
+    counts = [e.skipped for split in scores.splits.values() for each in split.values() for e in each.metrics.values()]
+    if not any(counts):
+        return ""
+    return paragraph(
+        f"Resamples in which a metric is undefined (a class without a sample, a constant prediction) were left out: at "
+        f"most {max(counts):,} of {scores.bootstrap:,} for any one number.",
+        "foot",
+    )
+
+
+def limits(run: Run, scores: Table) -> str:
+    """What limits the numbers."""
+    count = scores.splits[run.headline][FUSED].count
+    lines = [
+        f"The {run.headline} split has {count:,} samples; one sample is {1 / count:.4f} of an accuracy."
+        if run.classes
+        else f"The {run.headline} split has {count:,} samples.",
+        "An interval covers the choice of samples, not the choice of split or seed. Several seeds, evaluated together, "
+        "show that part.",
+    ]
+    if scores.bootstrap == 0:
+        lines[1] = "No intervals were computed (bootstrap 0)."
+    if "train" in scores.splits and run.headline != "train":
+        lines.append("Numbers of the training split show how closely the model fitted it, and so carry no interval.")
+    if "validation" in scores.splits and run.headline == "test":
+        why = "selected the epoch that was kept, so its numbers are optimistic."
+        if run.recipe.train.select == "last" and run.recipe.warmup.select == "last":
+            why = "took no part in training; where it guided the choice of settings, its numbers are optimistic."
+        lines.append(f"The validation split {why}")
+    if any(not predictor.present.all() for predictor in run.predictors):
+        lines.append(
+            "Some samples lack a modality. Its branch is judged on the others alone (column n), so rows of the table "
+            "are not about the same samples."
+        )
+    if run.information is not None:
+        lines.append("The bounds on β inherit the error of estimated information; H(v) = I(v; v) above all.")
+    return section("What limits these numbers", tag("ul", *[tag("li", esc(line)) for line in lines]))
+
+
+def provenance(run: Run) -> str:
+    """Hashes, versions, time, and the whole recipe."""
+    found = run.provenance
+    rows: list[tuple[str, object]] = [
+        ("Embedding", found.hash),
+        *[(f"Made from {kind}", value) for kind, value in found.parents.items()],
+        ("File", run.path),
+        ("Made", f"{found.created} by omib {found.omib}, Python {found.python}"),
+        ("On", f"{found.device}, {found.threads} threads"),
+        ("Libraries", ", ".join(f"{name} {version}" for name, version in found.libraries.items())),
+    ]
+    recipe = json.dumps(run.recipe.resolved(), indent=2, ensure_ascii=False)
+    return section(
+        "Provenance",
+        tag("div", pairs(rows), cls="long foot"),
+        details("The whole recipe, defaults filled in", tag("pre", esc(recipe))),
+    )

@@ -1,0 +1,1 @@
+"""Estimators of mutual information, and the bounds on beta that follow from them."""

@@ -1,0 +1,119 @@
+"""What stands for a modality when its information is estimated: rows of the training split as standardised vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from omib_cli.artifacts import format as fmt
+from omib_cli.artifacts.dataset import Dataset
+from omib_cli.errors import UsageError
+from omib_cli.information.estimation import standardise
+from omib_cli.recipe.training import InformationOptions
+from omib_cli.runtime.seeds import derive_seed
+
+
+@dataclass(frozen=True)
+class Input:
+    """One modality.
+
+    Attributes
+    ----------
+    values
+        (N, D) float32, each column of zero mean and unit variance over the rows that are present.
+    present
+        (N,) bool.
+    what
+        ``raw``, ``pca`` or ``encodings``.
+    """
+
+    values: Tensor
+    present: Tensor
+    what: str
+
+
+def wants_encodings(kind: str, mode: str) -> bool:
+    """Whether a modality of this kind is represented by its encodings."""
+    return mode == "encodings" or (mode == "auto" and kind != fmt.VECTOR)
+
+
+def read_vectors(data: Dataset, names: Sequence[str], options: InformationOptions, seed: int) -> dict[str, Input]:
+    """Raw vectors, or their principal components, of the training split; a block of rows at a time.
+
+    Raises
+    ------
+    UsageError
+        A modality is no vector.
+    """
+    rows = data.rows("train")
+    chosen = chosen_rows(len(rows), options.samples, seed)
+    what = "pca" if options.input == "pca" else "raw"
+    for name in names:
+        if data.modalities[name].kind != fmt.VECTOR:
+            raise UsageError(
+                f"information.input {options.input} needs vectors, and modality {name} is none",
+                where=data.path,
+                got=data.modalities[name].kind,
+                do="set information.input=encodings and give --warmup FILE",
+            )
+    present = torch.from_numpy(data.present(rows))[chosen]
+    order = list(data.modalities)
+    return {
+        name: _standardised(_read(data, name, chosen), present[:, order.index(name)], what, options) for name in names
+    }
+
+
+def standardised(values: Tensor, present: Tensor, what: str, options: InformationOptions, seed: int) -> Input:
+    """An input from the values (N, D) of all training rows, of which `information.samples` are kept."""
+    chosen = chosen_rows(len(values), options.samples, seed)
+    return _standardised(values[chosen], present[chosen], what, options)
+
+
+def chosen_rows(rows: int, most: int, seed: int) -> Tensor:
+    """Which rows are used: all, or ``most`` of them drawn from the seed, in ascending order."""
+    if rows <= most:
+        return torch.arange(rows)
+    order = torch.randperm(rows, generator=torch.Generator().manual_seed(derive_seed(seed, "information", "rows")))
+    return order[:most].sort().values
+
+
+def pair_rows(left: Input, right: Input) -> tuple[Tensor, Tensor]:
+    """Values of the rows that have both modalities."""
+    both = left.present & right.present
+    if bool(both.all()):
+        return left.values, right.values
+    return left.values[both], right.values[both]
+
+
+def principal_components(values: Tensor, count: int) -> Tensor:
+    """Scores (N, min(count, D)) on the directions of largest variance, signs fixed."""
+    centred = values.double() - values.double().mean(0)
+    _, directions = torch.linalg.eigh(centred.T @ centred)
+    leading = directions.flip(1)[:, :count]
+    largest = leading.gather(0, leading.abs().argmax(0, keepdim=True))
+    scores: Tensor = (centred @ (leading * largest.sign())).float()
+    return scores
+
+
+def _standardised(values: Tensor, present: Tensor, what: str, options: InformationOptions) -> Input:
+    here = values[present]
+    if len(here):
+        here = standardise(here)
+        if what == "pca":
+            here = standardise(principal_components(here, options.components))
+    result = torch.zeros(len(values), here.shape[1])
+    result[present] = here
+    return Input(result, present, what)
+
+
+def _read(data: Dataset, name: str, chosen: Tensor) -> Tensor:
+    rows = data.rows("train")
+    pieces = []
+    for start in range(0, len(rows), fmt.BLOCK_ROWS):
+        stop = min(start + fmt.BLOCK_ROWS, len(rows))
+        block = torch.from_numpy(data.values(name, range(rows.start + start, rows.start + stop)))
+        pieces.append(block[chosen[(chosen >= start) & (chosen < stop)] - start])
+    return torch.cat(pieces) if pieces else torch.zeros(0, *data.modalities[name].shape)

@@ -1,0 +1,245 @@
+"""Recipes by name or path: read, overridden, checked; every problem reported at once, with its line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from omib_cli.errors import RecipeError, UsageError
+from omib_cli.recipe.model import ModalityOptions
+from omib_cli.recipe.problems import Found, did_you_mean, problems_of
+from omib_cli.recipe.schema import Recipe, recipe_model
+from omib_cli.recipe.section import Section
+from omib_cli.recipe.yaml_reader import KeyPath, dotted, read_yaml
+
+SUFFIXES = (".yaml", ".yml")
+_LAST = 1_000_000
+"""Where problems without a line come among the others."""
+
+
+def load_recipe(reference: str | Path, overrides: Sequence[str] = (), seed: int | None = None) -> Recipe:
+    """Read and check a recipe.
+
+    Parameters
+    ----------
+    reference
+        Name of a bundled recipe, or the path of a YAML file.
+    overrides
+        ``KEY=VALUE`` settings that replace or add keys: ``train.epochs=5``.
+    seed
+        Replaces the recipe's seed.
+
+    Raises
+    ------
+    UsageError
+        There is no such recipe.
+    RecipeError
+        It cannot be used; holds every problem found.
+    """
+    path = recipe_path(reference)
+    return _checked(_read_draft(path), overrides, seed)
+
+
+def recipe_from_values(values: dict[str, Any], overrides: Sequence[str] = (), seed: int | None = None) -> Recipe:
+    """Check the recipe that an artifact carries, with overrides.
+
+    Raises
+    ------
+    RecipeError
+        As :func:`load_recipe`; problems have no line.
+    """
+    return _checked(_Draft("that the file carries", json.loads(json.dumps(values))), overrides, seed)
+
+
+def bundled() -> dict[str, Path]:
+    """The recipes that come with omib, by name."""
+    return {path.stem: path for path in sorted(_bundled_folder().glob("*.yaml"))}
+
+
+def bundled_text(name: str) -> str:
+    """The text of a bundled recipe.
+
+    Raises
+    ------
+    UsageError
+        There is none of that name.
+    """
+    known = bundled()
+    if name not in known:
+        raise _unknown(name)
+    return known[name].read_text(encoding="utf-8")
+
+
+def recipe_path(reference: str | Path) -> Path:
+    """The file of a recipe, given its bundled name or its path.
+
+    Raises
+    ------
+    UsageError
+        There is none.
+    """
+    found = bundled().get(str(reference))
+    if found is not None:
+        return found
+    path = Path(reference)
+    if path.is_file():
+        return path
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder", expected="a recipe: a YAML file, or a name from omib recipe list")
+    raise _unknown(str(reference))
+
+
+def _unknown(reference: str) -> UsageError:
+    is_path = reference.endswith(SUFFIXES) or "/" in reference
+    known = bundled()
+    guess = did_you_mean(reference, known)
+    return UsageError(
+        f"no such recipe{' file' if is_path else ''}: {reference}{guess}",
+        expected="a YAML file, or one of " + ", ".join(known),
+        do="omib recipe list says what each is for",
+    )
+
+
+def _bundled_folder() -> Path:
+    """Inside the package where it is installed; beside it in a checkout."""
+    package = Path(str(files("omib_cli")))
+    inside = package / "recipes"
+    return inside if inside.is_dir() else package.parent / "recipes"
+
+
+@dataclass
+class _Draft:
+    """A recipe's values on their way to being checked, and where each came from.
+
+    Attributes
+    ----------
+    source
+        The recipe's file, for messages.
+    lines
+        Line of each key; empty where the values come from an artifact.
+    given
+        Keys that an option set, and the option: they have no line.
+    problems
+        What is wrong so far: (order, text).
+    """
+
+    source: str
+    values: dict[str, Any]
+    lines: dict[KeyPath, int] = field(default_factory=dict)
+    given: dict[KeyPath, str] = field(default_factory=dict)
+    problems: list[tuple[int, str]] = field(default_factory=list)
+
+    def report(self, found: Found) -> None:
+        """Add a problem, at the line of its key, or else of the section that should hold it."""
+        for depth in range(len(found.path), -1, -1):
+            place = found.path[:depth]
+            if place in self.given:
+                self.problems.append((_LAST, f"{self.given[place]}: {found}"))
+                return
+            if place in self.lines:
+                self.problems.append((self.lines[place], f"{self.source}:{self.lines[place]}: {found}"))
+                return
+        self.problems.append((0, str(found)))
+
+    def put(self, path: KeyPath, value: Any, option: str) -> None:
+        """Set a key, making the sections above it."""
+        section = self.values
+        for depth, key in enumerate(path[:-1], 1):
+            if section.get(str(key)) is None:
+                section[str(key)] = {}
+                self.given[path[:depth]] = option
+            below = section[str(key)]
+            if not isinstance(below, dict):
+                self.problems.append(
+                    (_LAST, f"{option}: {dotted(path)}: {dotted(path[:depth])} has no keys of its own")
+                )
+                return
+            section = below
+        section[str(path[-1])] = value
+        self.lines = {key: line for key, line in self.lines.items() if key[: len(path)] != path}
+        self.given[path] = option
+
+
+def _read_draft(path: Path) -> _Draft:
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        problem = f"{path}:{line}: byte 0x{error.object[error.start]:02x} is no UTF-8 text; save the file as UTF-8"
+        raise RecipeError(str(path), [problem]) from error
+    document = read_yaml(text)
+    problems = [(line, f"{path}:{line}: {problem}") for line, problem in document.problems]
+    if isinstance(document.values, dict):
+        return _Draft(str(path), document.values, document.lines, problems=problems)
+    if not problems:
+        is_empty = document.values is None
+        got = "the file is empty" if is_empty else f"got a {type(document.values).__name__} at the top"
+        problems = [(1, f"{path}:1: {got}, expected keys and values: `name: ...`")]
+    raise RecipeError(str(path), [message for _, message in problems])
+
+
+def _checked(draft: _Draft, overrides: Sequence[str], seed: int | None) -> Recipe:
+    for override in overrides:
+        _apply(draft, override)
+    if seed is not None:
+        draft.put(("seed",), seed, "--seed")
+    model = recipe_model()
+    try:
+        recipe = model.model_validate_json(json.dumps(_plain(_named(draft.values))), strict=True)
+    except ValidationError as error:
+        for found in problems_of(error, model):
+            draft.report(found)
+    if draft.problems:
+        raise RecipeError(draft.source, [text for _, text in sorted(draft.problems, key=lambda problem: problem[0])])
+    return recipe
+
+
+def _apply(draft: _Draft, override: str) -> None:
+    """Set one ``KEY=VALUE``; the value is YAML."""
+    key, equals, text = override.partition("=")
+    path: KeyPath = tuple(key.strip().split("."))
+    if not equals or "" in path:
+        draft.problems.append((_LAST, f"--set: got {override!r}, expected KEY=VALUE, such as train.epochs=5"))
+        return
+    document = read_yaml(text)
+    if document.problems:
+        draft.problems.append((_LAST, f"--set: {dotted(path)}: {document.problems[0][1]}"))
+        return
+    draft.put(path, document.values, "--set")
+
+
+def _named(values: dict[str, Any]) -> dict[str, Any]:
+    """Write the default's name into sections that leave it out: ``fusion: {latent: 64}`` is omib's."""
+    filled = {**values}
+    for section in ("task", "fusion"):
+        if section in values:
+            filled[section] = _with_name(values[section], Recipe.model_fields[section].default)
+    if isinstance(modalities := values.get("modalities"), dict):
+        encoder = ModalityOptions.model_fields["encoder"].default
+        filled["modalities"] = {
+            name: {**options, "encoder": _with_name(options["encoder"], encoder)}
+            if isinstance(options, dict) and "encoder" in options
+            else options
+            for name, options in modalities.items()
+        }
+    return filled
+
+
+def _with_name(section: Any, default: Section) -> Any:
+    key = "method" if hasattr(default, "method") else "kind"
+    return {key: getattr(default, key), **section} if isinstance(section, dict) else section
+
+
+def _plain(value: Any) -> Any:
+    """Whole numbers as such however they are written: ``1e5`` samples are 100,000."""
+    if isinstance(value, dict):
+        return {key: _plain(below) for key, below in value.items()}
+    if isinstance(value, list):
+        return [_plain(below) for below in value]
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 1e15 else value

@@ -1,0 +1,111 @@
+"""Tables in binary files: NPZ without pickle, AnnData (h5ad) and MuData (h5mu)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from omib_cli.errors import DataError
+from omib_cli.sources.sheets import ArraySheet, FrameSheet, Sheet, as_text, listed, not_there
+from omib_cli.sources.text_tables import reading
+
+
+def read_npz(path: Path, where: str, key: str | None, *, values: bool) -> ArraySheet:
+    """Read an NPZ archive.
+
+    Parameters
+    ----------
+    key
+        The array of features, (N, D) or (N,). May be left out where there is only one array with rows and columns.
+    values
+        Whether the features are wanted; for labels the arrays are read by name.
+    """
+    import numpy as np
+
+    with reading(where):
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                arrays = {name: archive[name] for name in archive.files}
+        except ValueError as error:  # numpy says so for object arrays and for files that are no archive
+            raise DataError(
+                "not an NPZ archive of plain arrays",
+                where=where,
+                got=error,
+                do="write it with np.savez, text as arrays of dtype str, no Python objects",
+            ) from error
+    beside = {name: array for name, array in arrays.items() if array.ndim == 1}
+    if key is None:
+        tables = [name for name, array in arrays.items() if array.ndim == 2 and array.dtype.kind in "biuf"]
+        if values and len(tables) != 1:
+            raise DataError("which array is the table?", where=where, got=listed(arrays), do="set `key` to its name")
+        key = tables[0] if len(tables) == 1 else None
+    elif key not in arrays:
+        raise not_there("array", key, list(arrays), where)
+    if key is None:
+        return ArraySheet(None, where, beside=beside)
+    return ArraySheet(_as_table(arrays[key], f"{where}:{key}"), f"{where}:{key}", beside=beside)
+
+
+def _as_table(array: Any, where: str) -> Any:
+    if array.ndim not in (1, 2):
+        raise DataError("not a table", where=where, got=f"shape {array.shape}", expected="(samples, features)")
+    if array.dtype.kind not in "biuf":
+        raise DataError("not an array of numbers", where=where, got=f"dtype {array.dtype}")
+    return array.reshape(len(array), -1)
+
+
+def read_h5ad(path: Path, where: str, key: str | None) -> Sheet:
+    """Read an AnnData file: ``X`` (default), ``obs``, ``obsm/NAME`` or ``layers/NAME``; text comes from ``obs``."""
+    import anndata
+
+    return _sheet(_read(anndata.read_h5ad, path, where), where, key)
+
+
+def read_h5mu(path: Path, where: str, key: str | None) -> Sheet:
+    """Read one modality of a MuData file, ``MODALITY`` or ``MODALITY/obsm/NAME``; without a key the common ``obs``."""
+    import h5py
+    import mudata
+
+    if key is None or key == "obs":
+        data = _read(mudata.read_h5mu, path, where)
+        return FrameSheet(data.obs, f"{where}:obs", list(map(str, data.obs_names)))
+    modality, _, rest = key.partition("/")
+    with reading(where), h5py.File(path, "r", locking=False) as file:
+        known = list(file.get("mod", []))
+    if modality not in known:
+        raise not_there("modality", modality, known, where)
+    part = _read(lambda whole: mudata.read_h5ad(whole, modality), path, where)
+    return _sheet(part, f"{where}:{modality}", rest or None)
+
+
+def _read(reader: Any, path: Path, where: str) -> Any:
+    import warnings
+
+    with warnings.catch_warnings(), reading(where):
+        warnings.simplefilter("ignore")  # advice to the author of the file, not to its reader
+        try:
+            return reader(path)
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            raise DataError(f"not a {path.suffix[1:]} file", where=where, got=error) from error
+
+
+def _sheet(data: Any, where: str, key: str | None) -> Sheet:
+    ids = list(map(str, data.obs_names))
+    beside = {str(name): data.obs[name].tolist() for name in data.obs.columns}
+    if key == "obs":
+        return FrameSheet(data.obs, f"{where}:obs", ids)
+    if key is None or key == "X":
+        if data.X is None:
+            raise DataError("no X in the file", where=where, do="set `key` to layers/NAME or obsm/NAME")
+        return ArraySheet(data.X, f"{where}:X", list(map(str, data.var_names)), beside, ids)
+    group, _, name = key.partition("/")
+    known = {"layers": list(data.layers), "obsm": list(data.obsm)}
+    if group not in known:
+        raise not_there("array", key, ["X", "obs", *(f"{kind}/{one}" for kind in known for one in known[kind])], where)
+    if name not in known[group]:
+        raise not_there(f"{group} array", name, known[group], where)
+    found = getattr(data, group)[name]
+    columns = list(map(str, data.var_names)) if group == "layers" else None
+    if hasattr(found, "columns"):  # obsm may hold data frames
+        columns, found = [as_text(column) for column in found.columns], found.to_numpy()
+    return ArraySheet(found, f"{where}:{key}", columns, beside, ids)

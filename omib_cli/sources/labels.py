@@ -1,0 +1,136 @@
+"""Labels as they are written to labels as the network needs them: class indices, or finite values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from omib_cli.artifacts import format as fmt
+from omib_cli.errors import DataError
+from omib_cli.sources.sheets import counted, listed
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+MISSING = frozenset({"", "na", "nan", "n/a", "<na>", "null"})
+"""What counts as no label, in any case."""
+
+
+def without_missing(values: Sequence[str]) -> list[str]:
+    """The labels with every way of writing "missing" made empty."""
+    return ["" if value.casefold() in MISSING else value for value in values]
+
+
+def class_labels(values: Sequence[str], where: str) -> tuple[NDArray[np.float64], list[str]]:
+    """Class index of each label (N,) float64, and the names of the classes.
+
+    Whole numbers are sorted by size and written as such (``1.0`` is class "1"), other names by alphabet.
+
+    Raises
+    ------
+    DataError
+        The labels are no classes: infinite, or fractions.
+    """
+    import numpy as np
+
+    numbers = _numbers(values)
+    if numbers is None:
+        names = sorted(set(values))
+        written = list(values)
+    else:
+        odd = [value for value, number in zip(values, numbers, strict=True) if not _whole(number)]
+        if odd:
+            raise DataError(
+                "labels that are no classes",
+                where=where,
+                got=listed(odd),
+                expected="names or whole numbers, for `task.kind: classification`",
+                do="set `task.kind: regression` if these are values",
+            )
+        written = [str(int(number)) for number in numbers]
+        names = sorted(set(written), key=int)
+    index = {name: place for place, name in enumerate(names)}
+    return np.array([index[name] for name in written], dtype=np.float64), names
+
+
+def value_labels(values: Sequence[str], names: Sequence[str], where: str) -> NDArray[np.float64]:
+    """Each label as a finite number: (N,) float64.
+
+    Raises
+    ------
+    DataError
+        Naming the first sample whose label is none.
+    """
+    import numpy as np
+
+    for name, value in zip(names, values, strict=True):
+        number = _numbers([value])
+        if number is None or not math.isfinite(number[0]):
+            raise DataError(
+                "a label that is no finite number",
+                where=f"{where}, sample {name!r}",
+                got=repr(value),
+                do="correct it, or set `task.kind: classification` if labels are names",
+            )
+    return np.array([float(value) for value in values])
+
+
+def must_be_learnable(
+    labels: NDArray[np.float64], split: NDArray[np.uint8], classes: Sequence[str], where: str
+) -> None:
+    """Refuse splits without samples, a single class in training, classes that training never sees.
+
+    Parameters
+    ----------
+    labels
+        (N,) class indices or values.
+    split
+        (N,) indices into ``format.SPLITS``.
+    classes
+        Names of the classes, empty for values.
+    """
+    import numpy as np
+
+    counts = {name: int(np.sum(split == code)) for code, name in enumerate(fmt.SPLITS)}
+    shown = ", ".join(f"{name} {count}" for name, count in counts.items())
+    if counts["train"] < 2 or not counts["test"]:
+        raise DataError(
+            "the training split needs at least two samples and the test split one",
+            where=where,
+            got=shown,
+            do="look at `data.split` in the recipe",
+        )
+    training = np.unique(labels[split == 0])
+    if len(training) < 2:
+        only = classes[int(training[0])] if classes else training[0]
+        raise DataError(
+            "the training split has one label only",
+            where=where,
+            got=f"{only!r} in all {counts['train']} samples",
+            expected="at least two classes" if classes else "values that differ",
+            do="look at `data.labels.column` and `data.split`",
+        )
+    if classes:
+        unseen = sorted(set(np.unique(labels).astype(int)) - set(training.astype(int)))
+        if unseen:
+            raise DataError(
+                "classes that are not in the training split",
+                where=where,
+                got=listed(
+                    f"{classes[index]!r} ({counted(int(np.sum(labels == index)), 'sample')})" for index in unseen
+                ),
+                do="merge or remove these classes, or divide the samples otherwise (`data.split.by: stratified`)",
+            )
+
+
+def _numbers(values: Sequence[str]) -> list[float] | None:
+    try:
+        return [float(value) for value in values]
+    except ValueError:
+        return None
+
+
+def _whole(number: float) -> bool:
+    return math.isfinite(number) and number == int(number)

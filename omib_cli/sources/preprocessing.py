@@ -1,0 +1,161 @@
+"""Imputation and scaling of features, fitted on the training split and nothing else."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from omib_cli.errors import DataError
+from omib_cli.sources.sheets import counted, listed
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from omib_cli.recipe.sources import TablesOptions
+
+
+@dataclass
+class Fitted:
+    """What training taught about the features of one modality.
+
+    A value x of column ``kept[j]`` becomes (x - ``offset[j]``) / ``scale[j]``, with x = ``fill[j]`` where missing.
+
+    Attributes
+    ----------
+    kept
+        (K,) columns of the table that are features.
+    offset, scale, fill
+        (K,) float64, in the unit of the table.
+    """
+
+    kept: NDArray[np.int64]
+    offset: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    fill: NDArray[np.float64]
+
+    def arrays(self) -> dict[str, NDArray[np.float64] | NDArray[np.int64]]:
+        """As they go into the dataset."""
+        return {"kept": self.kept, "offset": self.offset, "scale": self.scale, "fill": self.fill}
+
+    def apply(self, values: NDArray[np.float64], present: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Standardised features: (N, D) and (N,) to (N, K) float32, zeros where the modality is missing."""
+        import numpy as np
+
+        chosen = values[:, self.kept]
+        chosen = np.where(np.isnan(chosen), self.fill, chosen)
+        with np.errstate(over="ignore"):
+            scaled = ((chosen - self.offset) / self.scale).astype(np.float32)
+        scaled[~present] = 0.0
+        return scaled
+
+
+def fit(
+    values: NDArray[np.float64], training: NDArray[np.bool_], columns: Sequence[str], options: TablesOptions, where: str
+) -> Fitted:
+    """Fit on the training rows that have the modality.
+
+    Parameters
+    ----------
+    values
+        (N, D), NaN where missing.
+    training
+        (N,) rows to learn from.
+
+    Raises
+    ------
+    DataError
+        Constant columns under ``constant: refuse``, or no column left.
+    """
+    import numpy as np
+
+    rows = values[training]
+    if len(rows) < 2:
+        raise DataError(
+            "too few training samples have this modality", where=where, got=f"{len(rows)}", expected="at least 2"
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # columns without a single value come out as NaN
+        low, high = np.nanmin(rows, axis=0), np.nanmax(rows, axis=0)
+    varies = high > low  # False for NaN: a column without a value does not vary
+    kept = _kept(varies, columns, options.constant, where)
+    rows, low, high, varies = rows[:, kept], low[kept], high[kept], varies[kept]
+    fill = _fill(rows, options.impute)
+    if options.standardise == "zscore":
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            offset, scale = np.nanmean(rows, axis=0), np.nanstd(rows, axis=0)
+    elif options.standardise == "minmax":
+        offset, scale = low, high - low
+    else:
+        offset, scale = np.zeros(len(kept)), np.ones(len(kept))
+    empty = np.isnan(low)
+    offset = np.where(empty, 0.0, offset)
+    scale = np.where(varies & (scale > 0), scale, 1.0)
+    return Fitted(kept, offset, scale, np.where(np.isnan(fill), 0.0, fill))
+
+
+def must_be_finite(
+    values: NDArray[np.floating[Any]], name: Callable[[int], str], columns: Sequence[str], where: str
+) -> None:
+    """Refuse infinities: (N, D) values, the name of each row, D names of columns."""
+    import numpy as np
+
+    if not np.isinf(values).any():
+        return
+    row, column = np.argwhere(np.isinf(values))[0].tolist()
+    raise DataError(
+        counted(int(np.isinf(values).sum()), "infinite value"),
+        where=f"{where}, {name(row)}, column {columns[column]!r}",
+        got=values[row, column],
+        do="leave the cell empty if the value is missing",
+    )
+
+
+def must_be_complete(
+    values: NDArray[np.floating[Any]], name: Callable[[int], str], columns: Sequence[str], where: str
+) -> None:
+    """Refuse missing values in rows that have the modality, under ``impute: refuse``."""
+    import numpy as np
+
+    missing = np.isnan(values)
+    if not missing.any():
+        return
+    row, column = np.argwhere(missing)[0].tolist()
+    raise DataError(
+        f"{counted(int(missing.sum()), 'missing value')}, in {counted(int(missing.any(axis=1).sum()), 'sample')}",
+        where=f"{where}, {name(row)}, column {columns[column]!r}",
+        got="nothing (and no other value is filled in unless the recipe says so)",
+        do="set `data.impute` to mean, median or zero; it is fitted on the training split",
+    )
+
+
+def _kept(varies: NDArray[np.bool_], columns: Sequence[str], policy: str, where: str) -> NDArray[np.int64]:
+    import numpy as np
+
+    constant = [columns[index] for index in np.flatnonzero(~varies).tolist()]
+    if constant and policy == "refuse":
+        raise DataError(
+            f"{len(constant)} of {len(columns)} columns are constant in the training split",
+            where=where,
+            got=listed(constant),
+            do="set `data.constant: drop` (or `keep`)",
+        )
+    kept = np.flatnonzero(varies) if policy == "drop" else np.arange(len(columns))
+    if not len(kept):
+        raise DataError("every column is constant in the training split", where=where, got=f"{len(columns)} columns")
+    return kept
+
+
+def _fill(rows: NDArray[np.float64], policy: str) -> NDArray[np.float64]:
+    """(K,) what stands in for a missing value; NaN where training has no value to go by."""
+    import numpy as np
+
+    if policy not in ("mean", "median"):
+        return np.zeros(rows.shape[1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        found = np.nanmean(rows, axis=0) if policy == "mean" else np.nanmedian(rows, axis=0)
+    return np.asarray(found, dtype=np.float64)

@@ -1,0 +1,248 @@
+"""Tables of numbers: joined, divided, imputed and standardised, with every refusal said in words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from omib_cli.artifacts.dataset_writer import Block, DatasetPlan, ModalityPlan
+from omib_cli.errors import DataError, RecipeError
+from omib_cli.sources.joining import Joined, join
+from omib_cli.sources.labels import class_labels, must_be_learnable, value_labels, without_missing
+from omib_cli.sources.preprocessing import Fitted, fit, must_be_complete, must_be_finite
+from omib_cli.sources.sheets import counted, listed
+from omib_cli.sources.splits import (
+    TRAIN,
+    VALIDATION,
+    carve_validation,
+    given_split,
+    made_split,
+    must_keep_groups,
+    strata,
+)
+from omib_cli.sources.table_files import Files, Labels, Table, input_folder
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from omib_cli.recipe.schema import Recipe
+    from omib_cli.recipe.sources import TablesOptions
+
+
+class TablesSource:
+    """Features in CSV, TSV, NPZ, h5ad or h5mu files. The tables live in memory; rows are handed out in blocks.
+
+    Parameters
+    ----------
+    recipe
+        Its ``data`` section says which files and how they belong together.
+    input_path
+        The folder that the file names are relative to.
+    """
+
+    def __init__(self, recipe: Recipe, input_path: Path | None) -> None:
+        self.recipe = recipe
+        self.options = cast("TablesOptions", recipe.data)
+        self._files = Files(input_folder(input_path, recipe.name))
+        self._values: dict[str, NDArray[np.float32]] = {}
+        self._present: dict[str, NDArray[np.bool_]] = {}
+        self._labels: NDArray[np.float64] | None = None
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is suspicious but legal, known once :meth:`plan` has looked."""
+        return self._files.warnings
+
+    def files(self) -> dict[str, str]:
+        """SHA-256 of each source file by name."""
+        return self._files.hashes(
+            [*(self.options.tables[name] for name in self.recipe.modalities), self.options.labels]
+        )
+
+    def plan(self) -> DatasetPlan:
+        """Read, join, divide and standardise everything.
+
+        Raises
+        ------
+        DataError, RecipeError
+            The first thing that cannot be used, with its place.
+        """
+        import numpy as np
+
+        tables, labels = self._read()
+        joined = join(tables, labels, self.options.join, self.recipe.name)
+        where = f"{labels.where}, column {labels.column!r}"
+        targets, classes = self._targets(labels, joined, where)
+        groups = _groups(labels, joined)
+        split = self._split(tables, labels, joined, targets, groups, bool(classes))
+        must_be_learnable(targets, split, classes, where)
+        order = np.argsort(split, kind="stable")
+        split = split[order]
+        self._labels = targets[order]
+        plans, facts = {}, {"dropped_rows": {why: count for why, count in joined.dropped.items() if count}}
+        missing, dropped = {}, {}
+        for name, table in tables.items():
+            fitted = self._standardise(name, table, joined.rows[name][order], split)
+            plans[name] = _described(table, fitted)
+            missing[name] = int(np.sum(~self._present[name]))
+            dropped[name] = len(table.columns) - len(fitted.kept)
+        facts["missing"] = {name: count for name, count in missing.items() if count}
+        facts["dropped_columns"] = {name: count for name, count in dropped.items() if count}
+        self._report(facts)
+        return DatasetPlan(
+            ids=[joined.ids[row] for row in order],
+            split=split,
+            task=self.recipe.task.kind,
+            classes=classes,
+            modalities=plans,
+            groups=None if groups is None else [groups[row] for row in order],
+            facts={key: value for key, value in facts.items() if value},
+        )
+
+    def block(self, start: int, stop: int) -> Block:
+        """Rows ``start`` to ``stop`` of what :meth:`plan` made."""
+        assert self._labels is not None, "plan() comes first"
+        return Block(
+            values={name: values[start:stop] for name, values in self._values.items()},
+            present={name: present[start:stop] for name, present in self._present.items()},
+            labels=self._labels[start:stop],
+        )
+
+    def _read(self) -> tuple[dict[str, Table], Labels]:
+        options = self.options
+        labels = self._files.labels(options.labels)
+        labels.values = without_missing(labels.values)
+        tables = {name: self._files.table(options.tables[name], options.labels) for name in self.recipe.modalities}
+        seen: dict[tuple[Any, ...], str] = {}
+        for name, table in tables.items():
+            must_be_finite(table.values, table.name, table.columns, table.where)
+            twin = seen.setdefault((table.where, *table.columns), name)
+            if twin != name:
+                raise DataError(
+                    f"modalities {twin!r} and {name!r} read the same columns",
+                    where=table.where,
+                    got=listed(table.columns),
+                    do="tell them apart with `columns` (shell patterns such as `rna_*`) or `key`",
+                )
+        return tables, labels
+
+    def _targets(self, labels: Labels, joined: Joined, where: str) -> tuple[NDArray[np.float64], list[str]]:
+        values = [labels.values[row] for row in joined.label_rows]
+        if self.recipe.task.kind == "classification":
+            return class_labels(values, where)
+        return value_labels(values, joined.ids, where), []
+
+    def _split(
+        self,
+        tables: dict[str, Table],
+        labels: Labels,
+        joined: Joined,
+        targets: NDArray[np.float64],
+        groups: list[str] | None,
+        classes: bool,
+    ) -> NDArray[np.uint8]:
+        """Codes (N,) of the split of each sample."""
+        import numpy as np
+
+        options = self.options.split
+        kinds = np.zeros(len(targets), dtype=np.int64)
+        if options.by in ("given", "stratified"):
+            kinds = strata(targets, classes=classes)
+        units: list[Any] = list(range(len(targets))) if groups is None else list(groups)
+        if options.by == "group" and groups is None:
+            raise RecipeError(
+                self.recipe.name, ["data.split.by: `group` needs `data.labels.group`, a column of groups"]
+            )
+        if groups is not None and len(set(groups)) < 2:
+            raise DataError("all samples are of one group", where=labels.where, got=repr(groups[0]))
+        if options.by != "given" and any(rows.split is not None for rows in (labels, *tables.values())):
+            self.warnings.append(f"the split that the data gives is not used (`data.split.by: {options.by}`)")
+        if options.by != "given":
+            split = made_split(units, kinds, options.test, self.recipe.seed)
+        else:
+            split = self._given(tables, labels, joined)
+            if groups is not None:
+                must_keep_groups(split, groups, labels.where)
+        if options.validation and not np.any(split == VALIDATION):
+            split = carve_validation(split, units, kinds, options.validation, self.recipe.seed)
+            if not np.any(split == VALIDATION):
+                raise DataError(
+                    "nothing is left for the validation split",
+                    where=labels.where,
+                    got=f"a share of {options.validation:g} of {int(np.sum(split == TRAIN))} training samples",
+                    do="raise `data.split.validation`, or set it to 0",
+                )
+        return split
+
+    def _given(self, tables: dict[str, Table], labels: Labels, joined: Joined) -> NDArray[np.uint8]:
+        """The split that the labels' column or the files say, and that all files agree on."""
+        sources: list[tuple[Labels | Table, NDArray[np.int64]]] = [(labels, joined.label_rows)]
+        sources += [(table, joined.rows[name]) for name, table in tables.items()]
+        said: dict[int, tuple[str, str]] = {}
+        for rows, places in sources:
+            for sample, place in enumerate(places.tolist() if rows.split is not None else []):
+                if place < 0 or rows.split is None:
+                    continue
+                own = self.options.split.names.get(rows.split[place], rows.split[place])
+                name, first = said.setdefault(sample, (own, rows.where))
+                if name != own:
+                    raise DataError(
+                        f"sample {joined.ids[sample]!r} is in two splits",
+                        where=rows.where,
+                        got=own,
+                        expected=f"{name}, as in {first}",
+                    )
+        if not said:
+            raise RecipeError(
+                self.recipe.name,
+                [
+                    "data.split.by: `given`, but nothing gives one: name a column (`data.labels.split`), give one "
+                    "file per split, or set it to stratified, random or group"
+                ],
+            )
+        values = [said.get(sample, ("", ""))[0] for sample in range(len(joined.ids))]
+        return given_split(values, self.options.split.names, labels.where)
+
+    def _standardise(self, name: str, table: Table, rows: NDArray[np.int64], split: NDArray[np.uint8]) -> Fitted:
+        """Put the modality's values in their final order and unit; returns what was fitted on training rows."""
+        present = rows >= 0
+        values = table.values[rows]
+        fitted = fit(values, present & (split == TRAIN), table.columns, self.options, table.where)
+        columns = [table.columns[column] for column in fitted.kept]
+        if self.options.impute == "refuse":
+            there = rows[present].tolist()
+            must_be_complete(values[present][:, fitted.kept], lambda row: table.name(there[row]), columns, table.where)
+        scaled = fitted.apply(values, present)
+        every = rows.tolist()
+        must_be_finite(
+            scaled, lambda row: table.name(every[row]), columns, f"{table.where}, after standardisation to float32"
+        )
+        self._values[name], self._present[name] = scaled, present
+        return fitted
+
+    def _report(self, facts: dict[str, Any]) -> None:
+        """Put what was left out into words."""
+        self.warnings.extend(f"{count} {why}: left out" for why, count in facts["dropped_rows"].items())
+        self.warnings.extend(
+            f"{counted(count, 'constant column')} of {name}: dropped"
+            for name, count in facts["dropped_columns"].items()
+        )
+        self.warnings.extend(
+            f"{counted(count, 'sample')} without {name}: kept and masked" for name, count in facts["missing"].items()
+        )
+
+
+def _described(table: Table, fitted: Fitted) -> ModalityPlan:
+    features = [table.columns[column] for column in fitted.kept] if table.named else None
+    return ModalityPlan((len(fitted.kept),), features=features, preprocessing=fitted.arrays())
+
+
+def _groups(labels: Labels, joined: Joined) -> list[str] | None:
+    if labels.groups is None:
+        return None
+    groups = [labels.groups[row] for row in joined.label_rows]
+    nameless = [sample for sample, group in zip(joined.ids, groups, strict=True) if not group]
+    if nameless:
+        raise DataError("samples without a group", where=labels.where, got=listed(nameless))
+    return groups

@@ -1,0 +1,197 @@
+"""``omib estimate-mi``: H(v_i), I(v_i; v_j) and the bounds on beta. dataset.h5 -> information.h5."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import torch
+
+from omib_cli.artifacts import format as fmt
+from omib_cli.artifacts.catalogue import already_done, describe
+from omib_cli.artifacts.dataset import Dataset
+from omib_cli.artifacts.information import write_information
+from omib_cli.artifacts.partial import Partial
+from omib_cli.errors import UsageError
+from omib_cli.information.bounds import bounds_of_seeds, pairs_of, spread
+from omib_cli.information.estimation import Estimate, estimate
+from omib_cli.information.inputs import Input, pair_rows, read_vectors, standardised, wants_encodings
+from omib_cli.recipe.schema import Recipe
+from omib_cli.runtime.job import Job
+from omib_cli.runtime.machine import pick_device, prepare_torch
+from omib_cli.stages.fitting import make_provenance, state_key
+from omib_cli.stages.result import StageResult
+
+NEAR_LIMIT = 0.9
+"""Share of ln N_eval from which an estimate says more about the number of samples than about the data."""
+
+
+def run(recipe: Recipe, dataset: Path, out: Path, job: Job, warmup: Path | None = None) -> StageResult:
+    """Estimate on the training split of a dataset.
+
+    Parameters
+    ----------
+    warmup
+        Warm-up checkpoint, for `information.input: encodings` and for modalities that are no vectors.
+
+    Raises
+    ------
+    MismatchError
+        The files do not fit the recipe or each other, or ``out`` was made otherwise.
+    DataError
+        Too few samples.
+    NumericError
+        A critic diverged, or there is too little information for a bound.
+    Interrupted
+        Stopped, state saved.
+    """
+    with Dataset(dataset) as data:
+        data.must_fit(list(recipe.modalities), recipe.task.kind)
+        parents = {fmt.DATASET: data.provenance.hash}
+        if warmup is not None:
+            parents[fmt.WARMUP] = describe(warmup).hash
+        if (found := already_done(out, fmt.INFORMATION, recipe, parents, job)) is not None:
+            return StageResult.of(out, found, already_there=True)
+        prepare_torch(job.threads)
+        device = pick_device(job.device)
+        inputs = _read_inputs(recipe, data, warmup, job)
+    partial = Partial(out, state_key(fmt.INFORMATION, recipe, parents), job)
+    found_estimates = _estimate_all(recipe, inputs, partial, job, device)
+    entropy, mutual = _by_kind(found_estimates, list(inputs))
+    bounds = bounds_of_seeds(entropy, mutual, recipe.information.floor)
+    warnings = [*_limit_warnings(recipe, found_estimates), *bounds["warnings"]]
+    for warning in warnings:
+        job.progress.warn(warning)
+    facts = {"estimator": recipe.information.estimator, **_summary(found_estimates), "bounds": bounds}
+    facts["inputs"] = {name: each.what for name, each in inputs.items()}
+    facts["rows"] = {name: int(each.present.sum()) for name, each in inputs.items()}
+    provenance = make_provenance(fmt.INFORMATION, recipe, parents, facts, device, job)
+    provenance.notes = {
+        "estimates": {name: [_noted(each) for each in several] for name, several in found_estimates.items()},
+        "warnings": warnings,
+        "figures": _figures(entropy, mutual, bounds),
+    }
+    arrays = {name: np.array(values) for name, values in entropy.items()}
+    write_information(out, arrays, {pair: np.array(values) for pair, values in mutual.items()}, provenance)
+    partial.discard()
+    return StageResult.of(out, provenance)
+
+
+def _read_inputs(recipe: Recipe, data: Dataset, warmup: Path | None, job: Job) -> dict[str, Input]:
+    """What stands for each modality: the training rows used, standardised."""
+    options = recipe.information
+    encoded = {name for name, modality in data.modalities.items() if wants_encodings(modality.kind, options.input)}
+    if encoded and warmup is None:
+        raise UsageError(
+            f"information.input {options.input} takes the encodings of {', '.join(sorted(encoded))}",
+            where=data.path,
+            do="give a warm-up checkpoint: omib warmup, then --warmup FILE; vectors can do with information.input=raw",
+        )
+    inputs = read_vectors(data, [name for name in data.modalities if name not in encoded], options, recipe.seed)
+    if encoded and warmup is not None:
+        from omib_cli.training.inference import encode_all
+
+        codes = encode_all(warmup, recipe, data, "train", job)
+        inputs |= {name: standardised(*codes[name], "encodings", options, recipe.seed) for name in encoded}
+    return {name: inputs[name] for name in data.modalities}
+
+
+def _estimate_all(
+    recipe: Recipe, inputs: dict[str, Input], partial: Partial, job: Job, device: torch.device
+) -> dict[str, list[Estimate]]:
+    """Every entropy and every pair, each as often as the recipe says; by name (``rna``, ``rna|dna``)."""
+    state = partial.load() or {"finished": {}, "current": None}
+    finished: dict[str, list[dict[str, Any]]] = state["finished"]
+    pending = state["current"]
+    pairs = [(name, name) for name in inputs] + pairs_of(list(inputs))
+
+    def checkpoint(current: Callable[[], dict[str, Any]]) -> None:
+        if partial.due:
+            partial.checkpoint({"finished": finished, "current": current()})
+
+    for left, right in pairs:
+        name = left if left == right else fmt.PAIR.format(left, right)
+        done = finished.setdefault(name, [])
+        if len(done) == recipe.information.seeds:
+            continue
+        x, z = pair_rows(inputs[left], inputs[right])
+        for repetition in range(len(done), recipe.information.seeds):
+            result = estimate(
+                x,
+                z,
+                recipe.information,
+                seed=recipe.seed,
+                repetition=repetition,
+                name=name,
+                job=job,
+                state=pending,
+                checkpoint=checkpoint,
+                device=device,
+            )
+            pending = None
+            done.append(asdict(result))
+    return {name: [Estimate(**each) for each in several] for name, several in finished.items()}
+
+
+def _by_kind(
+    found: dict[str, list[Estimate]], names: list[str]
+) -> tuple[dict[str, list[float]], dict[tuple[str, str], list[float]]]:
+    entropy = {name: [each.value for each in found[name]] for name in names}
+    mutual = {pair: [each.value for each in found[fmt.PAIR.format(*pair)]] for pair in pairs_of(names)}
+    return entropy, mutual
+
+
+def _summary(found: dict[str, list[Estimate]]) -> dict[str, Any]:
+    """Means, standard deviations, N_eval by name; the limit that applies to all of them."""
+    return {
+        "mean": {name: fmean(each.value for each in several) for name, several in found.items()},
+        "sd": {name: spread([each.value for each in several]) for name, several in found.items()},
+        "evaluation_samples": {name: several[0].samples for name, several in found.items()},
+        "limit": min(several[0].limit for several in found.values()),
+        "unit": "nats",
+    }
+
+
+def _limit_warnings(recipe: Recipe, found: dict[str, list[Estimate]]) -> list[str]:
+    if recipe.information.estimator == "saturation":
+        return []
+    warnings = []
+    for name, several in found.items():
+        value, limit, samples = fmean(each.value for each in several), several[0].limit, several[0].samples
+        label = f"{'I' if '|' in name else 'H'}({name.replace('|', '; ')})"
+        if any(each.raw is None for each in several):
+            warnings.append(f"{label} is infinite: one holds a copy of the other; ln {samples} stands in for it")
+        elif recipe.information.estimator != "gaussian" and value >= NEAR_LIMIT * limit:
+            warnings.append(
+                f"{label} = {value:.2f} nats is about as large as {samples} held-out samples can show "
+                f"(ln {samples} = {limit:.2f}): it says so many samples, not so much information"
+            )
+    return warnings
+
+
+def _noted(each: Estimate) -> dict[str, Any]:
+    """An estimate as values that strict JSON admits: minus infinity in a curve becomes None."""
+    curve = [[value if math.isfinite(value) else None for value in halves] for halves in each.curve]
+    return {**asdict(each), "curve": curve}
+
+
+def _figures(
+    entropy: dict[str, list[float]], mutual: dict[tuple[str, str], list[float]], bounds: dict[str, Any]
+) -> dict[str, Any]:
+    figures: dict[str, Any] = {}
+    for name, values in entropy.items():
+        figures |= {f"H({name})": fmean(values), f"H({name}) sd": spread(values)}
+    for (left, right), values in mutual.items():
+        figures |= {f"I({left}; {right})": fmean(values), f"I({left}; {right}) sd": spread(values)}
+    return {
+        **figures,
+        "M_l": bounds["lower"],
+        "M_u": bounds["upper"]["star"],
+        "M_u tree": bounds["upper"]["tree"],
+        "1/(1 + sum r) at least": bounds["objective"],
+    }

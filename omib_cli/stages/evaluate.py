@@ -1,0 +1,169 @@
+"""``omib evaluate``: metrics with intervals, figures and a report. embedding.h5ad, one or more -> report/."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from omib_cli.artifacts import format as fmt
+from omib_cli.artifacts.catalogue import REPORT_FILE, already_done
+from omib_cli.artifacts.files import sync
+from omib_cli.artifacts.provenance import Provenance
+from omib_cli.errors import MismatchError, UsageError
+from omib_cli.evaluation.figures import draw_run, headline_metrics
+from omib_cli.evaluation.metrics import score_run
+from omib_cli.evaluation.report import Chapter, facts, write_report
+from omib_cli.evaluation.runs import FUSED, Run, read_run
+from omib_cli.recipe.schema import Recipe
+from omib_cli.runtime.job import Job
+from omib_cli.stages.result import StageResult
+
+
+def run(embeddings: list[Path], out: Path, job: Job, bootstrap: int | None = None) -> StageResult:
+    """Evaluate one embedding, or several runs of the same task together.
+
+    Parameters
+    ----------
+    embeddings
+        Files of ``omib embed``.
+    out
+        The folder of the report; an older report there is replaced as a whole.
+    bootstrap
+        Resamples behind each interval; None takes the recipe's.
+
+    Raises
+    ------
+    UsageError
+        No embedding, the same one twice, or an output folder that holds something else.
+    MismatchError
+        The embeddings are of different tasks or classes, or ``out`` was made otherwise.
+    DataError
+        An embedding is missing or damaged.
+    """
+    started = time.monotonic()
+    runs = [read_run(path) for path in embeddings]
+    _must_fit(runs)
+    recipe = _recipe(runs, bootstrap)
+    parents = _parents(runs)
+    _must_be_free(out)
+    if (found := already_done(out, fmt.REPORT, recipe, parents, job)) is not None:
+        return _result(out, found, already_there=True)
+    chapters = [_chapter(each, recipe.evaluate.bootstrap, job) for each in runs]
+    provenance = Provenance(
+        kind=fmt.REPORT,
+        recipe=recipe.resolved(),
+        recipe_hash=recipe.hash(fmt.REPORT),
+        parents=parents,
+        facts=facts(chapters),
+        notes={"seconds": round(time.monotonic() - started, 3), "figures": _figures(chapters)},
+        threads=job.threads,
+        command=job.command,
+    ).seal({})
+    with _replacing_folder(out) as folder:
+        write_report(folder, chapters, provenance)
+    return _result(out, provenance)
+
+
+def _must_fit(runs: Sequence[Run]) -> None:
+    if not runs:
+        raise UsageError("no embedding to evaluate", do="omib evaluate EMBEDDING [EMBEDDING ...] -o FOLDER")
+    seen: dict[str, Path] = {}
+    for each in runs:
+        if (twin := seen.setdefault(each.provenance.hash, each.path)) is not each.path:
+            raise UsageError(
+                "the same embedding is given twice; it would count twice in means", where=f"{twin} and {each.path}"
+            )
+        _must_agree(runs[0], each)
+
+
+def _must_agree(first: Run, other: Run) -> None:
+    for what, wanted, got in (
+        ("tasks", first.recipe.task.kind, other.recipe.task.kind),
+        ("classes", first.classes, other.classes),
+    ):
+        if wanted != got:
+            raise MismatchError(
+                f"the embeddings are of different {what} and have no metrics in common",
+                where=f"{first.path} and {other.path}",
+                got=got,
+                expected=f"{wanted}, as in {first.path.name}",
+                do="evaluate them one by one",
+            )
+
+
+def _recipe(runs: Sequence[Run], bootstrap: int | None) -> Recipe:
+    recipe = runs[0].recipe
+    if bootstrap is None:
+        return recipe
+    if bootstrap < 0:
+        raise UsageError("--bootstrap is a number of resamples", got=bootstrap, expected="0 (no intervals) or more")
+    return recipe.model_copy(update={"evaluate": recipe.evaluate.model_copy(update={"bootstrap": bootstrap})})
+
+
+def _parents(runs: Sequence[Run]) -> dict[str, str]:
+    if len(runs) == 1:
+        return {fmt.EMBEDDING: runs[0].provenance.hash}
+    return {f"{fmt.EMBEDDING}-{number}": each.provenance.hash for number, each in enumerate(runs, start=1)}
+
+
+def _must_be_free(out: Path) -> None:
+    """Refuse to put a report where something else lies: replacing the folder would delete it."""
+    if not out.exists() or (out / REPORT_FILE).is_file():
+        return
+    if not out.is_dir() or any(out.iterdir()):
+        raise UsageError(
+            "this is not a report, and a report would replace it",
+            where=out,
+            do="name a folder that does not exist yet: -o report",
+        )
+    out.rmdir()
+
+
+def _chapter(run: Run, bootstrap: int, job: Job) -> Chapter:
+    if run.headline != "test":
+        job.progress.warn(f"{run.path.name} has no test split: the report is about its {run.headline} split")
+    scores = score_run(run, bootstrap, job.progress)
+    return Chapter(run, scores, draw_run(run, scores))
+
+
+def _figures(chapters: Sequence[Chapter]) -> dict[str, Any]:
+    """The headline of the fused prediction: of the only run, or the mean over runs."""
+    if len(chapters) == 1:
+        run, scores = chapters[0].run, chapters[0].scores
+        fused = scores.splits[run.headline][FUSED].metrics
+        names = dict.fromkeys([*headline_metrics(run, scores), *fused])
+        return {f"{run.headline}/{name}": fused[name].plain()["value"] for name in names}
+    across: dict[str, dict[str, Any]] = facts(chapters)["across"]
+    found = {name: value["mean"] for name, value in across.items()}
+    return {"runs": len(chapters), **found, **{f"{name}_sd": value["sd"] for name, value in across.items()}}
+
+
+def _result(out: Path, provenance: Provenance, *, already_there: bool = False) -> StageResult:
+    shown = {**provenance.notes.get("figures", {}), "report": str(out / "report.html")}
+    return StageResult.of(out, provenance, already_there=already_there, **shown)
+
+
+@contextmanager
+def _replacing_folder(target: Path) -> Iterator[Path]:
+    """Yield an empty folder beside ``target``; on success it takes the place of ``target``, on failure it goes."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    fresh, old = (target.with_name(f".{target.name}.{what}-{os.getpid()}") for what in ("tmp", "old"))
+    fresh.mkdir()
+    try:
+        yield fresh
+        for file in fresh.rglob("*"):
+            sync(file)
+        if target.exists():
+            target.rename(old)
+        fresh.rename(target)
+        sync(target.parent)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+        if old.exists() and not target.exists():  # the second rename failed
+            old.rename(target)
+        shutil.rmtree(old, ignore_errors=True)

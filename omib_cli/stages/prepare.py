@@ -1,0 +1,20 @@
+"""``omib prepare``: raw data to a dataset, whatever the recipe's source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from omib_cli.recipe.schema import Recipe
+from omib_cli.recipe.sources import SOURCES
+from omib_cli.runtime.job import Job
+from omib_cli.stages.result import StageResult
+from omib_cli.stages.writing import write_dataset
+
+
+def run(recipe: Recipe, input_path: Path | None, out: Path, job: Job) -> StageResult:
+    """Prepare the data that the recipe names, relative to ``input_path``, into the dataset ``out``.
+
+    A simulation needs no ``input_path``.
+    """
+    source = SOURCES.implementation(recipe.data.source)(recipe, input_path)
+    return write_dataset(recipe, source, out, job, "prepare")

@@ -1,0 +1,182 @@
+"""Estimates from samples: accuracy, honesty of the held-out value, exact continuation, refusals."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from omib_cli.errors import DataError, NumericError
+from omib_cli.information.estimation import CriticTraining, Estimate, estimate, split_rows, standardise
+from omib_cli.information.gaussian import true_information
+from omib_cli.recipe.training import InformationOptions
+
+QUICK = {"epochs": 6, "least_steps": 1, "hidden": [16], "batch": 64}
+
+
+def gaussians(dimensions, rho, samples, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    x, noise = torch.randn(2, samples, dimensions, generator=generator)
+    return standardise(x), standardise(rho * x + math.sqrt(1 - rho**2) * noise)
+
+
+def estimated(x, z, job, name="x|z", repetition=0, **options) -> Estimate:
+    return estimate(x, z, InformationOptions(**options), seed=0, repetition=repetition, name=name, job=job)
+
+
+def test_mine_is_within_ten_percent_of_the_truth_on_held_out_samples(job):
+    x, z = gaussians(1, 0.9, 10_000)
+    found = estimated(x, z, job, hidden=[64], epochs=30, least_steps=1, holdout=0.2)
+    assert found.value == pytest.approx(true_information(1, 0.9), rel=0.1)
+    assert found.samples == 2000
+
+
+@pytest.mark.parametrize("estimator", ["mine", "infonce", "nwj", "smile"])
+def test_independent_variables_share_nearly_nothing(estimator, job):
+    x, z = gaussians(5, 0.0, 2000)
+    assert estimated(x, z, job, estimator=estimator, **QUICK).value < 0.05
+
+
+@pytest.mark.parametrize("estimator", ["infonce", "smile"])
+def test_other_estimators_find_a_strong_relation(estimator, job):
+    x, z = gaussians(1, 0.9, 4000)
+    found = estimated(x, z, job, estimator=estimator, lr=5e-3, epochs=15, least_steps=1, hidden=[32], holdout=0.2)
+    assert found.value == pytest.approx(true_information(1, 0.9), rel=0.2)
+
+
+@pytest.mark.parametrize("critic", ["paper", "bilinear"])
+def test_no_estimate_exceeds_the_logarithm_of_its_samples(critic, job):
+    x, _ = gaussians(20, 0.0, 1000)
+    found = estimated(x, x, job, name="x", critic=critic, lr=1e-2, epochs=30, batch=64, hidden=[64])
+    assert found.value <= found.limit == math.log(100)
+    assert found.value > 2.0
+
+
+def test_epoch_is_chosen_on_one_half_and_read_on_the_other():
+    x, z = gaussians(2, 0.5, 400)
+    options = InformationOptions(**QUICK)
+    training = CriticTraining(x, z, options, 0, 0, "x|z", torch.device("cpu"))
+    while not training.finished:
+        training.step()
+    found = training.result()
+    for half in (0, 1):
+        scores = [values[half] for values in found.curve]
+        assert found.epochs[half] == scores.index(max(scores))
+    readings = []
+    for half in (0, 1):
+        training.average.load_state_dict(training.best[half]["weights"])
+        readings.append(training._heldout_values(1023)[1 - half])
+    assert found.raw == pytest.approx(sum(readings) / 2)
+
+
+def test_repetitions_hold_out_different_rows():
+    options = InformationOptions(holdout=0.25)
+    held = [split_rows(100, options, 0, repetition, "x")[1] for repetition in range(4)]
+    assert sorted(torch.cat(held).tolist()) == list(range(100))
+    for repetition in range(4):
+        fit, read = split_rows(100, options, 0, repetition, "x")
+        assert not set(fit.tolist()) & set(read.tolist())
+
+
+def test_heldout_samples_do_not_change_the_critic():
+    x, z = gaussians(2, 0.5, 400)
+    options = InformationOptions(**QUICK)
+    _, held = split_rows(400, options, 0, 0, "x|z")
+    other = z.clone()
+    other[held] = torch.randn(len(held), 2)
+    trained = []
+    for values in (z, other):
+        training = CriticTraining(x, values, options, 0, 0, "x|z", torch.device("cpu"))
+        while not training.finished:
+            training.step()
+        trained.append(training.critic.state_dict())
+    assert all(torch.equal(trained[0][name], trained[1][name]) for name in trained[0])
+
+
+@pytest.mark.parametrize("estimator", ["mine", "infonce"])
+def test_restored_training_continues_bit_for_bit(estimator):
+    x, z = gaussians(3, 0.6, 500)
+    options = InformationOptions(estimator=estimator, **QUICK)
+
+    def fresh():
+        return CriticTraining(x, z, options, 1, 2, "x|z", torch.device("cpu"))
+
+    whole = fresh()
+    while not whole.finished:
+        whole.step()
+    half = fresh()
+    for _ in range(whole.steps + 3):  # in mid-epoch
+        half.step()
+    resumed = fresh()
+    resumed.restore(half.state())
+    torch.randn(10)  # the state of torch's own generator must not matter
+    while not resumed.finished:
+        resumed.step()
+    assert resumed.result().value == whole.result().value
+    assert resumed.curve == whole.curve
+
+
+def test_early_end_leaves_out_the_remaining_epochs(job):
+    x, z = gaussians(3, 0.0, 300)
+    found = estimated(x, z, job, patience=2, epochs=200, least_steps=1, hidden=[16], batch=32)
+    assert len(found.curve) < 200
+    assert len(found.curve) == max(found.epochs) + 3
+
+
+def test_training_ends_once_the_limit_is_far_behind(job):
+    x, _ = gaussians(200, 0.0, 1000)
+    found = estimated(x, x, job, name="x", epochs=100, batch=64, hidden=[64])
+    assert min(found.curve[-1]) >= found.limit + 2
+    assert all(min(values) < found.limit + 2 for values in found.curve[:-1])
+    assert found.value == found.limit
+
+
+def test_small_data_gets_more_epochs():
+    x, z = gaussians(2, 0.5, 60)
+    training = CriticTraining(x, z, InformationOptions(least_steps=400), 0, 0, "x|z", torch.device("cpu"))
+    assert training.epochs * training.steps >= 400
+    assert training.steps >= 4
+
+
+def test_saturation_takes_the_logarithm_of_the_heldout_samples(job):
+    x, z = gaussians(2, 0.0, 1000)
+    assert estimated(x, z, job, estimator="saturation").value == math.log(100)
+
+
+def test_gaussian_puts_the_logarithm_in_place_of_infinity(job):
+    x, z = gaussians(2, 0.9, 1000)
+    copy = estimated(x, x, job, estimator="gaussian")
+    assert copy.raw is None
+    assert copy.value == copy.limit == math.log(900)
+    assert estimated(x, z, job, estimator="gaussian").value == pytest.approx(true_information(2, 0.9), abs=0.15)
+
+
+def test_too_few_samples_are_refused(job):
+    x, z = gaussians(2, 0.5, 15)
+    with pytest.raises(DataError, match="too few training samples"):
+        estimated(x, z, job)
+
+
+def test_sixteen_samples_are_enough_to_run(job):
+    x, z = gaussians(2, 0.5, 16)
+    assert 0.0 <= estimated(x, z, job, **QUICK).value <= math.log(4)
+
+
+def test_divergence_names_estimator_pair_repetition_and_step(job):
+    x, z = gaussians(2, 0.5, 300)
+    x = x.clone()
+    x[:] = math.nan
+    with pytest.raises(NumericError) as error:
+        estimated(x, z, job, name="rna|dna", repetition=1, **QUICK)
+    message = str(error.value)
+    for part in ("mine", "rna|dna", "repetition 2", "epoch 0", "step"):
+        assert part in message
+
+
+def test_standardise_keeps_constant_columns_at_zero():
+    values = torch.randn(50, 2) * 5 + 3
+    values[:, 1] = 0.1
+    found = standardise(values)
+    assert torch.allclose(found[:, 0].std(correction=0), torch.tensor(1.0))
+    assert bool((found[:, 1] == 0).all())
