@@ -36,6 +36,10 @@ def working(
     begun = time.monotonic()
     try:
         yield job
+    except KeyboardInterrupt:
+        progress.close()
+        remark("  the same command continues from the state last saved, if there is one", "interrupted")
+        raise
     finally:
         progress.close()
         if verbose:

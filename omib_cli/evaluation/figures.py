@@ -12,7 +12,7 @@ from omib_cli.evaluation.curves import loss_figure, weight_figure
 from omib_cli.evaluation.drawing import Picture, styled
 from omib_cli.evaluation.maps import lay_out, map_figure
 from omib_cli.evaluation.metrics import Table
-from omib_cli.evaluation.predictions import ROOMY, confusion, confusion_figure, scatter_figure
+from omib_cli.evaluation.predictions import ANNOTATED, ROOMY, confusion, confusion_figure, scatter_figure
 from omib_cli.evaluation.runs import FUSED, Run
 from omib_cli.evaluation.strip import beta_figure, comparison_figure
 from omib_cli.runtime.seeds import derive_seed
@@ -73,9 +73,10 @@ def _predictions(run: Run, table: Table) -> Iterator[Picture]:
     guess, truth = run.task.prediction(run.predictors[0].outputs[rows]), run.labels[rows]
     if run.classes:
         counts = confusion(truth.astype(np.intp), guess.astype(np.intp), len(run.classes))
+        cell = "Each cell gives the count and its share" if len(run.classes) <= ANNOTATED else "The colour is the share"
         caption = (
-            f"{len(truth):,} {run.headline} samples by true (rows) and predicted class (columns). Each cell gives the "
-            "count and its share of the row; a perfect model has everything on the diagonal."
+            f"{len(truth):,} {run.headline} samples by true (rows) and predicted class (columns). {cell} of the row; a "
+            "perfect model has everything on the diagonal."
         )
         yield from _picture(
             "confusion",

@@ -158,16 +158,20 @@ def _overview(chapters: Sequence[Chapter]) -> str:
     )
     groups = _by_recipe(chapters)
     means = "".join(_means(each, name if len(groups) > 1 else "") for name, each in groups.items())
-    return section("Across runs", means, paragraph(note, "foot")) + section(
-        "Run by run", _single(chapters, links), tag("nav", *links)
-    )
+    return section("Across runs", means, paragraph(note, "foot")) + section("Run by run", _single(chapters, links))
 
 
 def _means(chapters: Sequence[Chapter], recipe: str) -> str:
-    heads = list(dict.fromkeys(name for chapter in chapters for name in chapter.scores.splits[chapter.run.headline]))
-    spreads = {head: _spread(chapters, head) for head in heads}
+    labels = {
+        name: chapter.run.head_label(name)
+        for chapter in chapters
+        for name in chapter.scores.splits[chapter.run.headline]
+    }
+    spreads = {head: _spread(chapters, head) for head in labels}
     metrics = list(dict.fromkeys(name for spread in spreads.values() for name in spread))
-    rows = [[esc(head), *[_mean_cell(spread.get(name)) for name in metrics]] for head, spread in spreads.items()]
+    rows = [
+        [esc(labels[head]), *[_mean_cell(spread.get(name)) for name in metrics]] for head, spread in spreads.items()
+    ]
     title = tag("h3", esc(f"{recipe}, {len(chapters)} runs")) if recipe else ""
     return title + table(
         [f"Head (n = {len(chapters)})", *[esc(convention(name).label) for name in metrics]], rows, looks=["strong"]

@@ -81,7 +81,7 @@ def headline(run: Run, scores: Table) -> str:
     cards = [_card(name, fused.metrics[name], i == 0) for i, name in enumerate(names)]
     words = f"Fused prediction on {fused.count:,} {run.headline} samples"
     if scores.bootstrap:
-        words += f"; ranges are 95 % intervals from {scores.bootstrap:,} resamples of {_unit(run, scores)}"
+        words += f"; ranges are 95 % intervals from {scores.bootstrap:,} bootstrap resamples of {_unit(run, scores)}"
     if scores.baseline is not None:
         words += f". The same prediction for every sample reaches {_label(first[0])} {shown(scores.baseline)}"
     return section("Result", tag("div", *cards, cls="cards"), paragraph(words + ".", "foot"))
@@ -94,8 +94,8 @@ def _label(metric: str) -> str:
 
 def _unit(run: Run, scores: Table) -> str:
     if scores.resampled[run.headline] == "groups":
-        return f"its {scores.groups[run.headline]:,} groups, each taken whole"
-    return "its samples"
+        return f"the {scores.groups[run.headline]:,} groups, each taken whole"
+    return "the samples"
 
 
 def _card(metric: str, estimate: Estimate, main: bool) -> str:

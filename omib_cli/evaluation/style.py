@@ -59,7 +59,6 @@ ul{padding-left:1.2rem;max-width:46rem;margin:.4rem 0}
 li{margin:.3rem 0}
 details{margin:.6rem 0}
 summary{cursor:pointer;color:var(--accent)}
-nav{margin:.8rem 0 0;display:flex;flex-wrap:wrap;gap:.3rem 1rem;font-size:.92rem}
 article{margin-top:3.4rem;padding-top:.6rem;border-top:3px solid var(--rule)}
 article>h1{font-size:1.6rem}
 @media (max-width:44rem){main{padding:1.3rem .85rem 3rem}h1{font-size:1.55rem}

@@ -17,7 +17,7 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class InformationOptions(Section):
-    """Estimation of H(v_i) = I(v_i; v_i) and I(v_i; v_j), from which the bounds on beta follow (docs/information.md)."""
+    """H(v_i) = I(v_i; v_i) and I(v_i; v_j), estimated, and the bounds on beta that follow (docs/information.md)."""
 
     estimator: Literal["mine", "infonce", "nwj", "smile", "gaussian", "saturation"] = "mine"
     """`mine` is the paper's; `gaussian` the closed form for Gaussian data; `saturation` takes ln N throughout."""

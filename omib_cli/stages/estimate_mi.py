@@ -158,20 +158,30 @@ def _summary(found: dict[str, list[Estimate]]) -> dict[str, Any]:
 
 
 def _limit_warnings(recipe: Recipe, found: dict[str, list[Estimate]]) -> list[str]:
+    """What is infinite, and what is as large as its number of samples allows; one sentence for each kind."""
     if recipe.information.estimator == "saturation":
         return []
-    warnings = []
-    for name, several in found.items():
-        value, limit, samples = fmean(each.value for each in several), several[0].limit, several[0].samples
-        label = f"{'I' if '|' in name else 'H'}({name.replace('|', '; ')})"
-        if any(each.raw is None for each in several):
-            warnings.append(f"{label} is infinite: one holds a copy of the other; ln {samples} stands in for it")
-        elif recipe.information.estimator != "gaussian" and value >= NEAR_LIMIT * limit:
-            warnings.append(
-                f"{label} = {value:.2f} nats is about as large as {samples} held-out samples can show "
-                f"(ln {samples} = {limit:.2f}): it says so many samples, not so much information"
-            )
+    infinite = [_label(name) for name, several in found.items() if any(each.raw is None for each in several)]
+    near: dict[int, list[str]] = {}
+    if recipe.information.estimator != "gaussian":
+        for name, several in found.items():
+            value = fmean(each.value for each in several)
+            if value >= NEAR_LIMIT * several[0].limit:
+                near.setdefault(several[0].samples, []).append(f"{_label(name)} = {value:.2f}")
+    warnings = [
+        f"{', '.join(labels)} nats: about as much as {samples} held-out samples can show (ln {samples} = "
+        f"{math.log(samples):.2f}); it says so many samples, not so much information"
+        for samples, labels in near.items()
+    ]
+    if infinite:
+        warnings.append(
+            f"infinite, as one side holds a copy of the other: {', '.join(infinite)}; ln N stands in for it"
+        )
     return warnings
+
+
+def _label(name: str) -> str:
+    return f"{'I' if '|' in name else 'H'}({name.replace('|', '; ')})"
 
 
 def _noted(each: Estimate) -> dict[str, Any]:

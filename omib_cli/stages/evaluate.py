@@ -74,10 +74,11 @@ def _must_fit(runs: Sequence[Run]) -> None:
         raise UsageError("no embedding to evaluate", do="omib evaluate EMBEDDING [EMBEDDING ...] -o FOLDER")
     seen: dict[str, Path] = {}
     for each in runs:
-        if (twin := seen.setdefault(each.provenance.hash, each.path)) is not each.path:
+        if (twin := seen.get(each.provenance.hash)) is not None:
             raise UsageError(
-                "the same embedding is given twice; it would count twice in means", where=f"{twin} and {each.path}"
+                "the same embedding is given twice, and would count twice", where=f"{twin} and {each.path}"
             )
+        seen[each.provenance.hash] = each.path
         _must_agree(runs[0], each)
 
 

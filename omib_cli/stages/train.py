@@ -13,7 +13,7 @@ from omib_cli.artifacts.dataset import Dataset
 from omib_cli.artifacts.information import Information, read_information
 from omib_cli.artifacts.partial import Partial
 from omib_cli.errors import MismatchError
-from omib_cli.information.bounds import choose_beta, objective_bound
+from omib_cli.information.bounds import choose_beta
 from omib_cli.recipe.model import FUSIONS
 from omib_cli.recipe.schema import Recipe
 from omib_cli.runtime.job import Job
@@ -126,30 +126,26 @@ def _set_beta(recipe: Recipe, model: Any, known: Information | None, job: Job) -
     """Choose beta, give it to the fusion method, and say aloud when it is outside its bound."""
     if not model.fusion.uses_beta:
         return None
+    beta = choose_beta(recipe.beta, known.bounds if known else None, recipe.seed, len(recipe.modalities))
     if known is None:
-        return _given_beta(recipe, model, job)
-    beta = choose_beta(recipe.beta, known.bounds, recipe.seed)
-    model.fusion.set_beta(beta["value"], known.bounds["total"][recipe.beta.bound])
-    if beta["above"]:
+        _must_not_scale(recipe)
+        job.progress.note(f"beta {beta['value']:.4g} is not compared with its bound: there is no information file")
+    elif beta["above"]:
         job.progress.warn(
             f"beta {beta['value']:.4g} is above its upper bound M_u {beta['upper']:.4g}: "
             "the paper's guarantee that all task-relevant information is kept does not hold"
         )
+    model.fusion.set_beta(beta["value"], known.bounds["total"][recipe.beta.bound] if known else 1.0)
     return beta
 
 
-def _given_beta(recipe: Recipe, model: Any, job: Job) -> dict[str, Any]:
-    """The recipe's own value of beta, without an information file to compare it with."""
+def _must_not_scale(recipe: Recipe) -> None:
+    """Refuse to scale the task's loss by an information that nobody has estimated."""
     if getattr(recipe.fusion, "task_scale", "one") != "one":
         raise MismatchError(
             "fusion.task_scale: joint-information needs an estimate of the information, and there is none",
             do="give --information FILE, or a beta.policy other than value",
         )
-    objective = objective_bound(len(recipe.modalities))
-    beta = {"policy": "value", "value": recipe.beta.value, "lower": None, "upper": None, "objective": objective}
-    model.fusion.set_beta(recipe.beta.value, 1.0)
-    job.progress.note(f"beta {recipe.beta.value:.4g} is not compared with its bound: no information file was given")
-    return {**beta, "above": False}
 
 
 def _summary(known: Information | None) -> dict[str, Any] | None:

@@ -11,6 +11,8 @@ from small import small_recipe
 from omib_cli.artifacts import format as fmt
 from omib_cli.artifacts.embedding import write_embedding
 from omib_cli.artifacts.provenance import Provenance
+from omib_cli.recipe.model import ClassificationOptions, RegressionOptions
+from omib_cli.tasks.classification import Classification
 
 SIZES = {"train": 240, "validation": 60, "test": 100}
 
@@ -61,12 +63,15 @@ def make_embedding(
     beta: dict | None = BETA,
     missing: bool = False,
     branches: bool = True,
+    sentiment: bool = False,
     notes: dict | None = None,
     **sections,
 ) -> Path:
     """An embedding whose predictions are the truth and noise; ``groups`` per split share their noise."""
     rng = np.random.default_rng(seed)
     recipe = small_recipe(modalities, task, seed=seed, **sections)
+    if sentiment:
+        recipe = recipe.model_copy(update={"task": RegressionOptions(sentiment=True)})
     names = list(recipe.modalities)
     sizes = SIZES if sizes is None else sizes
     split = np.repeat(list(sizes), list(sizes.values()))
@@ -125,3 +130,15 @@ def make_embedding(
 
 def predicted(outputs: np.ndarray, classes: list[str]) -> np.ndarray:
     return outputs.argmax(axis=1).astype(float) if classes else outputs[:, 0].astype(float)
+
+
+def classification(count):
+    return Classification(ClassificationOptions(), [f"c{i}" for i in range(count)])
+
+
+def random_case(classes, rows=150, seed=0):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, classes, rows).astype(float)
+    probabilities = rng.dirichlet(np.ones(classes), rows) + 0.4 * np.eye(classes)[labels.astype(int)]
+    probabilities = (probabilities / probabilities.sum(axis=1, keepdims=True)).astype(np.float32)
+    return probabilities, labels

@@ -1,0 +1,49 @@
+"""Samples in memory and the order in which training visits them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from small import toy_dataset
+
+from omib_cli.artifacts.dataset import Dataset
+from omib_cli.data.samples import epoch_order, read_samples, read_split
+
+CPU = torch.device("cpu")
+
+
+def test_order_is_a_permutation_decided_by_seed_phase_and_epoch():
+    order = epoch_order(100, 0, "train", 3)
+    assert sorted(order.tolist()) == list(range(100))
+    assert torch.equal(order, epoch_order(100, 0, "train", 3))
+    for other in (epoch_order(100, 1, "train", 3), epoch_order(100, 0, "warmup", 3), epoch_order(100, 0, "train", 4)):
+        assert not torch.equal(order, other)
+
+
+def test_batches_cover_every_sample_once_the_last_one_included(tmp_path):
+    with Dataset(toy_dataset(tmp_path / "d.h5")) as data:
+        samples = read_split(data, "train", CPU)
+    pieces = list(samples.batches(64))
+    assert [len(piece) for piece in pieces] == [64, 64, 64, 48]
+    torch.testing.assert_close(torch.cat([piece.values[1] for piece in pieces]), samples.values[1])
+
+
+def test_presence_is_there_only_where_something_is_missing(tmp_path):
+    with Dataset(toy_dataset(tmp_path / "a.h5")) as data:
+        assert read_split(data, "train", CPU).present is None
+    with Dataset(toy_dataset(tmp_path / "b.h5", missing=True)) as data:
+        samples = read_split(data, "train", CPU)
+    assert samples.present is not None
+    assert samples.present[:, 0].all()
+    assert not samples.present[:, 1].all()
+    assert (samples.values[1][~samples.present[:, 1]] == 0).all()
+    taken = samples.take(torch.tensor([5, 2]))
+    assert torch.equal(taken.present, samples.present[[5, 2]])
+
+
+def test_training_cannot_read_the_test_split(tmp_path):
+    with Dataset(toy_dataset(tmp_path / "d.h5")) as data:
+        with pytest.raises(PermissionError):
+            read_split(data, "test", CPU)
+        with pytest.raises(PermissionError):
+            read_samples(data, range(290, 310), CPU)

@@ -1,0 +1,212 @@
+"""The page and its figures: self-contained, well-formed, safe with any name, whatever the run lacks."""
+
+from __future__ import annotations
+
+import re
+import sys
+import types
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from embeddings import BETA, make_embedding
+
+from omib_cli.artifacts.provenance import Provenance
+from omib_cli.evaluation.conventions import CONVENTIONS, shown
+from omib_cli.evaluation.drawing import colours, inline, short
+from omib_cli.evaluation.figures import draw_run
+from omib_cli.evaluation.maps import lay_out
+from omib_cli.evaluation.metrics import score_run
+from omib_cli.evaluation.predictions import confusion
+from omib_cli.evaluation.report import Chapter, page
+from omib_cli.evaluation.runs import read_run
+from omib_cli.runtime.progress import Progress
+
+VOID = {"meta", "br", "img", "hr"}
+
+
+class Checker(HTMLParser):
+    """Counts what is open, and collects text, ids and whatever would be loaded."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.text, self.ids, self.loads = [], [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        values = dict(attrs)
+        self.ids += [values["id"]] if "id" in values else []
+        self.loads += [values[key] for key in ("src", "href", "xlink:href", "data") if key in values]
+        if tag in ("script", "link", "iframe", "object"):
+            self.loads.append(tag)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def chapter(path, bootstrap=30, **how):
+    run = read_run(make_embedding(path, **how))
+    scores = score_run(run, bootstrap, Progress())
+    return Chapter(run, scores, draw_run(run, scores))
+
+
+def checked(*chapters):
+    text = page(chapters, Provenance("report", {}, "r", command="omib evaluate <x>", hash="f" * 64))
+    checker = Checker()
+    checker.feed(text)
+    assert checker.open == []
+    return text, checker
+
+
+@pytest.fixture(scope="module")
+def ordinary(tmp_path_factory):
+    return chapter(tmp_path_factory.mktemp("ordinary") / "e.h5ad")
+
+
+def test_the_page_loads_nothing(ordinary):
+    text, checker = checked(ordinary)
+    assert all(target.startswith(("#", "data:image/png;base64,")) for target in checker.loads)
+    assert not re.search(r"https?://|<script|@import|url\((?!#)", text)
+
+
+def test_ids_are_unique_and_references_hit(ordinary):
+    text, checker = checked(ordinary, ordinary)
+    assert len(set(checker.ids)) == len(checker.ids)
+    wanted = re.findall(r'url\(#([^)]+)\)|href="#([^"]+)"', text)
+    assert {a or b for a, b in wanted} <= set(checker.ids)
+
+
+def test_the_page_says_what_it_must(ordinary):
+    _, checker = checked(ordinary)
+    text = "".join(checker.text)
+    for words in (
+        "Confusion matrix",
+        "Map of the embedding",
+        "Loss terms over epochs",
+        "Relative weight r",
+        "docs/information.md",
+        "1/(2M − 1)",
+        "relative mutual information",
+        "95 % intervals",
+        CONVENTIONS["auc"].words,
+        ordinary.run.provenance.hash,
+        "240 train, 60 validation, 100 test",
+    ):
+        assert words in text, words
+
+
+def test_names_with_markup_are_only_names(tmp_path):
+    names = ["<script>alert(1)</script>", '"quoted" & $dollar$', "x" * 90, "tab\tand\x07bell"]
+    found = chapter(tmp_path / "odd.h5ad", classes=names)
+    text, checker = checked(found)
+    assert "<script" not in text
+    assert any("<script>alert" in piece for piece in checker.text)
+    for picture in found.pictures:
+        ElementTree.fromstring(picture.svg)
+
+
+def test_regression_shows_a_scatter(tmp_path):
+    found = chapter(tmp_path / "r.h5ad", task="regression", modalities=3)
+    assert "predicted" in [picture.name for picture in found.pictures]
+    assert "MAE" in "".join(checked(found)[1].text)
+
+
+@pytest.mark.parametrize("classes", [5, 11, 45])
+def test_any_number_of_classes_is_drawn(tmp_path, classes):
+    names = [f"a class of long name number {i}" for i in range(classes)]
+    found = chapter(tmp_path / "c.h5ad", classes=names, sizes={"train": 200, "test": 150})
+    assert {"confusion", "map"} <= {picture.name for picture in found.pictures}
+    checked(found)
+
+
+def test_a_run_without_history_beta_or_information_still_has_a_report(tmp_path):
+    bare = {"history": [], "beta": None, "information": None}
+    found = chapter(tmp_path / "bare.h5ad", beta=None, notes=bare, sizes={"test": 30}, width=1, bootstrap=0)
+    assert [picture.name for picture in found.pictures] == ["comparison", "confusion", "map"]
+    checked(found)
+
+
+def test_beta_without_bounds_says_that_they_are_unknown(tmp_path):
+    given = {"policy": "value", "value": 0.5, "lower": None, "upper": None, "objective": 1 / 3, "above": False}
+    text, _ = checked(chapter(tmp_path / "v.h5ad", beta=given))
+    assert "bounds are not known for this run" in text
+
+
+def test_beta_above_its_bound_is_said_first(tmp_path):
+    text, _ = checked(chapter(tmp_path / "a.h5ad", beta={**BETA, "value": 0.6, "above": True}))
+    assert text.index("above the paper&#x27;s upper bound") < text.index("<h2>")
+
+
+def test_several_runs_begin_with_means(tmp_path):
+    chapters = [chapter(tmp_path / f"{seed}.h5ad", seed=seed) for seed in range(2)]
+    text, checker = checked(*chapters)
+    assert text.index("Across runs") < text.index("Run 1: small, seed 0") < text.index("All metrics")
+    assert {"run-1", "run-2"} <= set(checker.ids)
+
+
+def test_figures_are_the_same_twice(ordinary):
+    again = draw_run(ordinary.run, ordinary.scores)
+    assert [picture.svg for picture in again] == [picture.svg for picture in ordinary.pictures]
+
+
+def test_umap_is_asked_for_with_seeds(monkeypatch):
+    seen = []
+
+    def neighbors(data, random_state, **options):
+        seen.append((random_state, options["n_neighbors"]))
+
+    def umap(data, random_state):
+        seen.append(random_state)
+        data.obsm["X_umap"] = data.X[:, :2]
+
+    pp, tl = types.SimpleNamespace(neighbors=neighbors), types.SimpleNamespace(umap=umap)  # the real one compiles long
+    monkeypatch.setitem(sys.modules, "scanpy", types.SimpleNamespace(pp=pp, tl=tl))
+    values = np.random.default_rng(0).normal(size=(12, 5)).astype(np.float32)
+    layouts = [lay_out(values, "umap", seed) for seed in (1, 1, 2)]
+    assert seen[0][1] == 11
+    assert seen[:2] == seen[2:4] != seen[4:]
+    assert layouts[0].positions == pytest.approx(values[:, :2])
+
+
+def test_pca_finds_the_widest_directions():
+    rng = np.random.default_rng(0)
+    values = (rng.normal(size=(500, 3)) * [1.0, 5.0, 3.0]).astype(np.float32)
+    positions = lay_out(values, "pca", 0).positions
+    assert abs(np.corrcoef(positions[:, 0], values[:, 1])[0, 1]) > 0.99
+    assert abs(np.corrcoef(positions[:, 1], values[:, 2])[0, 1]) > 0.99
+
+
+def test_confusion_has_truth_in_rows():
+    counts = confusion(np.array([0, 0, 1, 2]), np.array([0, 1, 1, 0]), 3)
+    assert counts.tolist() == [[1, 1, 0], [0, 1, 0], [1, 0, 0]]
+
+
+def test_modalities_keep_their_colours_whatever_else_is_there():
+    assert colours(["a", "b"])["b"] == colours(["a", "b", "c"])["b"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.8491, "0.849"), (-0.25, "−0.250"), (None, "–"), (float("nan"), "–"), (1234.5, "1.23e+03")]
+)
+def test_numbers_are_shown_for_readers(value, text):
+    assert shown(value) == text
+
+
+def test_long_names_are_cut_in_the_middle():
+    assert short("Invasive ductal carcinoma 12", 14) == "Invasive…a 12"
+    assert short("\n") == "(empty)"
+
+
+def test_inlined_figures_do_not_share_ids():
+    svg = '<svg xmlns="http://www.w3.org/2000/svg"><path id="a"/><use xlink:href="#a" clip-path="url(#b)"/></svg>'
+    assert inline(svg, "f") == '<svg><path id="f-a"/><use xlink:href="#f-a" clip-path="url(#f-b)"/></svg>'

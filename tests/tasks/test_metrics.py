@@ -1,0 +1,90 @@
+"""Metrics against scikit-learn and against values computed by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from embeddings import classification, random_case
+from sklearn import metrics as sklearn_metrics
+
+from omib_cli.recipe.model import RegressionOptions
+from omib_cli.tasks.regression import Regression, pearson, sentiment_metrics
+
+
+@pytest.mark.parametrize("classes", [2, 3, 12])
+def test_classification_metrics_are_those_of_scikit_learn(classes):
+    probabilities, labels = random_case(classes)
+    truth, guess = labels.astype(int), probabilities.argmax(axis=1)
+    found = classification(classes).metrics(probabilities, labels)
+    double = probabilities.astype(float)
+    double /= double.sum(axis=1, keepdims=True)
+    auc = (
+        sklearn_metrics.roc_auc_score(truth, double[:, 1])
+        if classes == 2
+        else np.mean([sklearn_metrics.roc_auc_score(truth == code, double[:, code]) for code in range(classes)])
+    )
+    assert found["accuracy"] == sklearn_metrics.accuracy_score(truth, guess)
+    assert found["f1_macro"] == pytest.approx(sklearn_metrics.f1_score(truth, guess, average="macro"))
+    assert found["f1_weighted"] == pytest.approx(sklearn_metrics.f1_score(truth, guess, average="weighted"))
+    assert found["auc"] == pytest.approx(auc, abs=1e-9)
+
+
+def test_classification_metrics_by_hand():
+    probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.3, 0.7], [0.2, 0.8]], dtype=np.float32)
+    found = classification(2).metrics(probabilities, np.array([0.0, 1.0, 0.0, 1.0]))
+    assert found["accuracy"] == 0.5
+    assert found["auc"] == 0.75  # three of the four (positive, negative) pairs are in order
+    assert found["f1_macro"] == 0.5
+
+
+def test_auc_is_undefined_where_a_class_has_no_sample():
+    probabilities, labels = random_case(3)
+    keep = labels != 2
+    found = classification(3).metrics(probabilities[keep], labels[keep])
+    assert math.isnan(found["auc"])
+    assert math.isfinite(found["accuracy"])
+
+
+def test_regression_metrics_by_hand():
+    outputs = np.array([[1.0], [2.0], [6.0]], dtype=np.float32)
+    found = Regression(RegressionOptions(), []).metrics(outputs, np.array([1.0, 3.0, 4.0]))
+    assert found["mae"] == pytest.approx(1.0)
+    assert found["rmse"] == pytest.approx(math.sqrt(5.0 / 3.0))
+    assert found["pearson_r"] == pytest.approx(np.corrcoef([1, 2, 6], [1, 3, 4])[0, 1])
+    assert "acc7" not in found
+
+
+def test_correlation_of_a_constant_is_undefined():
+    assert math.isnan(pearson(np.ones(4), np.arange(4.0)))
+
+
+def test_acc7_clips_and_rounds_halves_to_the_even_number():
+    #                  0.5 -> 0   1.5 -> 2   2.5 -> 2   -0.5 -> 0  7 -> 3   -2.6 -> -3
+    predicted = np.array([0.5, 1.5, 2.5, -0.5, 7.0, -2.6])
+    truth = np.array([0.0, 2.0, 2.0, 0.0, 3.0, -3.0])
+    assert sentiment_metrics(predicted, truth)["acc7"] == 1.0
+    assert sentiment_metrics(np.array([0.5]), np.array([1.0]))["acc7"] == 0.0
+
+
+def test_the_two_conventions_of_acc2_treat_zeros_differently():
+    truth = np.array([2.0, -1.0, 0.0, 0.0, 1.0])
+    predicted = np.array([1.0, -0.5, -0.2, 0.1, 0.0])
+    found = sentiment_metrics(predicted, truth)
+    assert found["acc2_nonneg"] == pytest.approx(4 / 5)  # a true 0 counts as positive: one is missed
+    assert found["acc2_nonzero"] == 1.0  # without the zeros; the prediction of exactly 0 counts as positive
+    assert found["mae_nonzero"] == pytest.approx((1.0 + 0.5 + 1.0) / 3)
+
+
+def test_sentiment_f1_is_weighted_by_true_counts():
+    truth = np.array([1.0, 1.0, 1.0, -1.0])
+    predicted = np.array([1.0, 1.0, -1.0, -1.0])
+    # positive: precision 1, recall 2/3, F1 .8; negative: precision 1/2, recall 1, F1 2/3
+    assert sentiment_metrics(predicted, truth)["f1_nonzero"] == pytest.approx(0.75 * 0.8 + 0.25 * 2 / 3)
+
+
+def test_sentiment_of_zeros_alone_has_no_metric_without_zeros():
+    found = sentiment_metrics(np.array([0.1, -0.1]), np.zeros(2))
+    assert "acc2_nonzero" not in found
+    assert found["acc2_nonneg"] == 0.5
