@@ -43,7 +43,7 @@ BETA = {"policy": "uniform", "value": 0.0224, "lower": 0.0185, "upper": 0.0271, 
 def information(modalities: list[str]):
     pairs = [f"{a}|{b}" for i, a in enumerate(modalities) for b in modalities[i + 1 :]]
     return {
-        "entropy": {name: [8.4 + i, 0.21] for i, name in enumerate(modalities)},
+        "entropy": {name: [6.4 + 0.5 * i, 0.21] for i, name in enumerate(modalities)},
         "mutual": {pair: [2.9, 0.11] for pair in pairs},
         "limit": 9.21,
     }
@@ -119,7 +119,11 @@ def make_embedding(
         recipe_hash=recipe.hash("embedding"),
         parents={"dataset": "d" * 64, "model": "e" * 64},
         facts={"task": task, "classes": classes, "modalities": names, "reference": names[0]},
-        notes={"history": history(names), "beta": beta, "information": information(names) if beta else None}
+        notes={
+            "history": history(names),
+            "beta": beta and {**beta, "objective": 1 / (2 * modalities - 1)},
+            "information": information(names) if beta else None,
+        }
         | (notes or {}),
         command="omib embed dataset.h5 --model model.safetensors",
     )

@@ -36,7 +36,7 @@ MODALITIES: Final = "modalities"  # group, one child group per modality
 VALUES: Final = "values"  # (N, ...) float32 | standardised; zeros where the modality is missing
 PRESENT: Final = "present"  # (N,)  bool    | whether the sample has this modality
 FEATURES: Final = "features"  # (D,)  utf-8   | feature names
-PREPROCESSING: Final = "preprocessing"  # group  | offset, scale, fill (D,) float64, kept (D,) int64: fitted on the training split
+PREPROCESSING: Final = "preprocessing"  # group | offset, scale, fill (D,) float64, kept (D,) int64, from train
 TRUTH: Final = "truth"  # group        | simulation: delta (number of task-relevant columns,) float64
 ATTR_MODALITY_KIND: Final = "kind"  # str  | VECTOR, later: sequence, image, ...
 

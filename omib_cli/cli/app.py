@@ -15,14 +15,12 @@ from omib_cli.cli.console import say, show_error
 from omib_cli.cli.recipe import recipe
 from omib_cli.errors import DataError, OmibError
 
-_HELP = {"help_option_names": ["-h", "--help"]}
-
 app = typer.Typer(
     name="omib",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings=_HELP,
+    context_settings=options.group_settings(),
     epilog=options.examples("omib run sim-i", "omib run rosmap --input data/rosmap --out rosmap"),
 )
 app.command(epilog=simulate.EXAMPLES, short_help="Simulate modalities whose truth is known: a dataset.")(

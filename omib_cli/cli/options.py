@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -39,3 +39,12 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show more: machi
 def examples(*lines: str) -> str:
     """The end of a command's help: worked examples, a line each."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def group_settings() -> dict[str, Any]:
+    """Settings of a group of commands: ``-h``, and flags that are false rather than unset.
+
+    An unset flag makes Typer load pydantic before it shows any help, which takes longer than all the rest.
+    """
+    unset = ("help", "install_completion", "show_completion")
+    return {"help_option_names": ["-h", "--help"], "default_map": dict.fromkeys(unset, False)}

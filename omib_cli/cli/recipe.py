@@ -17,7 +17,7 @@ recipe = typer.Typer(
     help="Recipes: the YAML files that say everything a run needs.",
     no_args_is_help=True,
     rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=opt.group_settings(),
     epilog=opt.examples("omib recipe list", "omib recipe copy sim-i my-own.yaml"),
 )
 

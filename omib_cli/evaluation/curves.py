@@ -53,14 +53,15 @@ def weight_figure(history: Rows, modalities: Sequence[str]) -> Figure | None:
         axes.plot([at + 1 for at in x], y, color=colours(modalities)[name], label=short(name), marker=_marker(x))
     axes.axhline(1.0, color=MUTED, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
     axes.annotate(
-        f"r = 1: as {short(modalities[0])}",
+        f"{short(modalities[0])} (r = 1)",
         (1.0, 1.0),
         xycoords=axes.get_yaxis_transform(),
-        xytext=(0, 3),
+        xytext=(4, 0),
         textcoords="offset points",
-        ha="right",
+        va="center",
         color=MUTED,
         fontsize=8,
+        annotation_clip=False,
     )
     _mark_kept(axes, rows)
     axes.set(ylim=(0.0, 2.0), xlabel="epoch of main training", ylabel="relative weight r", yticks=[0, 0.5, 1, 1.5, 2])

@@ -148,7 +148,8 @@ def short(name: object, limit: int = 18) -> str:
 
 def plain_log(axis: Any) -> None:
     """Ticks of a logarithmic axis as ordinary numbers."""
-    axis.set_major_locator(LogLocator(subs=(1.0,), numticks=12))
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 1000.0 * low else (1.0,), numticks=12))
     axis.set_major_formatter(FuncFormatter(lambda value, _position: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
 

@@ -54,9 +54,10 @@ def _comparison(run: Run, table: Table) -> Iterator[Picture]:
             "alone. "
         )
     if table.bootstrap:
+        caption += "Bars are 95 % bootstrap intervals"
+        same = all(predictor.present.all() for predictor in run.predictors)
         caption += (
-            "Bars are 95 % bootstrap intervals; all heads are judged on the same resamples, so bars that overlap can "
-            "still differ. "
+            "; all heads are judged on the same resamples, so bars that overlap can still differ. " if same else ". "
         )
     if table.baseline is not None:
         caption += "The dashed line is what predicting the same for every sample would reach."

@@ -33,7 +33,7 @@ def confusion_figure(counts: NDArray[np.intp], names: Sequence[str]) -> Figure:
     totals = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
     side = HALF if size <= ROOMY else WIDE
-    figure = Figure(figsize=(side, side * (0.84 if size <= ROOMY else 0.72)), layout="constrained")
+    figure = Figure(figsize=(side, side * (0.92 if size <= ROOMY else 0.72)), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0, aspect="equal")
     if size <= ANNOTATED:

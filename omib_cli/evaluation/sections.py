@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -17,8 +17,6 @@ from omib_cli.evaluation.runs import FUSED, Run
 
 CARDS = 6
 """Most metrics above the figures; the table has them all."""
-MANY = 12
-"""Most groups, classes or modalities that are listed by name in a sentence."""
 
 
 def warnings_of(run: Run, scores: Table) -> str:
@@ -165,7 +163,8 @@ def _objective_sentence(run: Run, beta: Mapping[str, Any]) -> str:
     return (
         "The paper proves <i>M<sub>u</sub></i> for a <em>relative</em> mutual information, divided by an entropy. The "
         "loss that is really minimised is not divided, and for it the same argument gives "
-        f"1/(1 + Σ r<sub>i</sub>) ≥ 1/(2M − 1){number} for these M = {len(run.modalities)} modalities, with no entropy "
+        f"1/(1 + Σ r<sub>i</sub>) ≥ 1/(2M&nbsp;−&nbsp;1){number} for these M = {len(run.modalities)} "
+        f"modalities, with no entropy "
         "in it. <i>M<sub>u</sub></i> is therefore conservative: accuracy may stay flat well above it."
     )
 
@@ -218,23 +217,30 @@ def _weight_sentence(name: str, reference: str, values: Sequence[float]) -> str:
 
 def all_metrics(run: Run, scores: Table) -> str:
     """Every metric of every split and head, and what each metric is."""
-    names = list(
-        dict.fromkeys(name for split in scores.splits.values() for each in split.values() for name in each.metrics)
-    )
-    rows = [row for split in scores.splits for row in _split_rows(run, scores, split, names)]
-    head = ["Split", "Head", "n", *[esc(convention(name).label) for name in names]]
-    whole = table(head, [cells for cells, _ in rows], names=2, looks=[look for _, look in rows])
+    splits = [_split_table(run, scores, split) for split in scores.splits]
+    names = _metric_names(each for split in scores.splits.values() for each in split.values())
     notes = [tag("li", tag("strong", esc(convention(name).label)), ": ", esc(convention(name).words)) for name in names]
-    return section("All metrics", whole, _skipped(scores), tag("ul", *notes, cls="foot"))
+    return section("All metrics", *splits, _skipped(scores), tag("ul", *notes, cls="foot"))
 
 
-def _split_rows(run: Run, scores: Table, split: str, names: Sequence[str]) -> list[tuple[list[str], str]]:
-    rows = []
-    for place, (name, each) in enumerate(scores.splits[split].items()):
-        cells = [esc(split), esc(run.head_label(name)), f"{each.count:,}", *[_cell(each, metric) for metric in names]]
-        weight = "minor" if split != run.headline else "strong" if place == 0 else ""
-        rows.append((cells, f"{weight}{' first' if place == 0 else ''}".strip()))
-    return rows
+def _metric_names(scores: Iterable[Scores]) -> list[str]:
+    return list(dict.fromkeys(name for each in scores for name in each.metrics))
+
+
+def _split_table(run: Run, scores: Table, split: str) -> str:
+    """Metrics in rows, heads in columns."""
+    heads = scores.splits[split]
+    names = _metric_names(heads.values())
+    head = [esc(split.capitalize()), *[_head_cell(run.head_label(name), each) for name, each in heads.items()]]
+    rows = [[esc(convention(name).label), *[_cell(each, name) for each in heads.values()]] for name in names]
+    main = split == run.headline
+    return table(
+        head, rows, looks=["strong" if main and i == 0 else "" if main else "minor" for i in range(len(names))]
+    )
+
+
+def _head_cell(label: str, scores: Scores) -> str:
+    return f"{esc(label)}<small>n = {scores.count:,}</small>"
 
 
 def _cell(scores: Scores, metric: str) -> str:
@@ -276,8 +282,8 @@ def limits(run: Run, scores: Table) -> str:
         lines.append(f"The validation split {why}")
     if any(not predictor.present.all() for predictor in run.predictors):
         lines.append(
-            "Some samples lack a modality. Its branch is judged on the others alone (column n), so rows of the table "
-            "are not about the same samples."
+            "Some samples lack a modality. Its branch is judged on the others alone (n in the table), so heads "
+            "are not about exactly the same samples."
         )
     if run.information is not None:
         lines.append("The bounds on β inherit the error of estimated information; H(v) = I(v; v) above all.")

@@ -47,9 +47,9 @@ vertical-align:top}
 th:first-child,th[scope=row]{text-align:left;font-weight:500}
 thead th{color:var(--soft);font-weight:500;vertical-align:bottom}
 td small,th small{color:var(--soft);font-size:.82em;display:block;font-weight:400}
-tr.strong th,tr.strong td,td.strong{font-weight:650}
+tr.strong th,tr.strong td{font-weight:650}
 tr.minor td,tr.minor th{font-size:.92em;color:var(--soft)}
-tr.first th,tr.first td{border-top:2px solid var(--rule)}
+.scroll+.scroll{margin-top:1.1rem}
 dl{display:grid;grid-template-columns:repeat(auto-fill,minmax(17rem,1fr));gap:.1rem 1.6rem;margin:.4rem 0}
 dl div{padding:.3rem 0;border-bottom:1px solid var(--rule)}
 dt{color:var(--soft);font-size:.84rem}

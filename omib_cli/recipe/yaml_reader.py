@@ -70,6 +70,9 @@ def read_yaml(text: str) -> Document:
         character = text[position : position + 1]
         document.problems.append((line, f"column {column}: no valid YAML: the character {character!r}"))
         return document
+    except RecursionError:
+        document.problems.append((1, "brackets or sections are nested too deeply"))
+        return document
     if root is not None:
         document.values = _Walk(document).value(root, ())
     return document

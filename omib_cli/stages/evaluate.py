@@ -152,6 +152,7 @@ def _result(out: Path, provenance: Provenance, *, already_there: bool = False) -
 @contextmanager
 def _replacing_folder(target: Path) -> Iterator[Path]:
     """Yield an empty folder beside ``target``; on success it takes the place of ``target``, on failure it goes."""
+    target = target.resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
     fresh, old = (target.with_name(f".{target.name}.{what}-{os.getpid()}") for what in ("tmp", "old"))
     fresh.mkdir()

@@ -18,7 +18,7 @@ COMMANDS = [
     *([name] for name in [*STAGES, "inspect", "recipe"]),
     *(["recipe", name] for name in ["list", "show", "copy", "check", "schema"]),
 ]
-HEAVY = {"torch", "numpy", "h5py", "pandas", "scipy", "sklearn", "anndata", "matplotlib", "rich"}
+HEAVY = {"torch", "numpy", "h5py", "pandas", "scipy", "sklearn", "anndata", "matplotlib", "rich", "pydantic"}
 OWN_HEAVY = {"omib_cli.recipe.schema", "omib_cli.artifacts.catalogue", "omib_cli.stages"}
 
 

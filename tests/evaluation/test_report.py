@@ -95,7 +95,7 @@ def test_the_page_says_what_it_must(ordinary):
         "Loss terms over epochs",
         "Relative weight r",
         "docs/information.md",
-        "1/(2M − 1)",
+        "1/(2M\u00a0−\u00a01)",
         "relative mutual information",
         "95 % intervals",
         CONVENTIONS["auc"].words,

@@ -180,6 +180,7 @@ def test_problems_inside_a_tagged_section_are_found_even_where_tag_and_key_have_
         ("name: a: b\n", "mine.yaml:1: column 8: no valid YAML"),
         ("a:\n\t- b\n", "mine.yaml:2: column 1: no valid YAML"),
         (b"name: caf\xe9\n", "mine.yaml:1: byte 0xe9 is no UTF-8 text"),
+        ("[" * 5000, "mine.yaml:1: brackets or sections are nested too deeply"),
         (b"name: a\n\x00", "mine.yaml:2: column 1: no valid YAML"),
     ],
 )
