@@ -1,21 +1,19 @@
-"""Shared fixtures: real data where it is, small recipes, a quiet job."""
+"""Shared fixtures."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import pytest
 
-REPOSITORY = Path(__file__).parents[1]
 
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """One thread: small matrices only lose time on more, and results do not depend on the machine's grant."""
+    import torch
 
-def real_data(name: str) -> Path:
-    """The folder of a real dataset, or a skip that says where it was looked for."""
-    root = Path(os.environ.get("OMIB_REAL_DATA", REPOSITORY.parent / "shared" / "data"))
-    if not (root / name).is_dir():
-        pytest.skip(f"real data {name!r} is not in {root} (set OMIB_REAL_DATA to the folder that has it)")
-    return root / name
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import REPOSITORY
+from real import REPOSITORY
 
 from omib_cli.recipe.load import bundled, bundled_text, load_recipe
 

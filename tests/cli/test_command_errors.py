@@ -172,6 +172,6 @@ def test_colour_is_left_out_where_there_is_no_terminal_or_no_wish_for_it(monkeyp
 
 
 def _environment():
-    from conftest import REPOSITORY
+    from real import REPOSITORY
 
     return {**os.environ, "PYTHONPATH": str(REPOSITORY)}

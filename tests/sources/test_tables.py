@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import scipy.sparse
 import yaml
-from conftest import REPOSITORY, real_data
+from real import REPOSITORY, real_data
 from table_data import ROWS, frame, label_frame, numbers, read, table_recipe, write_tables
 
 from omib_cli.recipe.schema import recipe_model

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import h5py
 import numpy as np
 import pytest
-from conftest import REPOSITORY
+from real import REPOSITORY
 from small import small_recipe
 from table_data import frame, numbers, table_recipe, write_tables
 
