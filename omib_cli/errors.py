@@ -48,7 +48,7 @@ class OmibError(Exception):
         return [(label, text) for label, text in rows if text is not None]
 
     def __str__(self) -> str:
-        return "\n".join(f"{label + ':':<10}{text}" for label, text in self.lines())
+        return "\n".join(f"{label + ':' if label else '':<10}{text}" for label, text in self.lines())
 
 
 class UsageError(OmibError):

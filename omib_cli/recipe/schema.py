@@ -113,7 +113,13 @@ class Recipe(Section):
 def recipe_model() -> type[Recipe]:
     """The schema with every registered encoder, method, task and source admitted by name."""
     modality = create_model(
-        "Modality", __base__=ModalityOptions, __doc__=ModalityOptions.__doc__, encoder=(ENCODERS.union(), MlpOptions())
+        "Modality",
+        __base__=ModalityOptions,
+        __doc__=ModalityOptions.__doc__,
+        encoder=(
+            ENCODERS.union(),
+            Field(default=MlpOptions(), description=ModalityOptions.model_fields["encoder"].description),
+        ),
     )
     inherited = {name: Recipe.model_fields[name].description for name in ("data", "modalities", "task", "fusion")}
     fields: dict[str, Any] = {

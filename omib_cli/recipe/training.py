@@ -138,12 +138,14 @@ class WarmupOptions(PhaseOptions):
     """Algorithm 1: each encoder with its own head on [z, noise]; 0 epochs is the ablation w/o warm-up."""
 
     epochs: Annotated[int, Field(ge=0)] = 10
+    """Passes over the training split; 0 for no warm-up."""
 
 
 class TrainOptions(PhaseOptions):
     """Algorithm 2: the whole network, with beta and r."""
 
     epochs: Count = 90
+    """Passes over the training split."""
 
 
 class EvaluateOptions(Section):
