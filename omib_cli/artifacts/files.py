@@ -23,7 +23,9 @@ def replacing(target: Path) -> Iterator[Path]:
 
 
 def publish(finished: Path, target: Path) -> None:
-    """Make a finished file durable under its final name."""
+    """Make a finished file durable under its final name, readable by whom the user's umask says."""
+    os.umask(umask := os.umask(0))
+    finished.chmod(0o666 & ~umask)  # some writers make their files private
     sync(finished)
     finished.replace(target)
     sync(target.parent)

@@ -1,0 +1,124 @@
+"""Whole-or-nothing writing, resumable state, checkpoints."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import torch
+
+from omib_cli.artifacts.checkpoint import read_checkpoint, write_checkpoint
+from omib_cli.artifacts.files import replacing
+from omib_cli.artifacts.hashing import described
+from omib_cli.artifacts.partial import Partial
+from omib_cli.artifacts.provenance import Provenance
+from omib_cli.errors import DataError, StaleError
+from omib_cli.runtime.job import Job
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
+    target = tmp_path / "file"
+    target.write_text("old")
+
+    def write():
+        with replacing(target) as temporary:
+            temporary.write_text("half")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write()
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_finished_file_is_readable_as_the_umask_says(tmp_path):
+    before = os.umask(0o027)
+    try:
+        with replacing(tmp_path / "file") as temporary:
+            temporary.touch(0o600)
+        assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
+    finally:
+        os.umask(before)
+
+
+def tree():
+    return {
+        "epoch": 3,
+        "names": ["a", "b"],
+        "nothing": None,
+        "nested": {0: {"step": torch.tensor(5.0), "half": torch.ones(2, dtype=torch.bfloat16)}, 1: [torch.eye(2)]},
+        "text": "plain",
+    }
+
+
+def test_state_comes_back_as_it_was_integer_keys_and_dtypes_included(tmp_path):
+    partial = Partial(tmp_path / "out", "key", Job(threads=1))
+    assert partial.load() is None
+    partial.save(tree())
+    back = partial.load()
+    assert back["epoch"] == 3
+    assert back["names"] == ["a", "b"]
+    assert back["nothing"] is None
+    assert back["nested"][0]["step"].item() == 5.0
+    assert back["nested"][0]["half"].dtype == torch.bfloat16
+    assert torch.equal(back["nested"][1][0], torch.eye(2))
+
+
+def test_state_of_other_inputs_is_refused_and_fresh_discards_it(tmp_path):
+    Partial(tmp_path / "out", "key", Job(threads=1)).save({"epoch": 1})
+    with pytest.raises(StaleError):
+        Partial(tmp_path / "out", "other", Job(threads=1)).load()
+    assert Partial(tmp_path / "out", "other", Job(threads=1, fresh=True)).load() is None
+
+
+def test_damaged_state_is_a_message(tmp_path):
+    partial = Partial(tmp_path / "out", "key", Job(threads=1))
+    partial.save({"epoch": 1})
+    (tmp_path / "out.partial" / "state.safetensors").write_bytes(b"garbage")
+    with pytest.raises(DataError, match="cannot be read"):
+        partial.load()
+
+
+def test_unsaveable_values_are_a_defect_not_a_surprise(tmp_path):
+    with pytest.raises(TypeError, match="object"):
+        Partial(tmp_path / "out", "key", Job(threads=1)).save({"what": object()})
+
+
+def provenance():
+    return Provenance(kind="model", recipe={"name": "test"}, recipe_hash="abc", facts={"epoch": 1})
+
+
+def test_a_checkpoint_comes_back_with_its_weights_and_description(tmp_path):
+    weights = {"layer.weight": torch.randn(3, 2), "layer.bias": torch.zeros(3)}
+    written = write_checkpoint(tmp_path / "m.safetensors", weights, provenance())
+    back, found = read_checkpoint(tmp_path / "m.safetensors", "model")
+    assert all(torch.equal(back[name], value) for name, value in weights.items())
+    assert found.hash == written.hash
+    with pytest.raises(DataError, match="wrong kind"):
+        read_checkpoint(tmp_path / "m.safetensors", "warmup")
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"\x08\x00\x00\x00\x00\x00\x00\x00{}      "])
+def test_foreign_and_damaged_checkpoints_are_refused(tmp_path, content):
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(DataError):
+        read_checkpoint(path, "model")
+
+
+def test_hashes_see_every_change_and_nothing_else():
+    a = torch.randn(5000, 3).numpy()
+    assert described(a) == described(a.copy())
+    b = a.copy()
+    b[4999, 2] += 1e-6
+    assert described(a)[2] != described(b)[2]
+    assert described(a.reshape(3, 5000))[1:] != described(a)[1:]
+
+
+def test_time_and_command_do_not_enter_the_hash_but_recipe_and_facts_do():
+    arrays = {"w": described(torch.ones(2).numpy())}
+    one, two = provenance(), provenance()
+    two.command, two.created, two.notes = "another", "1999", {"seconds": 5}
+    assert one.seal(arrays).hash == two.seal(arrays).hash
+    two.facts = {"epoch": 2}
+    assert one.hash != two.seal(arrays).hash
