@@ -23,22 +23,27 @@ from omib_cli.training.log import MetricsLog
 def read_splits(
     data: Dataset, options: PhaseOptions, phase: str, device: torch.device
 ) -> tuple[Samples, Samples | None]:
-    """The training split and, where there is one, the validation split.
+    """The training split and, where there is one, the validation split; refused as in :func:`must_have_validation`."""
+    must_have_validation(data, options, phase)
+    has_validation = len(data.rows("validation")) > 0
+    return read_split(data, "train", device), read_split(data, "validation", device) if has_validation else None
+
+
+def must_have_validation(data: Dataset, options: PhaseOptions, phase: str) -> None:
+    """Refuse to select on a validation split that the dataset does not have.
 
     Raises
     ------
     MismatchError
-        The recipe selects on a validation split that the dataset does not have.
+        Recipe and dataset do not fit.
     """
-    has_validation = len(data.rows("validation")) > 0
-    if options.select == "validation" and not has_validation:
+    if options.select == "validation" and len(data.rows("validation")) == 0:
         raise MismatchError(
             f"{phase}.select is validation, but the dataset has no validation split",
             where=data.path,
             do=f"make one (data.validation or data.split.validation: 0.1), or --set {phase}.select=last"
             + (f" --set {phase}.patience=null" if options.patience else ""),
         )
-    return read_split(data, "train", device), read_split(data, "validation", device) if has_validation else None
 
 
 def state_key(stage: str, recipe: Recipe, parents: Mapping[str, str]) -> str:

@@ -19,7 +19,7 @@ from omib_cli.recipe.schema import Recipe
 from omib_cli.runtime.job import Job
 from omib_cli.runtime.machine import pick_device, prepare_torch
 from omib_cli.stages import estimate_mi, warmup
-from omib_cli.stages.fitting import log_beside, make_provenance, read_splits, state_key
+from omib_cli.stages.fitting import log_beside, make_provenance, must_have_validation, read_splits, state_key
 from omib_cli.stages.result import StageResult
 from omib_cli.training.inference import dataset_facts, must_match
 from omib_cli.training.loop import Trainer
@@ -56,6 +56,9 @@ def run(
     DataError, NumericError, Interrupted
         As for warm-up.
     """
+    with Dataset(dataset) as data:  # before hours of warm-up and estimation
+        data.must_fit(list(recipe.modalities), recipe.task.kind)
+        must_have_validation(data, recipe.train, "train")
     inputs = _complete(recipe, _Inputs(dataset, information, warmup), out, job)
     parents = inputs.parents()
     if (found := already_done(out, fmt.MODEL, recipe, parents, job)) is not None:
@@ -63,7 +66,6 @@ def run(
     prepare_torch(job.threads)
     device = pick_device(job.device)
     with Dataset(dataset) as data:
-        data.must_fit(list(recipe.modalities), recipe.task.kind)
         train, validation = read_splits(data, recipe.train, "train", device)
         facts = dataset_facts(data)
         model = build_model(recipe, facts, device)

@@ -157,6 +157,7 @@ def test_selection_without_a_validation_split_is_refused(tmp_path):
         train.run(
             small_recipe(train={"epochs": 1, "select": "validation"}), dataset, tmp_path / "m.safetensors", quiet()
         )
+    assert [path.name for path in tmp_path.iterdir()] == ["d.h5"]  # refused before warm-up, not after it
 
 
 def test_divergence_is_named_with_phase_and_step(tmp_path):
