@@ -125,7 +125,8 @@ class PhaseOptions(Section):
     patience: Count | None = None
     """Epochs without a better validation loss after which the phase ends."""
     average: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
-    """Decay of an exponential moving average of the weights, which is what is validated and kept; 0 for none."""
+    """Decay of an exponential moving average of the weights, which is what is validated and kept; 0 for none.
+    At step n the decay is at most (1 + n) / (10 + n): short phases average over less than it says."""
 
     @model_validator(mode="after")
     def _patience_needs_selection(self) -> PhaseOptions:
