@@ -6,13 +6,14 @@ A reader opened for training does not reach a row of the test split, whatever it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
 from omib_cli.artifacts import format as fmt
+from omib_cli.artifacts.hashing import digest_rows
 from omib_cli.artifacts.hdf5 import open_hdf5, read_provenance, text
 from omib_cli.errors import DataError, MismatchError
 
@@ -27,10 +28,11 @@ EVERYTHING = fmt.SPLITS
 
 @dataclass(frozen=True)
 class Modality:
-    """One modality of a dataset: its kind and the shape of one sample, such as (1000,)."""
+    """One modality of a dataset: its kind, the shape of one sample, such as (1000,), and what its encoder must know."""
 
     kind: str
     shape: tuple[int, ...]
+    config: dict[str, Any]
 
 
 class Dataset:
@@ -67,13 +69,17 @@ class Dataset:
         self.task: str = facts["task"]
         self.classes: list[str] = facts["classes"]
         self.modalities = {
-            name: Modality(text(group.attrs[fmt.ATTR_MODALITY_KIND]), tuple(group[fmt.VALUES].shape[1:]))
+            name: Modality(
+                text(group.attrs[fmt.ATTR_MODALITY_KIND]),
+                tuple(group[fmt.VALUES].shape[1:]),
+                facts.get("configs", {}).get(name, {}),
+            )
             for name, group in ((name, self._file[f"{fmt.MODALITIES}/{name}"]) for name in facts["modalities"])
         }
         self._starts = _split_starts(self._file[fmt.SPLIT], path)
         self._allowed = tuple(splits)
         self._limit = max((self._starts[name].stop for name in splits), default=0)
-        _must_have_labels(self.labels(self.readable), self.classes, path)
+        _must_have_labels(self.labels(self.readable), self.classes, path, unknown=self.task == "anomaly")
 
     def __enter__(self) -> Dataset:
         return self
@@ -99,13 +105,33 @@ class Dataset:
         """All rows of the splits this reader was opened for."""
         return range(self._limit)
 
-    def values(self, modality: str, rows: range) -> NDArray[np.float32]:
-        """One modality of consecutive rows: (rows, ...) float32, zeros where it is missing."""
+    def whole_splits(self, rows: range) -> range:
+        """The rows of all splits that ``rows`` are in."""
+        touched = [split for split in self._starts.values() if split.start < rows.stop and rows.start < split.stop]
+        return range(touched[0].start, touched[-1].stop) if touched else range(rows.start, rows.start)
+
+    @property
+    def block_rows(self) -> int:
+        """Rows to read at once, so that no modality of them is larger than ``format.BLOCK_BYTES``."""
+        arrays = [self._file[f"{fmt.MODALITIES}/{name}/{fmt.VALUES}"] for name in self.modalities]
+        return min(digest_rows(array) for array in arrays)
+
+    def blocks(self, rows: range) -> Iterator[range]:
+        """Consecutive pieces of ``rows`` of at most :attr:`block_rows`."""
+        for start in range(rows.start, rows.stop, self.block_rows):
+            yield range(start, min(rows.stop, start + self.block_rows))
+
+    def neighbours(self, modality: str, rows: range) -> NDArray[np.int32]:
+        """Rows of the neighbours of each row of a graph (rows, K), -1 where there is none."""
+        return cast("NDArray[np.int32]", self._read(f"{fmt.MODALITIES}/{modality}/{fmt.NEIGHBOURS}", rows))
+
+    def values(self, modality: str, rows: range) -> NDArray[Any]:
+        """One modality of consecutive rows: (rows, ...) of the kind's dtype, zeros where it is missing."""
         import numpy as np
 
         place = f"{fmt.MODALITIES}/{modality}/{fmt.VALUES}"
-        found = cast("NDArray[np.float32]", self._read(place, rows))
-        if not np.isfinite(found).all():
+        found: NDArray[Any] = self._read(place, rows)
+        if found.dtype.kind == "f" and not np.isfinite(found).all():
             row = rows.start + int(np.argwhere(~np.isfinite(found))[0][0])
             raise DataError(
                 "NaN or infinite values in the dataset",
@@ -122,7 +148,7 @@ class Dataset:
         return np.stack(columns, axis=1).astype(bool)
 
     def labels(self, rows: range) -> NDArray[np.float64]:
-        """Class indices or values: (rows,) float64."""
+        """Class indices or values: (rows,) float64; NaN where unknown."""
         return cast("NDArray[np.float64]", self._read(fmt.LABELS, rows))
 
     def ids(self, rows: range) -> list[str]:
@@ -219,12 +245,14 @@ def _must_be_whole(file: h5py.File, facts: dict[str, Any], path: Path) -> None:
         )
 
 
-def _must_have_labels(labels: NDArray[np.float64], classes: Sequence[str], path: Path) -> None:
+def _must_have_labels(labels: NDArray[np.float64], classes: Sequence[str], path: Path, *, unknown: bool) -> None:
     import numpy as np
 
     good = np.isfinite(labels)
     if classes:
         good &= (labels >= 0) & (labels < len(classes)) & (labels == np.floor(labels))
+    if unknown:
+        good |= np.isnan(labels)
     if not good.all():
         row = int(np.argmin(good))
         raise DataError(

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from omib_cli.artifacts import format as fmt
 from omib_cli.artifacts.files import publish, sync
-from omib_cli.artifacts.hashing import array_digest, block_digest, described
+from omib_cli.artifacts.hashing import array_digest, block_digest, described, digest_rows
 from omib_cli.artifacts.hdf5 import write_provenance
 from omib_cli.artifacts.partial import Partial
 from omib_cli.artifacts.provenance import Provenance
@@ -30,14 +30,36 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+_SIZES = {"float32": 4, "int32": 4, "uint8": 1}
+
+
 @dataclass
 class ModalityPlan:
-    """What is known of a modality before its values are read."""
+    """What is known of a modality before its values are read.
+
+    Attributes
+    ----------
+    shape, kind
+        Of one sample, as in ``format``.
+    features, preprocessing
+        Names (D,), and arrays fitted on the training split.
+    config
+        What an encoder must know of it, as JSON: the configuration of a text model.
+    neighbours
+        (N, K) of a graph: the rows of each row's neighbours, -1 where there is none; never across splits.
+    """
 
     shape: tuple[int, ...]
     kind: str = fmt.VECTOR
     features: Sequence[str] | None = None
     preprocessing: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    neighbours: NDArray[np.int32] | None = None
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one sample."""
+        return _SIZES[fmt.DTYPES[self.kind]] * prod(self.shape)
 
 
 @dataclass
@@ -69,7 +91,7 @@ class DatasetPlan:
 class Block:
     """Consecutive rows: values (rows, ...) and presence (rows,) by modality, labels (rows,)."""
 
-    values: dict[str, NDArray[np.float32]]
+    values: dict[str, NDArray[Any]]
     present: dict[str, NDArray[np.bool_]]
     labels: NDArray[np.float64]
 
@@ -136,14 +158,25 @@ class DatasetWriter:
             arrays[f"{fmt.MODALITIES}/{name}/{fmt.PRESENT}"] = block.present[name]
         with self._explained():
             for path, array in arrays.items():
-                stored = np.ascontiguousarray(array, dtype=self.file[path].dtype)  # the digest is of what is stored
-                self.file[path][start:stop] = stored
-                self._digests.setdefault(path, []).append(block_digest(stored))
+                self.file[path][start:stop] = np.ascontiguousarray(array, dtype=self.file[path].dtype)
+                self._digest(path, stop)
             self.rows_done = stop
             if self._partial.due:
                 self.file.flush()
                 sync(self._path)
                 self._partial.checkpoint(self._state())
+
+    @property
+    def block_rows(self) -> int:
+        """Rows that a block may have at most; all but the last must have as many."""
+        return min(fmt.block_rows(modality.row_bytes) for modality in self.plan.modalities.values())
+
+    def _digest(self, path: str, stop: int) -> None:
+        """Digest the array's blocks that are complete once rows up to ``stop`` are written, as they are stored."""
+        array, done = self.file[path], self._digests.setdefault(path, [])
+        rows = digest_rows(array)
+        while (start := len(done) * rows) < stop and (start + rows <= stop or stop == len(self.plan.ids)):
+            done.append(block_digest(array[start : start + rows]))
 
     def finish(self, out: Path, provenance: Provenance) -> Provenance:
         """Seal the file and give it its final name."""
@@ -151,6 +184,7 @@ class DatasetWriter:
             "task": self.plan.task,
             "classes": self.plan.classes,
             "modalities": list(self.plan.modalities),
+            "configs": {name: dict(one.config) for name, one in self.plan.modalities.items() if one.config},
             **self.plan.facts,
         }
         arrays = {path: described(array) for path, array in self._fixed().items()}
@@ -230,6 +264,8 @@ class DatasetWriter:
             group = f"{fmt.MODALITIES}/{name}"
             if modality.features is not None:
                 fixed[f"{group}/{fmt.FEATURES}"] = np.array(list(modality.features), dtype=object)
+            if modality.neighbours is not None:
+                fixed[f"{group}/{fmt.NEIGHBOURS}"] = modality.neighbours.astype("int32")
             for key, array in modality.preprocessing.items():
                 fixed[f"{group}/{fmt.PREPROCESSING}/{key}"] = array
         return fixed
@@ -244,7 +280,7 @@ class DatasetWriter:
         _allocate_array(file, fmt.LABELS, (rows,), "float64")
         for name, modality in self.plan.modalities.items():
             group = f"{fmt.MODALITIES}/{name}"
-            _allocate_array(file, f"{group}/{fmt.VALUES}", (rows, *modality.shape), "float32")
+            _allocate_array(file, f"{group}/{fmt.VALUES}", (rows, *modality.shape), fmt.DTYPES[modality.kind])
             _allocate_array(file, f"{group}/{fmt.PRESENT}", (rows,), "bool")
             file[group].attrs[fmt.ATTR_MODALITY_KIND] = modality.kind
 
@@ -261,7 +297,7 @@ def _must_be_unique(ids: Sequence[str]) -> None:
 
 def _must_fit(plan: DatasetPlan, folder: Path) -> None:
     """Refuse at once what the disk cannot hold, instead of after an hour's writing."""
-    values = sum(4 * prod(modality.shape) for modality in plan.modalities.values())
+    values = sum(modality.row_bytes for modality in plan.modalities.values())
     needed, free = len(plan.ids) * values, shutil.disk_usage(folder).free
     if needed > free:
         folder.rmdir()

@@ -29,18 +29,35 @@ PROVENANCE: Final = {  # scalar utf-8 dataset | JSON: recipe, parents, facts, no
 # dataset.h5
 IDS: Final = "ids"  # (N,)      utf-8   | unique sample ids
 SPLIT: Final = "split"  # (N,)    uint8   | index into SPLITS, never decreasing
-LABELS: Final = "labels"  # (N,)   float64 | class index, or the value in its own unit
+LABELS: Final = "labels"  # (N,)   float64 | class index, or the value in its own unit; NaN: unknown (anomaly only)
 GROUPS: Final = "groups"  # (N,)   utf-8   | optional: patient, video, actor, section
 COORDINATES: Final = "coordinates"  # (N, 2) float64 | optional: position, pixels of the original image
 MODALITIES: Final = "modalities"  # group, one child group per modality
-VALUES: Final = "values"  # (N, ...) float32 | standardised; zeros where the modality is missing
+VALUES: Final = "values"  # (N, ...) DTYPES[kind] | zeros where the modality is missing
 PRESENT: Final = "present"  # (N,)  bool    | whether the sample has this modality
+NEIGHBOURS: Final = "neighbours"  # (N, K) int32 | of a graph: rows of the neighbours, -1 where there is none
 FEATURES: Final = "features"  # (D,)  utf-8   | feature names
 PREPROCESSING: Final = "preprocessing"  # group | offset, scale, fill (D,) float64, kept (D,) int64, from train
 TRUTH: Final = "truth"  # group        | simulation: delta (number of task-relevant columns,) float64
-ATTR_MODALITY_KIND: Final = "kind"  # str  | VECTOR, later: sequence, image, ...
+ATTR_MODALITY_KIND: Final = "kind"  # str  | one of the kinds below
 
-VECTOR: Final = "vector"
+# Kinds of modality and the shape of one sample. T elements, D features, L tokens, C channels, F frequencies.
+VECTOR: Final = "vector"  # (D,)
+SEQUENCE: Final = "sequence"  # (T, D + 1) | last column 1 for an element, 0 for the padding at the end
+TOKENS: Final = "tokens"  # (L,)           | ids of a text's tokens, -1 for the padding at the end
+IMAGE: Final = "image"  # (C, H, W)
+VIDEO: Final = "video"  # (T, C, H, W)
+SPECTROGRAM: Final = "spectrogram"  # (F, T)
+GRAPH: Final = "graph"  # (D,)             | features of a node, with NEIGHBOURS beside them
+DTYPES: Final = {
+    VECTOR: "float32",
+    SEQUENCE: "float32",
+    TOKENS: "int32",
+    IMAGE: "uint8",
+    VIDEO: "uint8",
+    SPECTROGRAM: "float32",
+    GRAPH: "float32",
+}
 
 SPLITS: Final = ("train", "validation", "test")
 
@@ -50,4 +67,14 @@ MUTUAL: Final = "mutual"  # group: one (seeds,) float64 per pair "a|b"  | I(v_i;
 PAIR: Final = "{}|{}"
 
 BLOCK_ROWS: Final = 4096
-"""Rows that are generated, written and hashed at once."""
+"""Most rows that are generated, written and hashed at once."""
+BLOCK_BYTES: Final = 2**26
+"""Most bytes of one array in a block, unless a single row is larger."""
+
+
+def block_rows(row_bytes: int) -> int:
+    """Rows in a block of an array: a power of two, so that the blocks of different arrays end together."""
+    rows: int = BLOCK_ROWS
+    while rows > 1 and rows * row_bytes > BLOCK_BYTES:
+        rows //= 2
+    return rows

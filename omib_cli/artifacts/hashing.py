@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from math import prod
 from typing import TYPE_CHECKING, Any
 
-from omib_cli.artifacts.format import BLOCK_ROWS, SCHEMA
+from omib_cli.artifacts import format as fmt
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,13 +26,19 @@ def block_digest(block: NDArray[Any]) -> str:
 
 
 def array_digest(blocks: Iterable[str]) -> str:
-    """Digest of an array from the digests of its consecutive blocks of ``BLOCK_ROWS`` rows."""
+    """Digest of an array from the digests of its consecutive blocks of :func:`digest_rows` rows."""
     return hashlib.sha256("".join(blocks).encode()).hexdigest()
 
 
 def digest(array: Any) -> str:
     """Digest of an array, or of anything sliceable by rows such as an HDF5 dataset, a block at a time."""
-    return array_digest(block_digest(array[i : i + BLOCK_ROWS]) for i in range(0, array.shape[0], BLOCK_ROWS))
+    rows = digest_rows(array)
+    return array_digest(block_digest(array[i : i + rows]) for i in range(0, array.shape[0], rows))
+
+
+def digest_rows(array: Any) -> int:
+    """Rows in each block of an array, or of anything with its shape and dtype."""
+    return fmt.block_rows(array.dtype.itemsize * prod(array.shape[1:]))
 
 
 def content_hash(
@@ -58,7 +65,7 @@ def content_hash(
     """
     whole = {
         "kind": kind,
-        "schema": SCHEMA,
+        "schema": fmt.SCHEMA,
         "recipe": recipe_hash,
         "parents": dict(sorted(parents.items())),
         "arrays": {path: [dtype, list(shape), value] for path, (dtype, shape, value) in sorted(arrays.items())},

@@ -7,12 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 
 import torch
 
+from omib_cli.artifacts import format as fmt
 from omib_cli.artifacts.dataset import Dataset
+from omib_cli.encoders.neighbourhood import Neighbourhood
 from omib_cli.errors import DataError
 from omib_cli.runtime.seeds import derive_seed
+
+INFERENCE_VALUES = 2**24
+"""Input values in a batch of inference: what bounds its memory, whatever the modality."""
+INFERENCE_ROWS = 1024
+"""Most samples in a batch of inference."""
 
 
 @dataclass(frozen=True)
@@ -22,14 +30,14 @@ class Samples:
     Attributes
     ----------
     values
-        M tensors (N, ...), float32; zeros where a modality is missing.
+        M tensors (N, ...) of the kind's dtype, zeros where a modality is missing; a Neighbourhood for a graph.
     labels
-        (N,), float32: class indices or values.
+        (N,), float32: class indices or values; NaN where unknown.
     present
         (N, M) bool, or None if every sample has every modality.
     """
 
-    values: list[torch.Tensor]
+    values: list[torch.Tensor | Neighbourhood]
     labels: torch.Tensor
     present: torch.Tensor | None
 
@@ -40,6 +48,12 @@ class Samples:
         """The samples at ``index`` (B,)."""
         present = None if self.present is None else self.present[index]
         return Samples([value[index] for value in self.values], self.labels[index], present)
+
+    @property
+    def inference_batch(self) -> int:
+        """Samples that inference takes at once."""
+        largest = max(prod(value.shape[1:]) for value in self.values)
+        return max(1, min(INFERENCE_ROWS, INFERENCE_VALUES // largest))
 
     def batches(self, size: int) -> Iterator[Samples]:
         """In order, ``size`` at a time."""
@@ -52,10 +66,20 @@ class Samples:
 def read_samples(dataset: Dataset, rows: range, device: torch.device) -> Samples:
     """Read consecutive rows; the dataset refuses values and labels that are not finite or out of range."""
     labels = torch.from_numpy(dataset.labels(rows)).float().to(device)
-    values = [torch.from_numpy(dataset.values(name, rows)).to(device) for name in dataset.modalities]
+    values = [_read(dataset, name, rows, device) for name in dataset.modalities]
     present = torch.from_numpy(dataset.present(rows))
     everything = bool(present.all())
     return Samples(values, labels, None if everything else present.to(device))
+
+
+def _read(dataset: Dataset, name: str, rows: range, device: torch.device) -> torch.Tensor | Neighbourhood:
+    if dataset.modalities[name].kind != fmt.GRAPH:
+        return torch.from_numpy(dataset.values(name, rows)).to(device)
+    split = dataset.whole_splits(rows)  # no neighbour is outside
+    neighbours = torch.from_numpy(dataset.neighbours(name, split)).long()
+    neighbours = torch.where(neighbours < 0, neighbours, neighbours - split.start)
+    graph = Neighbourhood.of(torch.from_numpy(dataset.values(name, split)), neighbours)
+    return graph[slice(rows.start - split.start, rows.stop - split.start)].to(device)
 
 
 def read_split(dataset: Dataset, split: str, device: torch.device) -> Samples:
@@ -75,10 +99,24 @@ def read_split(dataset: Dataset, split: str, device: torch.device) -> Samples:
                 got=f"{len(samples)} in the train split",
                 expected="2 at the very least, hundreds to learn anything",
             )
-        if dataset.classes and bool((samples.labels == samples.labels[0]).all()):
+        if dataset.task == "anomaly":
+            _must_be_normal(samples.labels, dataset)
+        elif dataset.classes and bool((samples.labels == samples.labels[0]).all()):
             only = dataset.classes[int(samples.labels[0])]
             raise DataError("all training samples have the same label", where=dataset.path, got=f"only class {only!r}")
     return samples
+
+
+def _must_be_normal(labels: torch.Tensor, dataset: Dataset) -> None:
+    """Refuse to learn what is normal from samples that are known not to be."""
+    if anomalies := int((labels == 1).sum()):
+        raise DataError(
+            "labelled anomalies in the training split",
+            where=dataset.path,
+            got=f"{anomalies} of {len(labels)} samples",
+            expected="normal samples, or samples without a label",
+            do="prepare the data again: `omib prepare` leaves them out or refuses them",
+        )
 
 
 def epoch_order(count: int, seed: int, phase: str, epoch: int) -> torch.Tensor:

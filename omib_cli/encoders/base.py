@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import nn
@@ -13,14 +15,41 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {"gelu": nn.GELU, "relu": nn.ReLU, "le
 
 
 class Encoder(nn.Module, ABC):
-    """Enc_i of Equation 3: one modality to its encoding; made from its options and the shape of one sample."""
+    """Enc_i of Equation 3: one modality to its encoding.
+
+    Parameters
+    ----------
+    options
+        From the recipe.
+    shape
+        Of one sample.
+    config
+        What the dataset knows of the modality and the encoder must know: the configuration of a text model.
+    bias
+        Whether the last linear layer has a bias; one-class training needs encoders that cannot be constant.
+    """
 
     kinds: tuple[str, ...]
     """Kinds of modality (``artifacts.format``) that the encoder reads."""
 
-    def __init__(self, options: EncoderOptions, shape: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        options: EncoderOptions,
+        shape: tuple[int, ...],
+        config: Mapping[str, Any] | None = None,
+        bias: bool = True,
+    ) -> None:
         super().__init__()
 
+    def load_pretrained(self) -> None:
+        """Load the pretrained weights that the options name, if they name any; called once on a fresh model.
+
+        Raises
+        ------
+        DataError
+            The folder is missing or holds another network.
+        """
+
     @abstractmethod
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, *shape) to (B, d)."""
+    def forward(self, x: Any) -> torch.Tensor:
+        """(B, *shape), or a Neighbourhood of B nodes, to (B, d)."""

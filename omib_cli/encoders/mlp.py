@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -14,18 +17,24 @@ class MlpEncoder(Encoder):
 
     kinds = ("vector",)
 
-    def __init__(self, options: MlpOptions, shape: tuple[int, ...]) -> None:
-        super().__init__(options, shape)
+    def __init__(
+        self,
+        options: MlpOptions,
+        shape: tuple[int, ...],
+        config: Mapping[str, Any] | None = None,
+        bias: bool = True,
+    ) -> None:
+        super().__init__(options, shape, config, bias)
         layers: list[nn.Module] = [nn.Dropout(options.input_dropout)] if options.input_dropout else []
         width = shape[0]
         for hidden in options.hidden:
             layers.append(nn.Linear(width, hidden))
             if options.norm == "layer":
-                layers.append(nn.LayerNorm(hidden))
+                layers.append(nn.LayerNorm(hidden, elementwise_affine=bias))
             layers.append(ACTIVATIONS[options.activation]())
             layers += [nn.Dropout(options.dropout)] if options.dropout else []
             width = hidden
-        layers.append(nn.Linear(width, options.width))
+        layers.append(nn.Linear(width, options.width, bias=bias))
         if options.output_activation:
             layers.append(ACTIVATIONS[options.activation]())
         layers += [nn.Dropout(options.dropout)] if options.dropout else []

@@ -14,7 +14,7 @@ from omib_cli.artifacts.catalogue import already_done
 from omib_cli.artifacts.checkpoint import read_header
 from omib_cli.artifacts.dataset import EVERYTHING, Dataset
 from omib_cli.artifacts.partial import Partial
-from omib_cli.data.samples import read_samples
+from omib_cli.data.samples import Samples, read_samples
 from omib_cli.errors import NumericError
 from omib_cli.recipe.schema import recipe_model
 from omib_cli.runtime.job import Job
@@ -22,7 +22,7 @@ from omib_cli.runtime.machine import pick_device, prepare_torch
 from omib_cli.runtime.seeds import derive_seed
 from omib_cli.stages.fitting import make_provenance, state_key
 from omib_cli.stages.result import StageResult
-from omib_cli.training.inference import blocks, load_model
+from omib_cli.training.inference import load_model
 from omib_cli.training.model import MultimodalModel
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class _Arrays:
         arrays = self._open(list(state["names"])) if state is not None else {}
         progress = self._job.progress
         progress.begin("embed", self._count, "samples", done)
-        for rows in blocks(range(done, self._count)):
+        for rows in data.blocks(range(done, self._count)):
             found = self._compute(data, rows)
             if not arrays:
                 arrays = {name: self._create(name, value) for name, value in found.items()}
@@ -106,9 +106,14 @@ class _Arrays:
     def _compute(self, data: Dataset, rows: range) -> dict[str, NDArray[np.float32]]:
         samples = read_samples(data, rows, self._device)
         torch.manual_seed(derive_seed(self._seed, "embed", rows.start))  # for methods that draw at inference
-        fused = self._network.fuse(samples)
-        if not torch.isfinite(fused.embedding).all():
+        pieces = [self._infer(batch) for batch in samples.batches(samples.inference_batch)]
+        found = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+        if not np.isfinite(found["X"]).all():
             raise NumericError("the embedding is not finite", where=f"rows {rows.start} to {rows.stop} of {data.path}")
+        return found
+
+    def _infer(self, samples: Samples) -> dict[str, NDArray[np.float32]]:
+        fused = self._network.fuse(samples)
         readable = self._network.task.readable
         found = {"X": fused.embedding.cpu().numpy(), layout.OUTPUT: readable(fused.output.cpu().numpy())}
         for i, name in enumerate(self._network.names):

@@ -23,7 +23,7 @@ from omib_cli.stages.fitting import log_beside, make_provenance, must_have_valid
 from omib_cli.stages.result import StageResult
 from omib_cli.training.inference import dataset_facts, must_match
 from omib_cli.training.loop import Trainer
-from omib_cli.training.model import build_model
+from omib_cli.training.model import fresh_model
 from omib_cli.training.phases import main_phase
 
 
@@ -68,7 +68,7 @@ def run(
     with Dataset(dataset) as data:
         train, validation = read_splits(data, recipe.train, "train", device)
         facts = dataset_facts(data)
-        model = build_model(recipe, facts, device)
+        model = fresh_model(recipe, facts, device)
         history = _load_warmup(inputs, data, model) if inputs.warmup else []
     known = read_information(inputs.information) if inputs.information else None
     beta = _set_beta(recipe, model, known, job)

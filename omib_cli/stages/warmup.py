@@ -16,7 +16,7 @@ from omib_cli.stages.fitting import log_beside, make_provenance, read_splits, st
 from omib_cli.stages.result import StageResult
 from omib_cli.training.inference import dataset_facts
 from omib_cli.training.loop import Trainer
-from omib_cli.training.model import build_model
+from omib_cli.training.model import fresh_model
 from omib_cli.training.phases import warmup_phase
 
 
@@ -44,7 +44,7 @@ def run(recipe: Recipe, dataset: Path, out: Path, job: Job) -> StageResult:
         train, validation = read_splits(data, recipe.warmup, "warmup", device)
         facts = dataset_facts(data)
     partial = Partial(out, state_key(fmt.WARMUP, recipe, parents), job)
-    model = build_model(recipe, facts, device)
+    model = fresh_model(recipe, facts, device)
     log = log_beside(out)
     trainer = Trainer(model, warmup_phase(model, recipe), recipe.seed, partial, log, job)
     kept = trainer.run(train, validation)

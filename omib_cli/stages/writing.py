@@ -62,8 +62,8 @@ def _copy(source: Source, writer: DatasetWriter, job: Job, phase: str) -> None:
     """Write every block that is not there yet."""
     total = len(writer.plan.ids)
     job.progress.begin(phase, total, "samples", done=writer.rows_done)
-    for start in range(writer.rows_done, total, fmt.BLOCK_ROWS):
-        stop = min(start + fmt.BLOCK_ROWS, total)
+    for start in range(writer.rows_done, total, writer.block_rows):
+        stop = min(start + writer.block_rows, total)
         writer.write(start, source.block(start, stop))
         job.progress.advance(stop - start)
     job.progress.end()

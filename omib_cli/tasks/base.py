@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 class Task(ABC):
     """A task, made from its options and the class names of the dataset (empty where it has none)."""
 
+    bias: ClassVar[bool] = True
+    """Whether layers on the way to a prediction may have a bias: without one, a network cannot answer a constant."""
+
     main_metric: ClassVar[str]
     """The metric that one would quote first."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -19,17 +18,12 @@ from omib_cli.runtime.machine import pick_device
 from omib_cli.training.model import MultimodalModel, build_model
 
 
-def blocks(rows: range) -> Iterator[range]:
-    """Consecutive pieces of ``rows`` of at most ``BLOCK_ROWS``."""
-    for start in range(rows.start, rows.stop, fmt.BLOCK_ROWS):
-        yield range(start, min(rows.stop, start + fmt.BLOCK_ROWS))
-
-
 def dataset_facts(dataset: Dataset) -> dict[str, object]:
-    """What a network must know of a dataset: kinds and shapes of modalities, classes."""
+    """What a network must know of a dataset: kinds, shapes and configurations of modalities, classes."""
     return {
         "shapes": {name: list(modality.shape) for name, modality in dataset.modalities.items()},
         "kinds": {name: modality.kind for name, modality in dataset.modalities.items()},
+        "configs": {name: modality.config for name, modality in dataset.modalities.items() if modality.config},
         "classes": dataset.classes,
     }
 
@@ -74,8 +68,10 @@ def encode_all(
     model.load_warmup(weights, checkpoint)
     model.eval()
     pieces: dict[str, list[torch.Tensor]] = {name: [] for name in model.names}
-    for rows in blocks(dataset.rows(split)):
-        for name, z in zip(model.names, model.encode(read_samples(dataset, rows, device).values), strict=True):
-            pieces[name].append(z.cpu())
+    for rows in dataset.blocks(dataset.rows(split)):
+        samples = read_samples(dataset, rows, device)
+        for batch in samples.batches(samples.inference_batch):
+            for name, z in zip(model.names, model.encode(batch.values), strict=True):
+                pieces[name].append(z.cpu())
     present = torch.from_numpy(dataset.present(dataset.rows(split)))
     return {name: (torch.cat(z), present[:, i]) for i, (name, z) in enumerate(pieces.items())}

@@ -26,7 +26,6 @@ from omib_cli.training.log import MetricsLog
 from omib_cli.training.model import MultimodalModel
 from omib_cli.training.schedule import make_optimiser, rate_factor
 
-VALIDATION_BATCH = 1024
 GPU_CHECK_EVERY = 50
 """Steps between looks at the loss on an accelerator, where each look waits for the device; on a CPU every step."""
 

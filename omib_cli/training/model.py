@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -26,21 +26,21 @@ class MultimodalModel(nn.Module):
     recipe
         Says which encoders, method and task.
     facts
-        What the dataset says: ``shapes`` (of one sample, by modality), ``kinds`` (by modality) and ``classes``.
+        What the dataset says: ``shapes`` (of one sample), ``kinds`` and ``configs`` by modality, and ``classes``.
     """
 
     def __init__(self, recipe: Recipe, facts: Mapping[str, Any]) -> None:
         super().__init__()
         self.names = list(recipe.modalities)
         self.task: Task = TASKS.implementation(recipe.task.kind)(recipe.task, list(facts["classes"]))
-        encoders = [_encoder(recipe, name, facts) for name in self.names]
+        encoders = [_encoder(recipe, name, facts, self.task) for name in self.names]
         self.encoders = nn.ModuleList(encoders)
         widths = {name: recipe.modalities[name].encoder.width for name in self.names}
         method = FUSIONS.implementation(recipe.fusion.method)
         self.fusion: FusionMethod = method(recipe.fusion, widths, self.task, recipe.head)
 
-    def encode(self, values: list[torch.Tensor]) -> list[torch.Tensor]:
-        """z_i = Enc_i(v_i): M x (B, ...) to M x (B, d_i)."""
+    def encode(self, values: Sequence[Any]) -> list[torch.Tensor]:
+        """z_i = Enc_i(v_i): M x (B, ...), a Neighbourhood for a graph, to M x (B, d_i)."""
         return [encoder(value) for encoder, value in zip(self.encoders, values, strict=True)]
 
     def warmup_losses(self, batch: Samples) -> StepLosses:
@@ -88,7 +88,21 @@ def build_model(recipe: Recipe, facts: Mapping[str, Any], device: torch.device) 
     return MultimodalModel(recipe, facts).to(device)
 
 
-def _encoder(recipe: Recipe, name: str, facts: Mapping[str, Any]) -> Encoder:
+def fresh_model(recipe: Recipe, facts: Mapping[str, Any], device: torch.device) -> MultimodalModel:
+    """A model to train, with the pretrained weights that its encoders' options name.
+
+    Raises
+    ------
+    DataError
+        Weights that are missing or of another network.
+    """
+    model = build_model(recipe, facts, torch.device("cpu"))
+    for encoder in model.encoders:
+        encoder.load_pretrained()  # type: ignore[operator]
+    return model.to(device)
+
+
+def _encoder(recipe: Recipe, name: str, facts: Mapping[str, Any], task: Task) -> Encoder:
     options = recipe.modalities[name].encoder
     kind = facts["kinds"][name]
     encoder_type: type[Encoder] = ENCODERS.implementation(options.kind)
@@ -99,4 +113,4 @@ def _encoder(recipe: Recipe, name: str, facts: Mapping[str, Any]) -> Encoder:
             expected=" or ".join(encoder_type.kinds),
             do=f"choose another modalities.{name}.encoder.kind",
         )
-    return encoder_type(options, tuple(facts["shapes"][name]))
+    return encoder_type(options, tuple(facts["shapes"][name]), facts["configs"].get(name), task.bias)
