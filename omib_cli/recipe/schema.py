@@ -23,7 +23,8 @@ from omib_cli.recipe.model import (
     TaskOptions,
 )
 from omib_cli.recipe.section import Section
-from omib_cli.recipe.sources import SOURCES, SimulationOptions, SourceOptions, TablesOptions
+from omib_cli.recipe.source_parts import SourceOptions
+from omib_cli.recipe.sources import SOURCES, SimulationOptions, TablesOptions
 from omib_cli.recipe.training import BetaOptions, EvaluateOptions, InformationOptions, TrainOptions, WarmupOptions
 
 STAGE_SECTIONS: dict[str, tuple[str, ...]] = {
@@ -68,8 +69,8 @@ class Recipe(Section):
     @field_validator("modalities")
     @classmethod
     def _plain_names(cls, modalities: dict[str, ModalityOptions]) -> dict[str, ModalityOptions]:
-        if len(modalities) < 2:
-            raise ValueError(f"a multimodal recipe needs at least two modalities, got {len(modalities)}")
+        if not modalities:
+            raise ValueError("name at least one modality")
         for name in modalities:
             if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
                 raise ValueError(f"modality name {name!r}: letters, digits, '_' and '-' only")

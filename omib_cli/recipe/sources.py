@@ -6,11 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from omib_cli.recipe.section import Registry, Section
+from omib_cli.recipe.section import Registry
+from omib_cli.recipe.source_parts import FileOptions, LabelOptions, Share, SourceOptions, SplitOptions
 
 SOURCES = Registry("data source", "source")
-SplitName = Literal["train", "validation", "test"]
-Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 CASES: dict[str, dict[str, int]] = {
     # Appendix F with docs/choices.md E4: d0 = d0' = 200 and d_i1 + d_i2 = 600.
@@ -18,12 +17,6 @@ CASES: dict[str, dict[str, int]] = {
     "ii": {"a0": 200, "a1": 100, "a2": 500, "b0": 200, "b1": 500, "b2": 100},
     "iii": {"a0": 200, "a1": 300, "a2": 300, "b0": 200, "b1": 300, "b2": 300},
 }
-
-
-class SourceOptions(Section):
-    """What every source has in common: its name."""
-
-    source: str
 
 
 class SimulationOptions(SourceOptions):
@@ -67,19 +60,6 @@ class SimulationOptions(SourceOptions):
 _THREE = tuple(f"{ab}{ij}" for ab in "ab" for ij in ("00", "11", "22", "33", "12", "13", "23"))
 
 
-class FileOptions(Section):
-    """A file of samples in rows, or one such file per split."""
-
-    files: str | dict[SplitName, str]
-    """CSV, TSV (either may end in .gz), NPZ, h5ad or h5mu, relative to `--input`; or one such file per split."""
-    key: str | None = None
-    """Which array of the file: an NPZ name; h5ad `X`, `obsm/NAME`, `layers/NAME` or `obs`; h5mu `MODALITY`."""
-    header: bool = True
-    """Whether the first line of a CSV or TSV names the columns."""
-    id: str | int | None = None
-    """Column (or NPZ array) of sample ids; h5ad and h5mu use the observation names unless this names a column."""
-
-
 class TableOptions(FileOptions):
     """The features of one modality, in columns."""
 
@@ -87,30 +67,6 @@ class TableOptions(FileOptions):
     """Shell patterns of the columns to use (`rna_*`); all numeric columns but the id where empty."""
     feature_names: str | None = None
     """A file of feature names, one a line, for files without a header."""
-
-
-class LabelOptions(FileOptions):
-    """Where the labels are, with the groups and the given split beside them."""
-
-    column: str | int = 0
-    """The column (or NPZ array) of the label."""
-    group: str | None = None
-    """The column (or NPZ array) that says which samples belong together (patient, video, actor)."""
-    split: str | None = None
-    """The column (or NPZ array) that names each sample's split."""
-
-
-class SplitOptions(Section):
-    """How samples are divided where the data does not say: whole groups stay together."""
-
-    by: Literal["given", "random", "stratified", "group"] = "given"
-    """`given`: by files or by the labels' `split` column; the others make a split from `seed`."""
-    test: Share = 0.2
-    """Share of samples in the test split (not used with `given`)."""
-    validation: Share = 0.0
-    """Share of the remaining samples for validation; with `given`, carved out of train where none is given."""
-    names: dict[str, SplitName] = {}
-    """What the values of the split column mean, where they are not train, validation and test: `{dev: validation}`."""
 
 
 class TablesOptions(SourceOptions):

@@ -1,0 +1,55 @@
+"""What the options of several sources have in common: files, labels, and how samples are divided."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from omib_cli.recipe.section import Section
+
+SplitName = Literal["train", "validation", "test"]
+Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+
+class SourceOptions(Section):
+    """What every source has in common: its name."""
+
+    source: str
+
+
+class FileOptions(Section):
+    """A file of samples in rows, or one such file per split."""
+
+    files: str | dict[SplitName, str]
+    """CSV, TSV (either may end in .gz), NPZ, h5ad or h5mu, relative to `--input`; or one such file per split."""
+    key: str | None = None
+    """Which array of the file: an NPZ name; h5ad `X`, `obsm/NAME`, `layers/NAME` or `obs`; h5mu `MODALITY`."""
+    header: bool = True
+    """Whether the first line of a CSV or TSV names the columns."""
+    id: str | int | None = None
+    """Column (or NPZ array) of sample ids; h5ad and h5mu use the observation names unless this names a column."""
+
+
+class LabelOptions(FileOptions):
+    """Where the labels are, with the groups and the given split beside them."""
+
+    column: str | int = 0
+    """The column (or NPZ array) of the label."""
+    group: str | None = None
+    """The column (or NPZ array) that says which samples belong together (patient, video, actor)."""
+    split: str | None = None
+    """The column (or NPZ array) that names each sample's split."""
+
+
+class SplitOptions(Section):
+    """How samples are divided where the data does not say: whole groups stay together."""
+
+    by: Literal["given", "random", "stratified", "group"] = "given"
+    """`given`: by files or by the labels' `split` column; the others make a split from `seed`."""
+    test: Share = 0.2
+    """Share of samples in the test split (not used with `given`)."""
+    validation: Share = 0.0
+    """Share of the remaining samples for validation; with `given`, carved out of train where none is given."""
+    names: dict[str, SplitName] = {}
+    """What the values of the split column mean, where they are not train, validation and test: `{dev: validation}`."""
