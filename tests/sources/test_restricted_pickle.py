@@ -31,7 +31,9 @@ VALUE = {
 
 def same(a, b):
     if isinstance(b, np.ndarray):
-        return a.dtype == b.dtype.newbyteorder("=") and a.shape == b.shape and a.tolist() == b.tolist()
+        return (
+            a.dtype.newbyteorder("=") == b.dtype.newbyteorder("=") and a.shape == b.shape and a.tolist() == b.tolist()
+        )
     if isinstance(b, dict):
         return list(a) == list(b) and all(same(a[key], b[key]) for key in b)
     if isinstance(b, (list, tuple)):
