@@ -46,6 +46,28 @@ class MlpOptions(EncoderOptions):
     """Whether the encoding itself goes through the activation."""
 
 
+class ResNetOptions(EncoderOptions):
+    """ResNet-18 for images, video frames and spectrograms (Appendices H and I)."""
+
+    kind: Literal["resnet"] = "resnet"
+    width: Width = 512
+    """Width d of the encoding; a linear layer is added where it is not 8 times `channels`."""
+    stem: Literal["standard", "small"] = "standard"
+    """`standard` is 7 x 7 with stride 2 and max-pooling; `small`, for images of about 32 x 32, 3 x 3 and neither."""
+    channels: Width = 64
+    """Channels of the first stage, doubled at each of the next three; 64 is ResNet-18, less is a slimmer one."""
+    weights: str | None = None
+    """A folder with pretrained weights in the transformers library's format; from scratch where left out."""
+    frames: Width | None = None
+    """Frames of a clip that enter; all that are stored where left out."""
+    frame_pick: Literal["random", "first"] = "random"
+    """Which they are: drawn anew in training and equally spaced otherwise (one frame: the middle one), or the first."""
+    crop: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    """Training sees a random part of each image, at least this share of its area, enlarged; 1 for whole images."""
+    flip: bool = False
+    """Whether training mirrors one image in two."""
+
+
 class ModalityOptions(Section):
     """One kind of input; the first modality of a recipe is the reference of the relative weights r."""
 
@@ -139,6 +161,7 @@ class RegressionOptions(TaskOptions):
 
 
 ENCODERS.add(MlpOptions, "omib_cli.encoders.mlp:MlpEncoder")
+ENCODERS.add(ResNetOptions, "omib_cli.encoders.resnet:ResNetEncoder")
 FUSIONS.add(OmibOptions, "omib_cli.fusion.omib:Omib")
 TASKS.add(ClassificationOptions, "omib_cli.tasks.classification:Classification")
 TASKS.add(RegressionOptions, "omib_cli.tasks.regression:Regression")

@@ -1,0 +1,57 @@
+"""Random changes of training images, for a whole batch at once and on the images' device."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch.nn import functional
+
+RATIOS = (3 / 4, 4 / 3)
+"""Width to height of a crop, log-uniform between these."""
+TRIES = 10
+"""Crops drawn for each image, of which the first that fits is taken."""
+
+
+def random_view(images: torch.Tensor, least_area: float, flip: bool) -> torch.Tensor:
+    """A random part of each image, enlarged to the whole size, and mirrored for one image in two.
+
+    The usual random resized crop: area uniform in [``least_area``, 1], aspect ratio log-uniform in ``RATIOS``, place
+    uniform, bilinear. Where none of ``TRIES`` crops fits, the first is cut down to the image.
+
+    Parameters
+    ----------
+    images
+        (N, C, H, W) floating point.
+    least_area
+        Smallest share of an image's area; 1 leaves it whole.
+    flip
+        Whether to mirror left and right.
+
+    Returns
+    -------
+    torch.Tensor
+        (N, C, H, W).
+    """
+    count, _, rows, columns = images.shape
+    theta = images.new_zeros(count, 2, 3)
+    theta[:, 0, 0] = theta[:, 1, 1] = 1.0
+    if least_area < 1.0:
+        width, height = _sizes(count, least_area, rows / columns, images)
+        theta[:, 0, 0], theta[:, 1, 1] = width, height
+        places = 2 * torch.rand(2, count, device=images.device) - 1
+        theta[:, 0, 2], theta[:, 1, 2] = (1 - width) * places[0], (1 - height) * places[1]
+    if flip:
+        theta[:, 0, 0] *= 1 - 2 * torch.randint(2, (count,), device=images.device)
+    grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
+    return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
+def _sizes(count: int, least_area: float, shape: float, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Width and height of a crop for each image, as shares of the image's; ``shape`` is the image's height to width."""
+    area = torch.empty(TRIES, count, device=like.device).uniform_(least_area, 1.0)
+    log_ratio = torch.empty_like(area).uniform_(math.log(RATIOS[0]), math.log(RATIOS[1]))
+    half = torch.exp(0.5 * log_ratio)
+    width, height = area.sqrt() * half * math.sqrt(shape), area.sqrt() / half / math.sqrt(shape)
+    first = ((width <= 1) & (height <= 1)).float().argmax(dim=0, keepdim=True)
+    return width.gather(0, first)[0].clamp(max=1.0), height.gather(0, first)[0].clamp(max=1.0)
