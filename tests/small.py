@@ -21,9 +21,12 @@ def small_recipe(count: int = 2, task: str = "classification", **sections) -> Re
     else:
         parts = {"a00": 2, "a11": 2, "a22": 2, "a33": 2, "b00": 2, "b12": 1}
     encoder = {"kind": "mlp", "hidden": [16], "width": 8}
+    data = {"source": "simulation", "parts": parts, "samples": 300, "validation": 0.2}
+    if count == 1:  # no simulation has a single modality
+        data = {"source": "tables", "tables": {"x1": {"files": "x1.csv"}}, "labels": {"files": "labels.csv"}}
     values = {
         "name": "small",
-        "data": {"source": "simulation", "parts": parts, "samples": 300, "validation": 0.2},
+        "data": data,
         "modalities": {f"x{i + 1}": {"encoder": encoder} for i in range(count)},
         "task": {"kind": task},
         "head": {"hidden": 16},

@@ -19,8 +19,16 @@ CONVENTIONS: dict[str, Convention] = {
     "accuracy": Convention("Accuracy", "Share of samples whose most probable class is the true one."),
     "auc": Convention(
         "AUC",
-        "Area under the ROC curve of the second class for two classes; for more, the unweighted mean of the "
-        "one-versus-rest areas. Undefined where a class has no sample.",
+        "Area under the ROC curve of the anomaly score, or of the second of two classes; for more, the unweighted mean "
+        "of the one-versus-rest areas. Undefined where a class has no sample.",
+    ),
+    "f1": Convention(
+        "F1",
+        "F1 of the anomalies when as many samples are called anomalous as there are, those of largest score; of equal "
+        "scores the earlier samples.",
+    ),
+    "average_precision": Convention(
+        "Average precision", "Area under the precision-recall curve of the anomalies, as a step function."
     ),
     "f1_macro": Convention(
         "F1, macro", "Harmonic mean of precision and recall of each class, averaged with equal weight per class."

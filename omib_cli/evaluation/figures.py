@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from omib_cli.evaluation.conventions import convention, shown
 from omib_cli.evaluation.curves import loss_figure, weight_figure
@@ -15,9 +16,10 @@ from omib_cli.evaluation.metrics import Table
 from omib_cli.evaluation.predictions import ANNOTATED, ROOMY, confusion, confusion_figure, scatter_figure
 from omib_cli.evaluation.runs import FUSED, Run
 from omib_cli.evaluation.strip import beta_figure, comparison_figure
+from omib_cli.evaluation.tissue import score_figure, tissue_figure
 from omib_cli.runtime.seeds import derive_seed
 
-SECOND = {"accuracy": "auc", "mae": "pearson_r"}
+SECOND = {"accuracy": "auc", "mae": "pearson_r", "auc": "f1"}
 """The metric shown beside the main one."""
 
 
@@ -30,9 +32,8 @@ def headline_metrics(run: Run, table: Table) -> list[str]:
 
 def draw_run(run: Run, table: Table) -> list[Picture]:
     """Every figure of a run; one that has nothing to show is left out."""
-    return [
-        picture for make in (_comparison, _predictions, _map, _losses, _weights, _beta) for picture in make(run, table)
-    ]
+    makers = (_comparison, _predictions, _tissue, _map, _losses, _weights, _beta)
+    return [picture for make in makers for picture in make(run, table)]
 
 
 def _picture(
@@ -72,6 +73,19 @@ def _comparison(run: Run, table: Table) -> Iterator[Picture]:
 def _predictions(run: Run, table: Table) -> Iterator[Picture]:
     rows = run.split == run.headline
     guess, truth = run.task.prediction(run.predictors[0].outputs[rows]), run.labels[rows]
+    if run.scores_anomalies:
+        caption = (
+            f"Squared distance of {len(truth):,} {run.headline} samples from the centre of what is normal, by section. "
+            "Each section is judged by itself: what counts is how far its anomalies lie to the right of its normal "
+            "samples."
+        )
+        yield from _picture(
+            "scores",
+            "Scores of normal and anomalous samples",
+            caption,
+            lambda: score_figure(guess, truth, None if run.groups is None else run.groups[rows]),
+        )
+        return
     if run.classes:
         counts = confusion(truth.astype(np.intp), guess.astype(np.intp), len(run.classes))
         cell = "Each cell gives the count and its share" if len(run.classes) <= ANNOTATED else "The colour is the share"
@@ -100,10 +114,26 @@ def _predictions(run: Run, table: Table) -> Iterator[Picture]:
     )
 
 
+def _tissue(run: Run, _table: Table) -> Iterator[Picture]:
+    rows = run.split == run.headline
+    if not run.scores_anomalies or run.coordinates is None:
+        return
+    coordinates, scores = run.coordinates[rows], run.task.prediction(run.predictors[0].outputs[rows])
+    groups = np.full(len(scores), "") if run.groups is None else run.groups[rows]
+    caption = (
+        "Each row is a section: on the left the score at each spot, coloured by its rank within the section, on the "
+        "right the label."
+    )
+    yield from _picture(
+        "tissue", "Scores on the tissue", caption, lambda: tissue_figure(coordinates, scores, run.labels[rows], groups)
+    )
+
+
 def _map(run: Run, _table: Table) -> Iterator[Picture]:
     method = run.recipe.evaluate.projection
     layout = lay_out(run.values, method, derive_seed(run.recipe.seed, "map"))
     front = run.split == run.headline
+    labels, classes = _named_labels(run)
     how = {
         "pca": "The two directions of ξ with the most variance",
         "umap": "UMAP of ξ: neighbourhoods are meaningful, distances and areas are not",
@@ -115,14 +145,24 @@ def _map(run: Run, _table: Table) -> Iterator[Picture]:
         "map",
         "Map of the embedding ξ",
         caption,
-        lambda: map_figure(layout, run.labels, front, run.classes),
+        lambda: map_figure(layout, labels, front, classes),
         wide=len(run.classes) > ROOMY,
     )
 
 
+def _named_labels(run: Run) -> tuple[NDArray[np.float64], list[str]]:
+    """Labels and class names, with a class of their own for samples without a label."""
+    unknown = ~np.isfinite(run.labels)
+    if not unknown.any():
+        return run.labels, run.classes
+    return np.where(unknown, len(run.classes), run.labels), [*run.classes, "no label"]
+
+
 def _losses(run: Run, _table: Table) -> Iterator[Picture]:
     unit = "cross-entropy (nats)"
-    if not run.classes:
+    if run.scores_anomalies:
+        unit = "squared distance from the centre"
+    elif not run.classes:
         error = "absolute" if getattr(run.recipe.task, "loss", "mse") == "l1" else "squared"
         unit = f"{error} error" + (" (label units²)" if error == "squared" else " (label units)")
     caption = (

@@ -39,10 +39,19 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Scores:
-    """The metrics of one predictor on one split, over ``count`` samples."""
+    """The metrics of one predictor on one split, over ``count`` samples.
+
+    ``by_group`` holds those of each group, of which ``metrics`` are the means, for tasks that are judged so.
+    """
 
     count: int
     metrics: dict[str, Estimate]
+    by_group: dict[str, dict[str, Estimate]] = field(default_factory=dict)
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON has it: the metrics, and ``by_group`` where there are groups."""
+        own = {group: _plain(metrics) for group, metrics in self.by_group.items()}
+        return _plain(self.metrics) | ({"by_group": own} if own else {})
 
 
 @dataclass(frozen=True)
@@ -70,12 +79,13 @@ class Table:
     def plain(self) -> dict[str, dict[str, dict[str, Any]]]:
         """``{split: {predictor: {metric: {value, low, high}}}}``, ready for JSON."""
         return {
-            split: {
-                name: {metric: estimate.plain() for metric, estimate in scores.metrics.items()}
-                for name, scores in predictors.items()
-            }
+            split: {name: scores.plain() for name, scores in predictors.items()}
             for split, predictors in self.splits.items()
         }
+
+
+def _plain(metrics: dict[str, Estimate]) -> dict[str, Any]:
+    return {metric: estimate.plain() for metric, estimate in metrics.items()}
 
 
 def finite(value: float) -> float | None:
@@ -92,7 +102,7 @@ def score_run(run: Run, bootstrap: int, progress: Progress) -> Table:
     groups: dict[str, int] = {}
     for split in splits:
         rows = run.split == split
-        drawn[split] = "samples" if run.groups is None or group_codes(run.groups[rows]) is None else "groups"
+        drawn[split] = "groups" if _codes(run, rows) is not None else "samples"
         if run.groups is not None:
             groups[split] = len(np.unique(run.groups[rows]))
         scores[split] = {}
@@ -103,24 +113,63 @@ def score_run(run: Run, bootstrap: int, progress: Progress) -> Table:
     return Table(scores, bootstrap, drawn, groups, constant_baseline(run))
 
 
+def _codes(run: Run, rows: NDArray[np.bool_]) -> NDArray[np.intp] | None:
+    """Which groups are resampled as wholes; none where each group is judged by itself."""
+    return None if run.groups is None or run.task.by_group else group_codes(run.groups[rows])
+
+
 def _scores(run: Run, predictor: Predictor, rows: NDArray[np.bool_], bootstrap: int, split: str) -> Scores:
     count = int(rows.sum())
     if count == 0:
         return Scores(0, {})
+    if not run.task.by_group:
+        return Scores(count, _estimates(*_judge(run, predictor, rows, bootstrap, split)))
+    judged = {name: _judge(run, predictor, own, bootstrap, split) for name, own in _groups(run, rows).items()}
+    values = [value for value, _ in judged.values()]
+    draws = [drawn for _, drawn in judged.values()]
+    metrics = _estimates(_mean(values), {name: _mean_draws([each[name] for each in draws]) for name in draws[0]})
+    return Scores(count, metrics, {name: _estimates(*found) for name, found in judged.items()})
+
+
+def _groups(run: Run, rows: NDArray[np.bool_]) -> dict[str, NDArray[np.bool_]]:
+    """The rows of each group that has labels; of all samples together where there are no groups."""
+    known = rows & np.isfinite(run.labels)
+    if run.groups is None or not known.any():
+        return {"all": known if known.any() else rows}
+    return {str(name): known & (run.groups == name) for name in np.unique(run.groups[known])}
+
+
+def _judge(
+    run: Run, predictor: Predictor, rows: NDArray[np.bool_], bootstrap: int, split: str
+) -> tuple[dict[str, float], dict[str, NDArray[np.float64]]]:
+    """Metrics over rows, and their values in each resample (none where there is no interval to be had)."""
     outputs, labels = predictor.outputs[rows], run.labels[rows]
     values = run.task.metrics(outputs, labels)
     if bootstrap == 0 or split == "train":  # the training split is no sample of anything the model has not seen
-        return Scores(count, {name: Estimate(value) for name, value in values.items()})
-    codes = group_codes(run.groups[rows]) if run.groups is not None else None
+        return values, {}
     seed = derive_seed(run.recipe.seed, "bootstrap", split)  # the same resamples for every predictor
     chunks = [
         resampled(run.task, outputs, labels, list(values), counts)
-        for counts in count_chunks(bootstrap, count, codes, seed)
+        for counts in count_chunks(bootstrap, len(labels), _codes(run, rows), seed)
     ]
-    return Scores(
-        count,
-        {name: interval(value, np.concatenate([chunk[name] for chunk in chunks])) for name, value in values.items()},
-    )
+    return values, {name: np.concatenate([chunk[name] for chunk in chunks]) for name in values}
+
+
+def _estimates(values: dict[str, float], draws: dict[str, NDArray[np.float64]]) -> dict[str, Estimate]:
+    return {name: interval(value, draws[name]) if name in draws else Estimate(value) for name, value in values.items()}
+
+
+def _mean(values: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Mean over groups of each metric, over those in which it is defined."""
+    return {name: _across([each[name] for each in values]).mean for name in values[0]}
+
+
+def _mean_draws(draws: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Mean over groups, resample by resample; NaN where no group has a value."""
+    stacked = np.stack(draws)
+    there = np.isfinite(stacked)
+    total = np.where(there, stacked, 0.0).sum(axis=0)
+    return np.where(there.any(axis=0), total / np.maximum(there.sum(axis=0), 1), np.nan)
 
 
 def interval(value: float, draws: NDArray[np.float64]) -> Estimate:

@@ -112,7 +112,9 @@ def binary_auc(scores: Floats, positive: NDArray[np.bool_], counts: Floats) -> F
 
 
 def auc(outputs: Floats, labels: Floats, counts: Floats) -> Floats:
-    """AUC of the second of two classes; for more, the mean of the one-versus-rest areas."""
+    """AUC of a score, or of the second of two classes; for more, the mean of the one-versus-rest areas."""
+    if outputs.shape[1] == 1:
+        return binary_auc(outputs[:, 0], labels == 1, counts)
     if outputs.shape[1] == 2:
         return binary_auc(outputs[:, 1], labels == 1, counts)
     shares = outputs / outputs.sum(axis=1, keepdims=True)
@@ -120,6 +122,29 @@ def auc(outputs: Floats, labels: Floats, counts: Floats) -> Floats:
     for code in range(outputs.shape[1]):
         total += binary_auc(shares[:, code], labels == code, counts)
     return np.asarray(total / outputs.shape[1])
+
+
+def f1_at_true_count(outputs: Floats, labels: Floats, counts: Floats) -> Floats:
+    """F1 when as many samples are called anomalous as there are, those of largest score, of equals the earlier."""
+    order = np.argsort(-outputs[:, 0], kind="stable")
+    weights, positive = counts[:, order], (labels[order] == 1).astype(np.float64)
+    wanted = weights @ positive
+    before = np.cumsum(weights, axis=1) - weights
+    called = np.clip(wanted[:, None] - before, 0.0, weights)
+    known = np.where(wanted < weights.sum(axis=1), wanted, 0.0)  # with nothing but anomalies it is undefined
+    return _ratio(called @ positive, known)
+
+
+def average_precision(outputs: Floats, labels: Floats, counts: Floats) -> Floats:
+    """Precision averaged over the anomalies, equal scores taken together."""
+    order = np.argsort(-outputs[:, 0], kind="stable")
+    ranked, positive = outputs[order, 0], (labels[order] == 1).astype(np.float64)
+    starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])
+    found = np.add.reduceat(counts[:, order] * positive, starts, axis=1)
+    called = np.cumsum(np.add.reduceat(counts[:, order], starts, axis=1), axis=1)
+    precision = np.cumsum(found, axis=1) / np.maximum(called, 1.0)
+    total = found.sum(axis=1)
+    return _ratio((found * precision).sum(axis=1), np.where(total < counts.sum(axis=1), total, 0.0))
 
 
 def mae(outputs: Floats, labels: Floats, counts: Floats) -> Floats:
@@ -173,6 +198,8 @@ WEIGHTED: dict[str, Metric] = {
     "auc": auc,
     "f1_macro": partial(_f1, average="macro"),
     "f1_weighted": partial(_f1, average="weighted"),
+    "f1": f1_at_true_count,
+    "average_precision": average_precision,
     "mae": mae,
     "rmse": rmse,
     "pearson_r": pearson_r,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from omib_cli.artifacts.embedding import OUTPUT, read_embedding
+from omib_cli.artifacts.embedding import OUTPUT, SPATIAL, read_embedding
 from omib_cli.artifacts.format import SPLITS
 from omib_cli.artifacts.provenance import Provenance
 from omib_cli.errors import DataError
@@ -44,9 +44,11 @@ class Run:
     split
         Name of each sample's split (N,).
     labels
-        Class index or value (N,).
+        Class index or value (N,); NaN where unknown.
     groups
         Group of each sample (N,), or None.
+    coordinates
+        Position of each sample (N, 2), or None.
     predictors
         The fused head first, then each modality's own branch, where there is one.
     """
@@ -60,12 +62,18 @@ class Run:
     split: NDArray[np.str_]
     labels: NDArray[np.float64]
     groups: NDArray[np.str_] | None
+    coordinates: NDArray[np.float64] | None
     predictors: list[Predictor]
 
     @property
     def classes(self) -> list[str]:
         """Class names; empty in regression."""
         return self.task.classes
+
+    @property
+    def scores_anomalies(self) -> bool:
+        """Whether a prediction is a score of how anomalous a sample is."""
+        return self.recipe.task.kind == "anomaly"
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -128,6 +136,7 @@ def read_run(path: Path) -> Run:
             split=data.obs["split"].to_numpy().astype(str),
             labels=data.obs["label"].to_numpy(dtype=np.float64),
             groups=data.obs["group"].to_numpy().astype(str) if "group" in data.obs else None,
+            coordinates=np.asarray(data.obsm[SPATIAL], dtype=np.float64) if SPATIAL in data.obsm else None,
             predictors=_predictors(data, modalities),
         )
     except KeyError as error:

@@ -27,18 +27,20 @@ class CrossAttention(nn.Module):
         Attention heads; they must divide the token width.
     norm
         Layer normalisation after the residual.
+    bias
+        Whether the normalisation and the closing linear map have a bias.
     """
 
-    def __init__(self, count: int, latent: int, form: str, heads: int, norm: bool) -> None:
+    def __init__(self, count: int, latent: int, form: str, heads: int, norm: bool, bias: bool = True) -> None:
         super().__init__()
         self.form, self.heads = form, heads
         width = count * latent if form == "single" else latent
         if form != "none":
             self.attention = nn.MultiheadAttention(width, heads, batch_first=True)
-            self.norm: nn.Module = nn.LayerNorm(width) if norm else nn.Identity()
+            self.norm: nn.Module = nn.LayerNorm(width, elementwise_affine=bias) if norm else nn.Identity()
         if form in ("tokens", "cross"):  # attention does not know which token is which
             self.modality = nn.Parameter(torch.randn(count, latent) * 0.02)
-        self.out = nn.Linear(count * latent, latent)
+        self.out = nn.Linear(count * latent, latent, bias=bias)
 
     def forward(self, zeta: Sequence[torch.Tensor], present: torch.Tensor | None = None) -> torch.Tensor:
         """M x (B, k) and presence (B, M) or None to xi (B, k); missing modalities are not attended to."""

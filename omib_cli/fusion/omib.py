@@ -22,7 +22,6 @@ from omib_cli.fusion.bottleneck import Bottleneck, Posterior, kl_to_prior
 from omib_cli.fusion.relative_weight import log_rho, relative_weights
 from omib_cli.recipe.model import HeadOptions, OmibOptions
 from omib_cli.tasks.base import Task
-from omib_cli.tasks.head import prediction_head
 
 
 class Omib(FusionMethod):
@@ -38,14 +37,14 @@ class Omib(FusionMethod):
         super().__init__(options, widths, task, head)
         self.options = options
         self.latent = options.latent or next(iter(widths.values()))
-        outputs, k = task.outputs, self.latent
-        self.branches = nn.ModuleList(prediction_head(d + k, outputs, head) for d in widths.values())
+        k = self.latent
+        self.branches = nn.ModuleList(task.make_head(d + k, head) for d in widths.values())
         if options.main_training == "without-omf":
-            self.head = prediction_head(sum(widths.values()), outputs, head)
+            self.head = task.make_head(sum(widths.values()), head)
         else:
             self.bottlenecks = nn.ModuleList(Bottleneck(d, k, options.posterior) for d in widths.values())
-            self.attention = CrossAttention(len(widths), k, options.attention, options.heads, options.norm)
-            self.head = prediction_head(k, outputs, head)
+            self.attention = CrossAttention(len(widths), k, options.attention, options.heads, options.norm, task.bias)
+            self.head = task.make_head(k, head)
         self.register_buffer("log_rho", torch.zeros(len(widths) - 1))
         self.beta = 0.0
         self.joint_information = 1.0
@@ -135,7 +134,7 @@ class Omib(FusionMethod):
     def _weights(self, divergences: torch.Tensor, present: torch.Tensor | None) -> torch.Tensor:
         """(M,) weights of the KL terms: 1 for the reference modality, r_i for the others (Equations 11, 68)."""
         one = torch.ones(1, device=divergences.device)
-        if self.options.relative_weight == "one":
+        if self.options.relative_weight == "one" or len(divergences) == 1:
             return one.expand(len(divergences))
         ratio = log_rho(divergences, present, self.options.r_estimator)
         if self.options.r_momentum and self.training:

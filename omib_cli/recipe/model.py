@@ -18,6 +18,7 @@ TASKS = Registry("task", "kind")
 Activation = Literal["gelu", "relu", "leaky-relu"]
 Width = Annotated[int, Field(ge=1)]
 Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
 
 
 class EncoderOptions(Section):
@@ -26,6 +27,8 @@ class EncoderOptions(Section):
     kind: str
     width: Width = 256
     """Width d of the encoding."""
+    lr: Positive | None = None
+    """Own learning rate of the encoder, or of its pretrained layers alone where it has some; None takes the phase's."""
 
 
 class MlpOptions(EncoderOptions):
@@ -66,6 +69,56 @@ class ResNetOptions(EncoderOptions):
     """Training sees a random part of each image, at least this share of its area, enlarged; 1 for whole images."""
     flip: bool = False
     """Whether training mirrors one image in two."""
+
+
+class Conv1dOptions(EncoderOptions):
+    """Convolutions along a sequence and the mean over its real elements (Appendix H: audio and visual of CMU-MOSI)."""
+
+    kind: Literal["conv1d"] = "conv1d"
+    kernel: Annotated[int, Field(ge=1)] = 3
+    """Elements that a convolution sees at once; an odd number."""
+    layers: Annotated[int, Field(ge=1)] = 1
+    """Convolutions, each followed by ReLU."""
+    dropout: Probability = 0.0
+    """After each convolution."""
+
+    @model_validator(mode="after")
+    def _odd_kernel(self) -> Conv1dOptions:
+        if self.kernel % 2 == 0:
+            raise ValueError(f"`kernel` ({self.kernel}) must be odd, so that a sequence keeps its length")
+        return self
+
+
+class TextOptions(EncoderOptions):
+    """A BERT-style text encoder on tokens; which one, the dataset says (the folder of its tokenizer)."""
+
+    kind: Literal["text"] = "text"
+    weights: str | None = None
+    """A folder of pretrained weights (transformers library), or a place inside an installed Python package; from
+    scratch where left out."""
+    freeze: bool = False
+    """Whether the pretrained layers stay as they are."""
+    pooling: Literal["conv", "mean", "cls"] = "conv"
+    """`conv`: a convolution of width 3, then the mean over real tokens; `mean`: the mean, then a linear layer; `cls`:
+    the first token, then a linear layer [D8]."""
+    dropout: Probability = 0.0
+    """On the output of the pretrained layers."""
+
+    @model_validator(mode="after")
+    def _frozen_layers_do_not_learn(self) -> TextOptions:
+        if self.freeze and self.lr is not None:
+            raise ValueError("`lr` is the rate of the pretrained layers, and `freeze` says that they do not learn")
+        return self
+
+
+class GcnOptions(EncoderOptions):
+    """Two graph convolutions over a spot and its neighbours (Appendix H)."""
+
+    kind: Literal["gcn"] = "gcn"
+    hidden: Width = 512
+    """Width between the two layers."""
+    dropout: Probability = 0.3
+    """Dropout after the first layer."""
 
 
 class ModalityOptions(Section):
@@ -160,8 +213,26 @@ class RegressionOptions(TaskOptions):
     """Also report the metrics of sentiment scores in [-3, 3]: Acc-2 in both conventions, F1, Acc-7."""
 
 
+class AnomalyOptions(TaskOptions):
+    """Normal or not, learnt from normal samples only (deep one-class classification) [F]."""
+
+    kind: Literal["anomaly"] = "anomaly"
+    width: Width = 256
+    """Width of the space in which distances from the centre are taken."""
+    epsilon: Annotated[float, Field(gt=0.0)] = 0.1
+    """Least distance of a centre's coordinates from 0."""
+    centre_draws: Annotated[int, Field(ge=1)] = 4
+    """Passes over the training split, each with noise of its own, whose mean output becomes a head's centre [F5]."""
+    least_spread: Annotated[float, Field(ge=0.0)] = 1e-3
+    """Relative spread of encodings and embedding below which training has collapsed and stops [F3]."""
+
+
 ENCODERS.add(MlpOptions, "omib_cli.encoders.mlp:MlpEncoder")
+ENCODERS.add(GcnOptions, "omib_cli.encoders.gcn:GcnEncoder")
 ENCODERS.add(ResNetOptions, "omib_cli.encoders.resnet:ResNetEncoder")
+ENCODERS.add(Conv1dOptions, "omib_cli.encoders.conv1d:Conv1dEncoder")
+ENCODERS.add(TextOptions, "omib_cli.encoders.text:TextEncoder")
 FUSIONS.add(OmibOptions, "omib_cli.fusion.omib:Omib")
 TASKS.add(ClassificationOptions, "omib_cli.tasks.classification:Classification")
 TASKS.add(RegressionOptions, "omib_cli.tasks.regression:Regression")
+TASKS.add(AnomalyOptions, "omib_cli.tasks.anomaly:Anomaly")

@@ -145,7 +145,7 @@ def _observations(data: Dataset, network: MultimodalModel, arrays: dict[str, NDA
     rows, task = data.readable, network.task
     columns: dict[str, Any] = {"split": data.split_names(rows), "label": data.labels(rows)}
     if data.classes:
-        columns["label_name"] = [data.classes[int(code)] for code in columns["label"]]
+        columns["label_name"] = [data.classes[int(code)] if code == code else "" for code in columns["label"]]
     if (groups := data.groups(rows)) is not None:
         columns["group"] = groups
     columns["prediction"] = task.prediction(arrays[layout.OUTPUT])

@@ -5,12 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from omib_cli.tasks.head import prediction_head
+
 if TYPE_CHECKING:
     import numpy as np
     import torch
     from numpy.typing import NDArray
+    from torch import nn
 
-    from omib_cli.recipe.model import TaskOptions
+    from omib_cli.recipe.model import HeadOptions, TaskOptions
 
 
 class Task(ABC):
@@ -18,6 +21,9 @@ class Task(ABC):
 
     bias: ClassVar[bool] = True
     """Whether layers on the way to a prediction may have a bias: without one, a network cannot answer a constant."""
+
+    by_group: ClassVar[bool] = False
+    """Whether metrics are computed for each group by itself and then averaged: sections of tissue."""
 
     main_metric: ClassVar[str]
     """The metric that one would quote first."""
@@ -30,6 +36,10 @@ class Task(ABC):
     @abstractmethod
     def outputs(self) -> int:
         """C, the width of a head's output."""
+
+    def make_head(self, width: int, options: HeadOptions) -> nn.Module:
+        """A head: (B, width) to outputs (B, C)."""
+        return prediction_head(width, self.outputs, options)
 
     @abstractmethod
     def loss(self, output: torch.Tensor, label: torch.Tensor) -> torch.Tensor:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -24,8 +25,9 @@ from omib_cli.runtime.seeds import derive_seed
 from omib_cli.training.averaging import WeightAverage
 from omib_cli.training.log import MetricsLog
 from omib_cli.training.model import MultimodalModel
-from omib_cli.training.schedule import make_optimiser, rate_factor
+from omib_cli.training.schedule import make_optimiser, parameter_groups, rate_factor
 
+T = TypeVar("T")
 GPU_CHECK_EVERY = 50
 """Steps between looks at the loss on an accelerator, where each look waits for the device; on a CPU every step."""
 
@@ -42,12 +44,17 @@ class Phase:
         A batch to the step's losses.
     validate
         A whole split to its figures; ``loss`` among them, which selection minimises.
+    start, watch
+        Called with the training split: before the first step, and after every epoch. In evaluation mode, without
+        gradient, with noise of their own.
     """
 
     name: str
     options: PhaseOptions
     losses: Callable[[Samples], StepLosses]
     validate: Callable[[Samples], dict[str, float]]
+    start: Callable[[Samples], None] | None = None
+    watch: Callable[[Samples], None] | None = None
 
 
 @dataclass
@@ -82,7 +89,9 @@ class Trainer:
     ) -> None:
         self.model, self.phase, self.seed = model, phase, seed
         self.partial, self.log, self.job = partial, log, job
-        self.optimiser = make_optimiser(phase.options.optimiser, list(model.parameters()))
+        groups = parameter_groups(model, model.encoders, phase.options.optimiser.lr)  # type: ignore[arg-type]
+        self._rates = [group["lr"] for group in groups]
+        self.optimiser = make_optimiser(phase.options.optimiser, groups)
         self.average = WeightAverage(model, phase.options.average) if phase.options.average else None
         self.best: dict[str, torch.Tensor] | None = None
         self.at = _Position()
@@ -98,13 +107,14 @@ class Trainer:
             A loss is not finite.
         """
         options = self.phase.options
-        self._resume()
+        if not self._resume() and self.phase.start is not None:
+            self._look("start", self.phase.start, train)
         total = len(train) * options.epochs
         done = len(train) * self.at.epoch + min(len(train), self.at.step * options.batch)
         self.job.progress.begin(self.phase.name, total, "samples", done)
         while self.at.epoch < options.epochs and not self.at.over:
             self._epoch(train)
-            self._close_epoch(len(train), validation)
+            self._close_epoch(train, validation)
         self.job.progress.end()
         kept = self._select(options.epochs)
         self.log.mark_kept(self.phase.name, kept)
@@ -114,11 +124,11 @@ class Trainer:
         """The rest of an epoch, from the current step."""
         options = self.phase.options
         order = epoch_order(len(train), self.seed, self.phase.name, self.at.epoch)
-        steps = -(-len(train) // options.batch)
+        steps = step_count(len(train), options.batch)
         self.model.train()
         started = time.monotonic()
         for step in range(self.at.step, steps):
-            index = order[step * options.batch : (step + 1) * options.batch]
+            index = order[step * options.batch : None if step + 1 == steps else (step + 1) * options.batch]
             self._step(train.take(index.to(train.labels.device)), step, steps)
             self.at.step = step + 1
             if self.partial.due:
@@ -130,8 +140,9 @@ class Trainer:
         options = self.phase.options
         at_step = self.at.epoch * steps + step
         torch.manual_seed(derive_seed(self.seed, self.phase.name, "noise", at_step))
-        for group in self.optimiser.param_groups:
-            group["lr"] = options.optimiser.lr * rate_factor(options.schedule, at_step, steps, options.epochs)
+        factor = rate_factor(options.schedule, at_step, steps, options.epochs)
+        for group, rate in zip(self.optimiser.param_groups, self._rates, strict=True):
+            group["lr"] = rate * factor
         losses = self.phase.losses(batch)
         self.optimiser.zero_grad(set_to_none=True)
         losses.total.backward()  # type: ignore[no-untyped-call]
@@ -165,10 +176,10 @@ class Trainer:
             do=f"a smaller {self.phase.name}.optimiser.lr, or {self.phase.name}.clip: 1.0",
         )
 
-    def _close_epoch(self, count: int, validation: Samples | None) -> None:
+    def _close_epoch(self, train: Samples, validation: Samples | None) -> None:
         """Write the epoch's row, remember the best weights, decide whether to go on."""
         assert self.at.sums is not None
-        means = dict(zip(self.at.names, (self.at.sums / count).tolist(), strict=True))
+        means = dict(zip(self.at.names, (self.at.sums / len(train)).tolist(), strict=True))
         row: dict[str, Any] = {
             "phase": self.phase.name,
             "epoch": self.at.epoch + 1,
@@ -176,8 +187,10 @@ class Trainer:
             "lr": self.optimiser.param_groups[0]["lr"],
             **means,
         }
+        if self.phase.watch is not None:
+            self._look("watch", self.phase.watch, train)
         if validation is not None:
-            figures = self._validate(validation)
+            figures = self._look("validation", self.phase.validate, validation)
             row |= {f"validation/{name}": value for name, value in figures.items()}
             self._compare(figures["loss"])
         self.log.add(row)
@@ -185,14 +198,13 @@ class Trainer:
         if self.partial.due:
             self.partial.checkpoint(self._state())
 
-    def _validate(self, validation: Samples) -> dict[str, float]:
+    def _look(self, purpose: str, function: Callable[[Samples], T], samples: Samples) -> T:
+        """Apply a function of the network as it would be kept: averaged, without dropout, with the same noise."""
         self.model.eval()
-        torch.manual_seed(derive_seed(self.seed, self.phase.name, "validation"))  # the same noise every epoch
-        with torch.no_grad():
-            if self.average is None:
-                return self.phase.validate(validation)
-            with self.average.in_place_of(self.model):
-                return self.phase.validate(validation)
+        torch.manual_seed(derive_seed(self.seed, self.phase.name, purpose))
+        averaged = nullcontext() if self.average is None else self.average.in_place_of(self.model)
+        with torch.no_grad(), averaged:
+            return function(samples)
 
     def _compare(self, loss: float) -> None:
         options = self.phase.options
@@ -227,11 +239,12 @@ class Trainer:
             "log": self.log.rows,
         }
 
-    def _resume(self) -> None:
+    def _resume(self) -> bool:
+        """Continue from a saved state, if there is one."""
         state = self.partial.load()
         if state is None:
             self.log.start([])
-            return
+            return False
         device = next(self.model.parameters()).device
         self.at = _Position(**state["position"])
         self.at.sums = None if self.at.sums is None else self.at.sums.to(device)
@@ -242,3 +255,10 @@ class Trainer:
             self.average.load(state["average"])
         self.log.start(state["log"])
         self.job.progress.note(f"continuing {self.phase.name} at epoch {self.at.epoch + 1}, step {self.at.step + 1}")
+        return True
+
+
+def step_count(samples: int, batch: int) -> int:
+    """Steps of an epoch; a remainder of a single sample joins the last batch, since its spread would be undefined."""
+    steps = -(-samples // batch)
+    return steps - 1 if steps > 1 and samples % batch == 1 else steps

@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 import numpy as np
 import torch
 
 from omib_cli.data.samples import Samples
+from omib_cli.fusion.base import StepLosses
+from omib_cli.recipe.model import AnomalyOptions
 from omib_cli.recipe.schema import Recipe
 from omib_cli.training.loop import Phase
 from omib_cli.training.model import MultimodalModel
+from omib_cli.training.one_class import must_not_collapse, set_centres
+
+
+def _one_class(
+    model: MultimodalModel, recipe: Recipe, losses: Callable[[Samples], StepLosses], *, fused: bool
+) -> dict[str, Callable[[Samples], None]]:
+    """What surrounds a phase of one-class training; nothing for other tasks."""
+    options = recipe.task
+    if not isinstance(options, AnomalyOptions):
+        return {}
+    return {
+        "start": lambda train: set_centres(model, losses, train, options),
+        "watch": lambda train: must_not_collapse(model, train, options, fused=fused),
+    }
 
 
 def warmup_phase(model: MultimodalModel, recipe: Recipe) -> Phase:
@@ -19,7 +38,8 @@ def warmup_phase(model: MultimodalModel, recipe: Recipe) -> Phase:
         total = sum(model.warmup_losses(batch).total.item() * len(batch) for batch in batches)
         return {"loss": total / len(samples)}
 
-    return Phase("warmup", recipe.warmup, model.warmup_losses, validate)
+    around = _one_class(model, recipe, model.warmup_losses, fused=False)
+    return Phase("warmup", recipe.warmup, model.warmup_losses, validate, **around)
 
 
 def main_phase(model: MultimodalModel, recipe: Recipe) -> Phase:
@@ -30,6 +50,8 @@ def main_phase(model: MultimodalModel, recipe: Recipe) -> Phase:
         loss = model.task.loss(outputs, samples.labels).mean().item()
         readable = model.task.readable(outputs.cpu().numpy())
         metrics = model.task.metrics(readable, samples.labels.cpu().numpy().astype(np.float64))
-        return {"loss": loss, model.task.main_metric: metrics[model.task.main_metric]}
+        metric = metrics[model.task.main_metric]
+        return {"loss": loss} | ({model.task.main_metric: metric} if math.isfinite(metric) else {})
 
-    return Phase("train", recipe.train, model.losses, validate)
+    around = _one_class(model, recipe, model.losses, fused=True)
+    return Phase("train", recipe.train, model.losses, validate, **around)

@@ -11,6 +11,7 @@ import pytest
 from omib_cli.errors import RecipeError, UsageError
 from omib_cli.recipe.load import bundled, bundled_text, load_recipe, recipe_from_values
 from omib_cli.recipe.model import ENCODERS, FUSIONS, EncoderOptions, FusionOptions
+from omib_cli.recipe.sources import SOURCES
 from omib_cli.recipe.yaml_reader import read_yaml
 
 RECIPE = """\
@@ -127,6 +128,11 @@ def test_five_mistakes_are_five_problems_in_one_message_with_their_lines(written
     ]
 
 
+def either(registry) -> str:
+    *others, last = registry
+    return f"{', '.join(others)} or {last}"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
@@ -134,7 +140,7 @@ def test_five_mistakes_are_five_problems_in_one_message_with_their_lines(written
         (
             "simulation",
             "simulatoin",
-            "mine.yaml:4: data.source: got 'simulatoin', expected simulation or tables; did you mean 'simulation'?",
+            f"mine.yaml:4: data.source: got 'simulatoin', expected {either(SOURCES)}; did you mean 'simulation'?",
         ),
         ("  source: simulation\n", "", "mine.yaml:3: data.source: this key is missing"),
         ("epochs: 5", "epochs: 0", "mine.yaml:14: train.epochs: got 0, expected at least 1"),
@@ -146,7 +152,7 @@ def test_five_mistakes_are_five_problems_in_one_message_with_their_lines(written
         (
             "kind: mlp",
             "kind: mpl",
-            "mine.yaml:11: modalities.x2.encoder.kind: got 'mpl', expected mlp; did you mean 'mlp'?",
+            f"mine.yaml:11: modalities.x2.encoder.kind: got 'mpl', expected {either(ENCODERS)}; did you mean 'mlp'?",
         ),
         (
             "name: mine",

@@ -12,7 +12,7 @@ from omib_cli.artifacts.checkpoint import read_checkpoint
 from omib_cli.errors import Interrupted, MismatchError, StaleError
 from omib_cli.runtime.job import Job
 from omib_cli.runtime.progress import Progress
-from omib_cli.stages import estimate_mi, run, train, warmup
+from omib_cli.stages import embed, estimate_mi, evaluate, run, train, warmup
 
 CHEAP = {"epochs": 8, "seeds": 1, "batch": 32, "hidden": [32], "lr": 0.01, "least_steps": 1}
 
@@ -172,3 +172,16 @@ def test_collapse_grows_with_beta_as_the_objectives_bound_says(tmp_path):
     inside, outside = validation("inside", 0.02), validation("outside", 20.0)
     assert inside["validation/accuracy"] > outside["validation/accuracy"] + 0.1
     assert outside["kl/x1"] < 0.05 < inside["kl/x1"]
+
+
+def test_one_modality_alone_is_a_plain_information_bottleneck(tmp_path):
+    path, model = toy_dataset(tmp_path / "data.h5", 1), tmp_path / "model.safetensors"
+    main = {"epochs": 30, "batch": 32, "optimiser": {"lr": 0.01}}
+    recipe = small_recipe(1, train=main, beta={"policy": "midpoint"}, information=CHEAP)
+    train.run(recipe, path, model, listening())
+    embed.run(path, model, tmp_path / "embedding.h5ad", listening())
+    found = evaluate.run([tmp_path / "embedding.h5ad"], tmp_path / "report", listening())
+    assert found.figures["test/accuracy"] > 0.9
+    trained = describe(model)
+    assert trained.facts["beta"]["lower"] == trained.facts["beta"]["upper"]  # 1 / H(v): there is nothing to share
+    assert not [name for row in trained.notes["history"] for name in row if name.startswith("r/")]

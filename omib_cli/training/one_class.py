@@ -1,0 +1,79 @@
+"""What one-class training needs around the loop: centres set once for each phase, and a watch for collapse.
+
+Deep SVDD's objective has a solution that knows nothing: every sample at the centre. Fixed centres and layers without
+biases stand against it (choices F1-F3); whether they held is looked at after every epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from omib_cli.data.samples import Samples
+from omib_cli.errors import NumericError
+from omib_cli.fusion.base import StepLosses
+from omib_cli.recipe.model import AnomalyOptions
+from omib_cli.tasks.head import CentredHead
+from omib_cli.training.model import MultimodalModel
+
+WATCHED = 1024
+"""Training samples that the watch looks at."""
+
+
+def set_centres(
+    model: MultimodalModel, losses: Callable[[Samples], StepLosses], train: Samples, options: AnomalyOptions
+) -> None:
+    """Set every head's centre to the mean of its outputs over the training split, noise included (choice F5).
+
+    Parameters
+    ----------
+    losses
+        The phase's, so that the heads see what they will see in it.
+    """
+    heads = [module for module in model.modules() if isinstance(module, CentredHead)]
+    for head in heads:
+        head.collect()
+    for _ in range(options.centre_draws):
+        for batch in train.batches(train.inference_batch):
+            losses(batch)
+    for head in heads:
+        head.settle(options.epsilon)
+
+
+def must_not_collapse(model: MultimodalModel, train: Samples, options: AnomalyOptions, *, fused: bool) -> None:
+    """Refuse to go on once samples can no longer be told apart.
+
+    Looks at the encodings, and where ``fused`` is set at the embedding and its head's output relative to the centre:
+    their standard deviation over samples, relative to their size. (Small distances are what training is for; equal
+    ones are not.)
+
+    Raises
+    ------
+    NumericError
+        It is below ``task.least_spread``.
+    """
+    batch = next(train.batches(min(WATCHED, train.inference_batch)))
+    if len(batch) < 2:
+        return
+    watched = {f"the encoding of {name}": z for name, z in zip(model.names, model.encode(batch.values), strict=True)}
+    if fused:
+        result = model.fuse(batch)
+        watched |= {"the embedding": result.embedding, "the distance from the centre": result.output}
+    for what, values in watched.items():
+        spread = relative_spread(values)
+        if not spread >= options.least_spread:
+            raise NumericError(
+                f"{what} has collapsed: all samples look alike",
+                got=f"a standard deviation over samples of {spread:.2g} of its size",
+                expected=f"at least {options.least_spread:g} (task.least_spread)",
+                do="fewer epochs, a smaller learning rate or weight decay, or a smaller beta",
+            )
+
+
+def relative_spread(values: torch.Tensor) -> float:
+    """Root mean square deviation of (B, C) from the mean over samples, relative to the root mean square; 0 for 0."""
+    values = values.detach().double()
+    size = values.square().mean().sqrt()
+    deviation = (values - values.mean(dim=0)).square().mean().sqrt()
+    return float(deviation / size) if size > 0 else 0.0
