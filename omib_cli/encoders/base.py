@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -40,6 +40,7 @@ class Encoder(nn.Module, ABC):
         bias: bool = True,
     ) -> None:
         super().__init__()
+        self.lr = options.lr
 
     def load_pretrained(self) -> None:
         """Load the pretrained weights that the options name, if they name any; called once on a fresh model.
@@ -49,6 +50,10 @@ class Encoder(nn.Module, ABC):
         DataError
             The folder is missing or holds another network.
         """
+
+    def own_rate(self) -> Iterator[nn.Parameter]:
+        """The parameters that the options' own learning rate is for: all, unless some are pretrained."""
+        return self.parameters()
 
     @abstractmethod
     def forward(self, x: Any) -> torch.Tensor:

