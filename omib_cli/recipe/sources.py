@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from omib_cli.recipe.section import Registry
 from omib_cli.recipe.source_parts import FileOptions, LabelOptions, Share, SourceOptions, SplitOptions
+from omib_cli.recipe.spatial_sources import SpatialOptions
 
 SOURCES = Registry("data source", "source")
 
@@ -91,3 +92,4 @@ class TablesOptions(SourceOptions):
 
 SOURCES.add(SimulationOptions, "omib_cli.sources.simulation:SimulationSource")
 SOURCES.add(TablesOptions, "omib_cli.sources.tables:TablesSource")
+SOURCES.add(SpatialOptions, "omib_cli.sources.spatial.source:SpatialSource")

@@ -92,7 +92,8 @@ def read_text(
     return FrameSheet(frame, where)
 
 
-def _open(path: Path) -> IO[str]:
+def open_text(path: Path) -> IO[str]:
+    """A file of text, compressed or not."""
     if path.suffix == ".gz":
         return cast("IO[str]", gzip.open(path, "rt", encoding=ENCODING, newline=""))
     return path.open(encoding=ENCODING, newline="")
@@ -100,7 +101,7 @@ def _open(path: Path) -> IO[str]:
 
 def _look(path: Path) -> tuple[str, list[str], list[str]]:
     """The separator and the first two rows."""
-    with _open(path) as file:
+    with open_text(path) as file:
         start = next((line for line in file if line.strip()), "")
         suffix = (path.with_suffix("") if path.suffix == ".gz" else path).suffix
         separator = SEPARATORS.get(suffix, ",")
@@ -113,7 +114,7 @@ def _look(path: Path) -> tuple[str, list[str], list[str]]:
 
 
 def _must_be_rectangular(path: Path, where: str, separator: str, width: int) -> None:
-    with _open(path) as file:
+    with open_text(path) as file:
         reader = csv.reader(file, delimiter=separator)
         short = [(reader.line_num, len(row)) for row in reader if row and len(row) != width]
     if short:

@@ -1,0 +1,236 @@
+"""From raw counts to expression: thinned, filtered, normalised, logged, the variable genes chosen.
+
+Everything that is learnt is learnt from the training spots: which genes are frequent and which vary, the library size
+that all spots are brought to, means and principal components. The order is that of Appendix G: genes in fewer than 10
+spots are dropped before library sizes are taken, variability is measured on log-normalised values.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from omib_cli.errors import DataError
+from omib_cli.runtime.seeds import derive_seed
+from omib_cli.sources.sheets import listed
+from omib_cli.sources.spatial.section import TissueSection
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from scipy.sparse import csr_matrix
+
+    from omib_cli.recipe.spatial_sources import ExpressionOptions, GenesOptions
+
+TINY = 1e-12
+
+
+@dataclass
+class Expression:
+    """Log-normalised values of the chosen genes.
+
+    Attributes
+    ----------
+    genes
+        G names.
+    values
+        (N, G) float32, sparse.
+    training
+        (N,) spots to learn from.
+    """
+
+    genes: list[str]
+    values: csr_matrix
+    training: NDArray[np.bool_]
+
+
+@dataclass
+class Features:
+    """One modality of vectors: (N, D) float32, names, and what was fitted."""
+
+    values: NDArray[np.float32]
+    names: list[str]
+    fitted: dict[str, NDArray[Any]]
+
+
+def thin(section: TissueSection, most: int, seed: int) -> None:
+    """Thin spots with more than ``most`` counts to that number, at random without replacement, in place."""
+    import anndata
+    import numpy as np
+    import scanpy as sc
+    from scipy.sparse import csr_matrix
+
+    data = anndata.AnnData(section.counts.copy())
+    draw = derive_seed(seed, "thin", section.name) % 2**32
+    sc.pp.downsample_counts(data, counts_per_cell=most, random_state=draw, replace=False)
+    section.counts = csr_matrix(data.X, dtype=np.float32)
+
+
+def pooled(sections: Sequence[TissueSection]) -> tuple[csr_matrix, list[str]]:
+    """Counts of all sections over the genes that every one of them has, in the first's order: (N, G), G names.
+
+    Raises
+    ------
+    DataError
+        No common gene.
+    """
+    import numpy as np
+    from scipy.sparse import csr_matrix, vstack
+
+    common = set(sections[0].genes).intersection(*(section.genes for section in sections[1:]))
+    genes = [gene for gene in sections[0].genes if gene in common]
+    if not genes:
+        raise DataError(
+            "the sections have no gene in common",
+            where=", ".join(section.where for section in sections),
+            got="; ".join(listed(section.genes) for section in sections[:2]),
+            do="name genes alike everywhere (h5ad: `genes` names a column of symbols)",
+        )
+    parts = []
+    for section in sections:
+        place = {gene: index for index, gene in enumerate(section.genes)}
+        parts.append(section.counts[:, np.array([place[gene] for gene in genes])])
+    return csr_matrix(vstack(parts, format="csr")), genes
+
+
+def express(
+    counts: csr_matrix,
+    genes: Sequence[str],
+    training: NDArray[np.bool_],
+    sections: NDArray[np.int64],
+    options: ExpressionOptions,
+) -> Expression:
+    """Normalise counts (N, G) and choose genes; ``sections`` (N,) numbers the section of each spot.
+
+    Raises
+    ------
+    DataError
+        No gene is in enough training spots.
+    """
+    import anndata
+    import numpy as np
+    import scanpy as sc
+
+    frequent = np.asarray((counts[training] > 0).sum(axis=0)).ravel() >= options.min_spots
+    if not frequent.any():
+        raise DataError(
+            "no gene is in enough training spots",
+            got=f"{len(genes)} genes, {int(training.sum())} training spots",
+            expected=f"genes in at least {options.min_spots} spots",
+            do="lower `data.expression.min_spots`",
+        )
+    counts = counts[:, frequent]
+    names = [gene for gene, kept in zip(genes, frequent, strict=True) if kept]
+    totals = np.asarray(counts.sum(axis=1)).ravel()
+    target = options.target_sum
+    if target == "median":
+        target = float(np.median(totals[training & (totals > 0)]))
+    data = anndata.AnnData(counts)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a spot without a count stays one
+        sc.pp.normalize_total(data, target_sum=target)
+    sc.pp.log1p(data)
+    chosen = _variable(data, training, sections, options)
+    values = data.X[:, chosen]
+    return Expression([names[index] for index in chosen], values, training)
+
+
+def _variable(
+    data: Any, training: NDArray[np.bool_], sections: NDArray[np.int64], options: ExpressionOptions
+) -> NDArray[np.int64]:
+    """Columns of the highly variable genes, in their order."""
+    import anndata
+    import numpy as np
+    import scanpy as sc
+
+    if data.n_vars <= options.top_genes:
+        return np.arange(data.n_vars)
+    rows = training
+    if options.top_genes_from == "first":
+        rows = training & (sections == sections[training][0])
+    numbers = sections[rows]
+    fit = anndata.AnnData(data.X[rows])
+    fit.obs["section"] = [f"s{number:06d}" for number in numbers]
+    fit.obs["section"] = fit.obs["section"].astype("category")
+    several = len(np.unique(numbers)) > 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # bins of a single gene, and pandas' own future
+        sc.pp.highly_variable_genes(
+            fit, n_top_genes=options.top_genes, flavor="seurat", batch_key="section" if several else None
+        )
+    return np.flatnonzero(fit.var["highly_variable"].to_numpy())
+
+
+def gene_features(expression: Expression, options: GenesOptions) -> Features:
+    """Expression as a modality: genes, standardised or not, or their principal components.
+
+    Components are those of the training spots; their signs are fixed by scikit-learn (the largest loading of each is
+    positive), so that equal data give equal scores.
+
+    Raises
+    ------
+    DataError
+        More components than training spots or genes.
+    """
+    import numpy as np
+
+    values = expression.values.toarray().astype(np.float32)
+    training = expression.training
+    fitted: dict[str, NDArray[Any]] = {}
+    if options.standardise:
+        values, fitted = _standardised(values, training)
+    if options.components is None:
+        return Features(values, expression.genes, fitted)
+    most = min(int(training.sum()) - 1, values.shape[1])
+    if options.components > most:
+        raise DataError(
+            "more principal components than the training spots can give",
+            got=f"components: {options.components}",
+            expected=f"{most} at most ({int(training.sum())} training spots, {values.shape[1]} genes)",
+            do="lower `components`",
+        )
+    return _components(values, training, options, fitted)
+
+
+def depth_features(counts: csr_matrix, training: NDArray[np.bool_]) -> Features:
+    """ln(1 + total counts) and ln(1 + detected genes) of each spot, standardised: (N, 2)."""
+    import numpy as np
+
+    totals = np.asarray(counts.sum(axis=1)).ravel()
+    detected = np.asarray((counts > 0).sum(axis=1)).ravel()
+    values, fitted = _standardised(np.log1p(np.column_stack([totals, detected])), training)
+    return Features(values, ["log_total_counts", "log_detected_genes"], fitted)
+
+
+def _standardised(
+    values: NDArray[np.floating[Any]], training: NDArray[np.bool_]
+) -> tuple[NDArray[np.float32], dict[str, NDArray[Any]]]:
+    """Mean 0 and variance 1 over the training spots, constant columns centred only; and offset and scale (D,)."""
+    import numpy as np
+
+    known = values[training]
+    offset = known.mean(axis=0, dtype=np.float64)
+    scale = known.std(axis=0, dtype=np.float64)
+    scale = np.where(scale > TINY, scale, 1.0)
+    scaled = ((values - offset) / scale).astype(np.float32)
+    return scaled, {"offset": offset, "scale": scale}
+
+
+def _components(
+    values: NDArray[np.float32],
+    training: NDArray[np.bool_],
+    options: GenesOptions,
+    fitted: dict[str, NDArray[Any]],
+) -> Features:
+    import numpy as np
+    from sklearn.decomposition import PCA
+
+    known = values[training].astype(np.float64)
+    solver = "covariance_eigh" if len(known) > known.shape[1] else "full"
+    model = PCA(n_components=options.components, whiten=options.whiten, svd_solver=solver).fit(known)
+    scores = model.transform(values).astype(np.float32)
+    loadings = {"loadings": model.components_, "centre": model.mean_, "variance": model.explained_variance_}
+    names = [f"PC{number + 1}" for number in range(scores.shape[1])]
+    return Features(scores, names, {**fitted, **{key: np.asarray(array) for key, array in loadings.items()}})

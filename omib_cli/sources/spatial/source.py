@@ -1,0 +1,342 @@
+"""Sections of tissue to a dataset: one row for each spot, sections one after another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from omib_cli.artifacts import format as fmt
+from omib_cli.artifacts.dataset_writer import Block, DatasetPlan, ModalityPlan
+from omib_cli.errors import DataError, RecipeError
+from omib_cli.recipe.spatial_sources import DepthOptions, GenesOptions, PatchOptions
+from omib_cli.sources.labels import class_labels
+from omib_cli.sources.sheets import counted
+from omib_cli.sources.spatial.expression import (
+    Features,
+    depth_features,
+    express,
+    gene_features,
+    pooled,
+    thin,
+)
+from omib_cli.sources.spatial.graph import nearest_spots, rows_of_neighbours
+from omib_cli.sources.spatial.labels import CLASSES, anomalies, must_be_known
+from omib_cli.sources.spatial.patches import PatchPlan, cut_patches, plan_patches
+from omib_cli.sources.spatial.reading import Place, file_hashes, read_sections
+from omib_cli.sources.table_files import input_folder
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from omib_cli.recipe.schema import Recipe
+    from omib_cli.recipe.spatial_sources import SpatialOptions
+
+TASKS = ("anomaly", "classification")
+
+
+@dataclass
+class _Patches:
+    """The patches of one section that is in the dataset: its first row and where in the image its kept spots are."""
+
+    start: int
+    stop: int
+    plan: PatchPlan | None
+
+
+@dataclass
+class _Prepared:
+    """What :meth:`SpatialSource.block` hands out."""
+
+    labels: NDArray[np.float64]
+    vectors: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    patches: dict[str, list[_Patches]] = field(default_factory=dict)
+
+
+class SpatialSource:
+    """Space Ranger folders, legacy Spatial Transcriptomics or AnnData files. Expression lives in memory.
+
+    Of images only the patches of the section being written do.
+
+    Parameters
+    ----------
+    recipe
+        Its ``data`` section names the sections and the parts they play.
+    input_path
+        The folder that file names are relative to.
+
+    Raises
+    ------
+    RecipeError
+        Modalities that are made of nothing, or a task that spots have no labels for.
+    """
+
+    def __init__(self, recipe: Recipe, input_path: Path | None) -> None:
+        self.recipe = recipe
+        self.options = cast("SpatialOptions", recipe.data)
+        self._folder = input_folder(input_path, recipe.name)
+        self._features = _features(recipe, self.options)
+        self._places: list[Place] | None = None
+        self._prepared: _Prepared | None = None
+        self._cut: tuple[_Patches, NDArray[np.uint8]] | None = None
+        self._warnings: list[str] = []
+
+    @property
+    def warnings(self) -> list[str]:
+        """What was left out, and what is suspicious but legal."""
+        return self._warnings
+
+    def files(self) -> dict[str, str]:
+        """SHA-256 of every file of every section, by its name relative to the input."""
+        return file_hashes(self._read())
+
+    def plan(self) -> DatasetPlan:
+        """Read, label, divide and normalise; images are looked at but not decoded.
+
+        Raises
+        ------
+        DataError
+            The first thing that cannot be used, with its place.
+        """
+        import numpy as np
+
+        places = self._read()
+        anomaly = self.recipe.task.kind == "anomaly"
+        targets, classes = self._targets(places)
+        facts = self._choose(places, targets)
+        for place in places:
+            self._warnings.extend(place.section.warnings)
+            if self.options.expression.thin is not None:
+                thin(place.section, self.options.expression.thin, self.recipe.seed)
+        ids = [f"{place.name}_{place.section.spots[spot]}" for place in places for spot in place.kept]
+        split = np.concatenate([np.full(len(place.kept), place.split, dtype=np.uint8) for place in places])
+        labels = np.concatenate([target[place.kept] for place, target in zip(places, targets, strict=True)])
+        self._prepared = _Prepared(labels)
+        modalities = self._modalities(places, split == 0, facts)
+        return DatasetPlan(
+            ids=ids,
+            split=split,
+            task=self.recipe.task.kind,
+            classes=CLASSES if anomaly else classes,
+            modalities={name: modalities[name] for name in self.recipe.modalities},
+            groups=[place.name for place in places for _ in place.kept],
+            coordinates=np.concatenate([place.section.positions[place.kept] for place in places]),
+            facts={"sections": facts},
+        )
+
+    def block(self, start: int, stop: int) -> Block:
+        """Rows ``start`` to ``stop``; patches are cut now."""
+        import numpy as np
+
+        prepared = self._prepared
+        assert prepared is not None, "plan() comes first"
+        values: dict[str, NDArray[Any]] = {name: rows[start:stop] for name, rows in prepared.vectors.items()}
+        present = {name: np.ones(stop - start, dtype=bool) for name in values}
+        for name, sections in prepared.patches.items():
+            values[name], present[name] = self._block_of_patches(name, sections, start, stop)
+        return Block(values, present, prepared.labels[start:stop])
+
+    def _read(self) -> list[Place]:
+        """The sections, ordered by split; read once."""
+        if self._places is None:
+            self._places = read_sections(self.options, self._folder)
+        return self._places
+
+    def _targets(self, places: list[Place]) -> tuple[list[NDArray[np.float64]], list[str]]:
+        """The label of every spot, NaN where it has none, by section; and the names of the classes."""
+        import numpy as np
+
+        found = {label for place in places for label in place.labels or [] if label}
+        if self.recipe.task.kind == "anomaly":
+            for place in places:
+                if place.label_options is not None:
+                    must_be_known(place.label_options.anomalous, found)
+            return [
+                np.array(anomalies(place.labels, place.label_options))
+                if place.labels is not None and place.label_options is not None
+                else np.full(len(place.section.spots), np.nan)
+                for place in places
+            ], []
+        if not found:
+            raise DataError(
+                "no spot has a label",
+                where="data.labels",
+                do="name a table of labels, or set `task.kind: anomaly`, which can do without",
+            )
+        known, classes = class_labels(sorted(found), "data.labels")
+        index = dict(zip(sorted(found), known.tolist(), strict=True))
+        return [
+            np.array([index.get(label, np.nan) for label in place.labels or [""] * len(place.section.spots)])
+            for place in places
+        ], classes
+
+    def _choose(self, places: list[Place], targets: list[NDArray[np.float64]]) -> dict[str, dict[str, Any]]:
+        """Decide which spots are in the dataset; what is known of each section, for the file and for the user."""
+        import numpy as np
+
+        facts: dict[str, dict[str, Any]] = {}
+        for place, target in zip(places, targets, strict=True):
+            unknown = np.isnan(target)
+            keep = ~unknown if self.recipe.task.kind == "classification" else self._normal(place, target)
+            place.kept = np.flatnonzero(keep)
+            counts = {"spots": len(place.kept), "patient": place.patient, "split": fmt.SPLITS[place.split]}
+            if self.recipe.task.kind == "anomaly":
+                counts |= {"anomalous": int((target[keep] == 1).sum()), "normal": int((target[keep] == 0).sum())}
+                left = {"labelled anomalous": int((target[~keep] == 1).sum())}
+            else:
+                left = {}
+            left["without a label"] = int(unknown[~keep].sum())
+            for why, count in left.items():
+                if count:
+                    part = fmt.SPLITS[place.split]
+                    self._warnings.append(f"{place.name}: {counted(count, 'spot')} {why}: not used in {part}")
+            facts[place.name] = counts | {"left_out": {why: count for why, count in left.items() if count}}
+        return facts
+
+    def _normal(self, place: Place, target: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which spots of a section may be used for detecting anomalies (all of a test section, or without labels)."""
+        import numpy as np
+
+        everything = np.ones(len(target), dtype=bool)
+        if fmt.SPLITS[place.split] == "test" or place.labels is None:
+            return everything
+        where = f"{place.section.where}, section {place.name}"
+        if self.options.train_on == "all":
+            if count := int((target == 1).sum()):
+                raise DataError(
+                    f"{counted(count, 'labelled anomaly' if count == 1 else 'labelled anomalie')} in the "
+                    f"{fmt.SPLITS[place.split]} split",
+                    where=where,
+                    got=f"{count} of {len(target)} spots",
+                    expected="normal spots only: what is learnt is what normal is",
+                    do="set `data.train_on: normal`, which leaves them out",
+                )
+            return everything
+        normal: NDArray[np.bool_] = target == 0
+        if not normal.any():
+            raise DataError(
+                "a section without a single normal spot",
+                where=where,
+                got=f"{int((target == 1).sum())} spots labelled anomalous, {int(np.isnan(target).sum())} without label",
+                expected=f"normal spots in every section of the {fmt.SPLITS[place.split]} split",
+                do="make it a test section, leave it out, or look at `labels.anomalous`",
+            )
+        return normal
+
+    def _modalities(
+        self, places: list[Place], training: NDArray[np.bool_], facts: dict[str, dict[str, Any]]
+    ) -> dict[str, ModalityPlan]:
+        import numpy as np
+
+        assert self._prepared is not None
+        plans: dict[str, ModalityPlan] = {}
+        vectors = {name: one for name, one in self._features.items() if not isinstance(one, PatchOptions)}
+        if vectors:
+            counts, genes = pooled([place.section for place in places])
+            rows = np.concatenate([place.kept + place.offset for place in places])
+            counts = counts[rows]
+            numbers = np.repeat(np.arange(len(places)), [len(place.kept) for place in places])
+            expression = None
+            for name, options in vectors.items():
+                if isinstance(options, DepthOptions):
+                    features = depth_features(counts, training)
+                else:
+                    expression = expression or express(counts, genes, training, numbers, self.options.expression)
+                    features = gene_features(expression, options)
+                self._prepared.vectors[name] = features.values
+                plans[name] = _vector_plan(features, options, places)
+        for name, patch in self._features.items():
+            if isinstance(patch, PatchOptions):
+                self._prepared.patches[name] = self._planned_patches(name, places, patch, facts)
+                plans[name] = ModalityPlan((3, patch.patch, patch.patch), fmt.IMAGE)
+        return plans
+
+    def _planned_patches(
+        self, name: str, places: list[Place], options: PatchOptions, facts: dict[str, dict[str, Any]]
+    ) -> list[_Patches]:
+        found, start = [], 0
+        for place in places:
+            stop = start + len(place.kept)
+            plan = plan_patches(place.section, place.pitch_um, options)
+            if plan is not None:
+                facts[place.name]["mpp"] = round(plan.mpp, 4)
+                plan = PatchPlan(plan.picture, plan.centres[place.kept], plan.patch, plan.side, plan.mpp)
+            else:
+                self._warnings.append(f"{place.name}: no image; {name} is missing in {counted(stop - start, 'spot')}")
+            found.append(_Patches(start, stop, plan))
+            start = stop
+        if all(one.plan is None for one in found):
+            raise DataError(
+                f"no section has an image for modality {name!r}",
+                where="data.files",
+                do="name the images with `data.files.image`, or take the modality out",
+            )
+        if len({round(one.plan.mpp, 1) for one in found if one.plan}) > 1 and options.mpp is None:
+            scales = {section: one["mpp"] for section, one in facts.items() if "mpp" in one}
+            shown = ", ".join(f"{section} {mpp:.2f}" for section, mpp in scales.items())
+            self._warnings.append(
+                f"the images differ in scale (micrometres per pixel: {shown}): `mpp` brings patches to one"
+            )
+        return found
+
+    def _block_of_patches(
+        self, name: str, sections: list[_Patches], start: int, stop: int
+    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """Patches (stop - start, 3, P, P), zeros where a section has no image, and where there are any."""
+        import numpy as np
+
+        side = cast("PatchOptions", self._features[name]).patch
+        values = np.zeros((stop - start, 3, side, side), dtype=np.uint8)
+        present = np.zeros(stop - start, dtype=bool)
+        for section in sections:
+            low, high = max(start, section.start), min(stop, section.stop)
+            if low >= high or section.plan is None:
+                continue
+            if self._cut is None or self._cut[0] is not section:  # an image is decoded once, not once for each block
+                self._cut = (section, cut_patches(section.plan))
+            values[low - start : high - start] = self._cut[1][low - section.start : high - section.start]
+            present[low - start : high - start] = True
+        return values, present
+
+
+def _features(recipe: Recipe, options: SpatialOptions) -> dict[str, GenesOptions | PatchOptions | DepthOptions]:
+    found = {name: options.feature(name) for name in recipe.modalities}
+    problems = [
+        f"modalities.{name}: made of what? name it genes, image or depth, or say it: "
+        f"`data.features.{name}: {{feature: genes}}`"
+        for name, feature in found.items()
+        if feature is None
+    ]
+    problems += [
+        f"data.features.{name}: no modality bears this name ({', '.join(recipe.modalities)})"
+        for name in options.features
+        if name not in recipe.modalities
+    ]
+    if recipe.task.kind not in TASKS:
+        problems.append(f"task.kind: spots have labels for {' and '.join(TASKS)}, not for {recipe.task.kind}")
+    if problems:
+        raise RecipeError(recipe.name, problems)
+    return {name: feature for name, feature in found.items() if feature is not None}
+
+
+def _vector_plan(features: Features, options: GenesOptions | DepthOptions, places: list[Place]) -> ModalityPlan:
+    shape = (features.values.shape[1],)
+    if isinstance(options, DepthOptions) or options.neighbours is None:
+        return ModalityPlan(shape, fmt.VECTOR, features.names, features.fitted)
+    neighbours = _neighbours(places, options.neighbours)
+    return ModalityPlan(shape, fmt.GRAPH, features.names, features.fitted, neighbours=neighbours)
+
+
+def _neighbours(places: list[Place], count: int) -> NDArray[np.int32]:
+    """(N, K) rows of the neighbours of every spot."""
+    import numpy as np
+
+    into = np.full((sum(len(place.kept) for place in places), count), -1, dtype=np.int32)
+    start = 0
+    for place in places:
+        rows = np.full(len(place.section.spots), -1, dtype=np.int64)
+        rows[place.kept] = np.arange(start, start + len(place.kept))
+        into = rows_of_neighbours(nearest_spots(place.section.positions, count), rows, into)
+        start += len(place.kept)
+    return into
