@@ -217,7 +217,7 @@ def _weight_sentence(name: str, reference: str, values: Sequence[float]) -> str:
 
 def all_metrics(run: Run, scores: Table) -> str:
     """Every metric of every split and head, and what each metric is."""
-    splits = [_split_table(run, scores, split) for split in scores.splits]
+    splits = [_split_table(run, scores, split) for split in scores.splits] + [_group_table(scores, run.headline)]
     names = _metric_names(each for split in scores.splits.values() for each in split.values())
     notes = [tag("li", tag("strong", esc(convention(name).label)), ": ", esc(convention(name).words)) for name in names]
     return section("All metrics", *splits, _skipped(scores), tag("ul", *notes, cls="foot"))
@@ -237,6 +237,20 @@ def _split_table(run: Run, scores: Table, split: str) -> str:
     return table(
         head, rows, looks=["strong" if main and i == 0 else "" if main else "minor" for i in range(len(names))]
     )
+
+
+def _group_table(scores: Table, split: str) -> str:
+    """The fused head's metrics in each group, for tasks that are judged group by group."""
+    fused = scores.splits[split][FUSED]
+    if not fused.by_group:
+        return ""
+    names = list(fused.metrics)
+    rows = [
+        [esc(group), *[_cell(Scores(0, metrics), name) for name in names]] for group, metrics in fused.by_group.items()
+    ]
+    mean = ["mean", *[_cell(fused, name) for name in names]]
+    head = [f"{esc(split.capitalize())}, by section", *[esc(convention(name).label) for name in names]]
+    return table(head, [*rows, mean], looks=[*[""] * len(rows), "strong"])
 
 
 def _head_cell(label: str, scores: Scores) -> str:

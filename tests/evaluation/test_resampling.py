@@ -8,7 +8,8 @@ from embeddings import classification, random_case
 
 from omib_cli.evaluation.metrics import interval
 from omib_cli.evaluation.resampling import MIN_GROUPS, WEIGHTED, count_chunks, group_codes, resampled
-from omib_cli.recipe.model import RegressionOptions
+from omib_cli.recipe.model import AnomalyOptions, RegressionOptions
+from omib_cli.tasks.anomaly import Anomaly
 from omib_cli.tasks.classification import Classification
 from omib_cli.tasks.regression import Regression
 
@@ -40,6 +41,13 @@ def test_resampled_regression_metrics_are_the_tasks_own():
     labels = np.round(rng.normal(size=50) * 2) / 2
     outputs = (labels[:, None] + rng.normal(size=(50, 1))).astype(np.float32)
     must_equal_the_tasks_own(Regression(RegressionOptions(sentiment=True), []), outputs, labels, draws(25, 50))
+
+
+def test_resampled_anomaly_metrics_are_the_tasks_own():
+    rng = np.random.default_rng(2)
+    labels = (rng.random(50) < 0.3).astype(float)
+    scores = np.round(labels[:, None] + rng.normal(size=(50, 1)), 1).astype(np.float32)  # ties
+    must_equal_the_tasks_own(Anomaly(AnomalyOptions(), ["normal", "anomalous"]), scores, labels, draws(25, 50))
 
 
 def test_a_metric_that_only_the_task_knows_is_resampled_too():
