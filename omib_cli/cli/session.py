@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,9 +85,12 @@ def show_plan(
     *,
     as_json: bool,
     dataset: Path | None = None,
+    trial: Mapping[str, Any] | None = None,
     **inputs: Path | None,
 ) -> None:
     """Check what ``--dry-run`` can check, then say what would be done; ``inputs`` are named by their kind.
+
+    ``trial`` is what one batch has shown (``stages.rehearsal``).
 
     Raises
     ------
@@ -97,13 +100,25 @@ def show_plan(
     if dataset is not None:
         _check_inputs(recipe, dataset, inputs)
     if as_json:
-        show_json({"dry_run": True, "out": str(out), "recipe": recipe.name, "steps": list(steps)})
+        show_json({"dry_run": True, "out": str(out), "recipe": recipe.name, "steps": list(steps), **(trial or {})})
         return
     given = {"dataset": dataset, **inputs}
     show_rows({"recipe": f"{recipe.name} ({recipe.hash()[:12]})", **{k: v for k, v in given.items() if v is not None}})
     for step in steps:
         say(f"- {step}")
+    if trial is not None:
+        counts = ", ".join(f"{name} {count:,}" for name, count in trial["parameters"].items())
+        say(f"a batch of {trial['batch']} goes through in {trial['seconds']:.2g} s; parameters: {counts}")
+        say(f"at that rate this phase takes {trial['minutes']:.2g} minutes")
     say(f"would write {out}; nothing was done")
+
+
+def rehearsal(recipe: Recipe, dataset: Path, job: Job, *, main: bool) -> dict[str, Any]:
+    """Build the network and pass one batch through it, once recipe and dataset are known to fit."""
+    _check_inputs(recipe, dataset, {})
+    from omib_cli.stages.rehearsal import rehearse
+
+    return rehearse(recipe, dataset, job, main=main)
 
 
 def _check_inputs(recipe: Recipe, dataset: Path, inputs: dict[str, Path | None]) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from omib_cli.cli import options as opt
 from omib_cli.cli.console import show_result
-from omib_cli.cli.session import recipe_for, show_plan, training_steps, working
+from omib_cli.cli.session import recipe_for, rehearsal, show_plan, training_steps, working
 
 EXAMPLES = opt.examples(
     "omib train sim-i.h5", "omib train rosmap.h5 --information information.h5 --warmup warmup.safetensors --seed 3"
@@ -51,7 +51,8 @@ def train(
         if dry_run:
             steps = training_steps(resolved, warm=warmup is None, known=information is None)
             inputs = {"information": information, "warmup": warmup}
-            show_plan(resolved, steps, target, as_json=as_json, dataset=dataset, **inputs)
+            trial = rehearsal(resolved, dataset, job, main=True)
+            show_plan(resolved, steps, target, as_json=as_json, dataset=dataset, trial=trial, **inputs)
             return
         from omib_cli.stages import train as stage
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from omib_cli.cli import options as opt
 from omib_cli.cli.console import show_result
-from omib_cli.cli.session import recipe_for, show_plan, warmup_step, working
+from omib_cli.cli.session import recipe_for, rehearsal, show_plan, warmup_step, working
 
 EXAMPLES = opt.examples("omib warmup sim-i.h5", "omib warmup rosmap.h5 --set warmup.epochs=2 -o warm2.safetensors")
 
@@ -37,7 +37,8 @@ def warmup(
     ) as job:
         resolved = recipe_for(dataset, recipe, overrides, seed)
         if dry_run:
-            show_plan(resolved, [warmup_step(resolved)], target, as_json=as_json, dataset=dataset)
+            trial = rehearsal(resolved, dataset, job, main=False)
+            show_plan(resolved, [warmup_step(resolved)], target, as_json=as_json, dataset=dataset, trial=trial)
             return
         from omib_cli.stages import warmup as stage
 

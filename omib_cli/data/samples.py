@@ -55,6 +55,11 @@ class Samples:
         largest = max(prod(value.shape[1:]) for value in self.values)
         return max(1, min(INFERENCE_ROWS, INFERENCE_VALUES // largest))
 
+    def to(self, device: torch.device) -> Samples:
+        """The same on a device."""
+        present = None if self.present is None else self.present.to(device)
+        return Samples([value.to(device) for value in self.values], self.labels.to(device), present)
+
     def batches(self, size: int) -> Iterator[Samples]:
         """In order, ``size`` at a time."""
         for start in range(0, len(self), size):

@@ -73,7 +73,11 @@ def test_dry_run_takes_the_recipe_from_the_dataset_and_writes_nothing(omib, tmp_
     assert "small" in shown
     assert "nothing was done" in shown
     assert command == "estimate-mi" or "77 epochs" in shown
-    assert json.loads(omib(command, "toy.h5", "--dry-run", "--json"))["dry_run"] is True
+    found = json.loads(omib(command, "toy.h5", "--dry-run", "--json"))
+    assert found["dry_run"] is True
+    if command != "estimate-mi":  # a batch went through the network
+        assert found["batch"] == 32
+        assert found["parameters"]["x1"] == 6 * 16 + 16 + 16 * 8 + 8
     assert [path.name for path in tmp_path.iterdir()] == ["toy.h5"]
 
 

@@ -1,0 +1,55 @@
+"""What ``--dry-run`` finds out by trying: a network is built, and one batch goes through it and back."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from omib_cli.artifacts.dataset import Dataset
+from omib_cli.data.samples import read_samples
+from omib_cli.recipe.schema import Recipe
+from omib_cli.runtime.job import Job
+from omib_cli.runtime.machine import pick_device, prepare_torch
+from omib_cli.training.inference import dataset_facts
+from omib_cli.training.model import fresh_model
+
+
+def rehearse(recipe: Recipe, dataset: Path, job: Job, *, main: bool) -> dict[str, Any]:
+    """Pass one batch of the training split through warm-up, or through main training where ``main`` is set.
+
+    Returns
+    -------
+    dict
+        ``parameters`` by part, ``batch`` (samples), ``seconds`` of the step (its first, so rather too many) and
+        ``minutes`` that the phase would take at that rate.
+
+    Raises
+    ------
+    DataError
+        Data that the encoders cannot read, or weights that are not there.
+    """
+    prepare_torch(job.threads)
+    options = recipe.train if main else recipe.warmup
+    with Dataset(dataset) as data:
+        rows = data.rows("train")
+        batch = read_samples(data, range(rows.start, min(rows.stop, rows.start + options.batch)), torch.device("cpu"))
+        model = fresh_model(recipe, dataset_facts(data), pick_device(job.device))
+    batch = batch.to(next(model.parameters()).device)
+    started = time.monotonic()
+    losses = model.losses(batch) if main else model.warmup_losses(batch)
+    losses.total.backward()  # type: ignore[no-untyped-call]
+    seconds = time.monotonic() - started
+    counts = {name: _count(encoder) for name, encoder in zip(model.names, model.encoders, strict=True)}
+    return {
+        "parameters": {**counts, "fusion": _count(model.fusion)},
+        "batch": len(batch),
+        "seconds": round(seconds, 3),
+        "minutes": round(seconds * options.epochs * len(rows) / max(1, len(batch)) / 60, 1),
+    }
+
+
+def _count(module: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
