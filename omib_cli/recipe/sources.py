@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from omib_cli.recipe.media_sources import AvDigitsOptions, CremaDOptions, MediaOptions
 from omib_cli.recipe.section import Registry
 from omib_cli.recipe.source_parts import FileOptions, LabelOptions, Share, SourceOptions, SplitOptions
 from omib_cli.recipe.spatial_sources import SpatialOptions
@@ -93,3 +94,6 @@ class TablesOptions(SourceOptions):
 SOURCES.add(SimulationOptions, "omib_cli.sources.simulation:SimulationSource")
 SOURCES.add(TablesOptions, "omib_cli.sources.tables:TablesSource")
 SOURCES.add(SpatialOptions, "omib_cli.sources.spatial.source:SpatialSource")
+SOURCES.add(CremaDOptions, "omib_cli.sources.media.source:CremaDSource")
+SOURCES.add(MediaOptions, "omib_cli.sources.media.source:MediaSource")
+SOURCES.add(AvDigitsOptions, "omib_cli.sources.av_digits:AvDigitsSource")

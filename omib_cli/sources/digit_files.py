@@ -1,0 +1,91 @@
+"""Files of digits: MNIST's gzipped arrays, and an archive of recordings."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import lzma
+import re
+import tarfile
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omib_cli.artifacts.files import must_exist
+from omib_cli.errors import DataError
+from omib_cli.sources.media.audio import resampled
+from omib_cli.sources.text_tables import reading
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+NAME = re.compile(r"(?P<digit>\d)_(?P<speaker>[^_]+)_\d+")
+BYTES = 8
+"""The IDX format's code of unsigned bytes."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A spoken digit: samples (n,) in [-1, 1]."""
+
+    name: str
+    digit: int
+    speaker: str
+    samples: NDArray[np.float64]
+
+
+def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
+    """A gzipped IDX file of bytes (LeCun et al. 1998), with as many dimensions as it should have.
+
+    Raises
+    ------
+    DataError
+        The file is missing, damaged or another one.
+    """
+    import numpy as np
+
+    must_exist(path, "file of digits")
+    with reading(str(path)), gzip.open(path) as file:
+        content = file.read()
+    sizes = [int.from_bytes(content[4 * (i + 1) : 4 * (i + 2)]) for i in range(dimensions)]
+    start = 4 * (dimensions + 1)
+    if content[:4] != bytes((0, 0, BYTES, dimensions)) or len(content) != start + prod(sizes):
+        raise DataError(
+            "not an IDX file of this form",
+            where=path,
+            got=f"{len(content)} bytes that begin {content[:4].hex()}",
+            expected=f"an array of bytes in {dimensions} dimensions, as MNIST is published",
+        )
+    return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(sizes)
+
+
+def read_recordings(path: Path, rate: int) -> list[Recording]:
+    """The recordings ``{digit}_{speaker}_{n}.wav`` of an archive, by name, one channel, at ``rate``.
+
+    Raises
+    ------
+    DataError
+        The archive is missing or damaged, or has no recording.
+    """
+    import soundfile
+
+    must_exist(path, "archive of recordings")
+    found = []
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                match = NAME.fullmatch(Path(member.name).stem)
+                content = archive.extractfile(member) if match is not None and member.name.endswith(".wav") else None
+                if match is None or content is None:
+                    continue
+                samples, own = soundfile.read(io.BytesIO(content.read()), always_2d=True)
+                if len(samples):
+                    samples = resampled(samples.mean(axis=1), own, rate)
+                    found.append(Recording(match[0], int(match["digit"]), match["speaker"], samples))
+    except (tarfile.TarError, lzma.LZMAError, soundfile.SoundFileError, OSError, EOFError) as error:
+        raise DataError("the recordings cannot be read", where=path, got=error, do="copy the file again") from error
+    if not found:
+        raise DataError("no recording", where=path, expected="files {digit}_{speaker}_{n}.wav")
+    return sorted(found, key=lambda recording: recording.name)

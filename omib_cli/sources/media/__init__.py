@@ -1,0 +1,1 @@
+"""Audio and video files to spectrograms and frames."""

@@ -1,0 +1,246 @@
+"""Folders of clips with sound and pictures: CREMA-D, and any other (Appendix H; the protocol of OGM-GE)."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from omib_cli.artifacts import format as fmt
+from omib_cli.artifacts.dataset_writer import Block, DatasetPlan, ModalityPlan
+from omib_cli.errors import DataError, RecipeError
+from omib_cli.sources.labels import class_labels, must_be_learnable, value_labels, without_missing
+from omib_cli.sources.media.audio import filled, read_audio, spectrogram
+from omib_cli.sources.media.dividing import cut_groups, divide
+from omib_cli.sources.media.listing import Clip, Listing, by_name, by_table, read_lists
+from omib_cli.sources.media.naming import CREMA_D, RAVDESS
+from omib_cli.sources.media.video import read_frames
+from omib_cli.sources.sheets import counted, listed
+from omib_cli.sources.table_files import Files, input_folder
+from omib_cli.sources.text_tables import reading
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from omib_cli.recipe.media_sources import ClipOptions, CremaDOptions, MediaOptions
+    from omib_cli.recipe.schema import Recipe
+
+STREAMS = ("audio", "video")
+
+
+class ClipSource(ABC):
+    """What all folders of clips have in common; a subclass says which clips there are.
+
+    A clip that lacks a modality is kept and masked; one that lacks all is left out. Both are counted, and refused
+    above ``tolerance``.
+
+    Parameters
+    ----------
+    recipe
+        Its modalities are ``audio``, ``video``, or both.
+    input_path
+        The folder.
+
+    Raises
+    ------
+    RecipeError, DataError
+        Other modalities; no such folder.
+    """
+
+    def __init__(self, recipe: Recipe, input_path: Path | None) -> None:
+        self.recipe = recipe
+        self.options = cast("ClipOptions", recipe.data)
+        self.names = list(recipe.modalities)
+        self.warnings: list[str] = []
+        self.folder = input_folder(input_path, recipe.name)
+        odd = [name for name in self.names if name not in STREAMS]
+        if odd:
+            raise RecipeError(recipe.name, [f"modalities.{odd[0]}: clips have the modalities audio and video"])
+        self._clips: list[Clip] = []
+        self._labels: NDArray[np.float64] | None = None
+
+    @abstractmethod
+    def _list(self) -> Listing:
+        """The clips, with files that may or may not be readable."""
+
+    @abstractmethod
+    def _beside(self) -> dict[str, str]:
+        """SHA-256 of the files that say what the clips are, by name."""
+
+    @cached_property
+    def _listing(self) -> Listing:
+        return self._list()
+
+    def files(self) -> dict[str, str]:
+        """SHA-256 of each source file by its path in the folder."""
+        import hashlib
+
+        found = self._beside()
+        for path in {path for clip in self._listing.clips for path in clip.files.values()}:
+            with reading(self._relative(path)), path.open("rb") as file:
+                found[self._relative(path)] = hashlib.file_digest(file, "sha256").hexdigest()
+        return dict(sorted(found.items()))
+
+    def plan(self) -> DatasetPlan:
+        """Try every file, divide the clips; decoding in full is left to :meth:`block`.
+
+        Raises
+        ------
+        DataError, RecipeError
+            The first thing that cannot be used, with its place.
+        """
+        import numpy as np
+
+        listing = self._listing
+        every = listing.clips
+        unreadable = self._try_files(every)
+        clips = [clip for clip in every if clip.files]
+        missing = {name: sum(name not in clip.files for clip in clips) for name in self.names}
+        self._must_be_complete(every, unreadable, listing.where)
+        labels, classes = self._targets(clips, listing)
+        split = divide(clips, labels, self.options.split, self.recipe, listing.where)
+        self.warnings.extend(cut_groups(clips, split))
+        must_be_learnable(labels, split, classes, listing.where)
+        order = np.argsort(split, kind="stable").tolist()
+        self._clips, self._labels = [clips[row] for row in order], labels[order]
+        grouped = all(clip.group for clip in clips)
+        dropped = {"clips without a readable file": len(every) - len(clips), **listing.dropped}
+        facts: dict[str, Any] = {
+            "dropped_rows": {why: count for why, count in dropped.items() if count},
+            "missing": {name: count for name, count in missing.items() if count},
+            "unreadable": unreadable,
+        }
+        self._report(facts)
+        return DatasetPlan(
+            ids=[clip.id for clip in self._clips],
+            split=split[order],
+            task=self.recipe.task.kind,
+            classes=classes,
+            modalities={name: self._modality(name) for name in self.names},
+            groups=[str(clip.group) for clip in self._clips] if grouped else None,
+            facts={key: value for key, value in facts.items() if value},
+        )
+
+    def block(self, start: int, stop: int) -> Block:
+        """Decode rows ``start`` to ``stop`` of what :meth:`plan` made."""
+        import numpy as np
+
+        assert self._labels is not None, "plan() comes first"
+        clips = self._clips[start:stop]
+        values, present = {}, {}
+        for name in self.names:
+            modality = self._modality(name)
+            values[name] = np.zeros((len(clips), *modality.shape), dtype=fmt.DTYPES[modality.kind])
+            present[name] = np.array([name in clip.files for clip in clips], dtype=bool)
+            for row in np.flatnonzero(present[name]).tolist():
+                values[name][row] = self._decode(name, clips[row].files[name])
+        return Block(values, present, self._labels[start:stop])
+
+    def _modality(self, name: str) -> ModalityPlan:
+        if name == "video":
+            video = self.options.video
+            return ModalityPlan((video.frames, 3, video.size, video.size), fmt.VIDEO)
+        audio = self.options.audio
+        return ModalityPlan((audio.n_fft // 2 + 1, audio.samples // audio.hop + 1), fmt.SPECTROGRAM)
+
+    def _decode(self, name: str, path: Path) -> NDArray[Any]:
+        if name == "video":
+            return read_frames(path, self.options.video)
+        return spectrogram(filled(read_audio(path, self.options.audio), self.options.audio), self.options.audio)
+
+    def _try_files(self, clips: Sequence[Clip]) -> dict[str, str]:
+        """Take files away that cannot be read; returns why, by path. Of a video only the first frame is decoded."""
+        first = self.options.video.model_copy(update={"frames": 1, "size": 16})
+        reasons: dict[str, str] = {}
+        for clip in clips:
+            for name, path in list(clip.files.items()):
+                try:
+                    read_frames(path, first) if name == "video" else read_audio(path, self.options.audio)
+                except DataError as error:
+                    reasons[f"{self._relative(path)} ({name})"] = f"{error.what}: {error.got}"
+                    del clip.files[name]
+        return reasons
+
+    def _must_be_complete(self, clips: Sequence[Clip], unreadable: dict[str, str], where: str) -> None:
+        lacking = [clip.id for clip in clips if len(clip.files) < len(self.names)]
+        if len(lacking) > self.options.tolerance * len(clips) or not any(clip.files for clip in clips):
+            reasons = [f"{path}: {why}" for path, why in unreadable.items()]
+            raise DataError(
+                f"{len(lacking)} of {counted(len(clips), 'clip')} lack a modality",
+                where=where,
+                got=listed(lacking)
+                + (f"; unreadable: {listed(reasons)}" if reasons else "; their files are not there"),
+                expected=f"a share of {self.options.tolerance:g} at most (`data.tolerance`)",
+                do="look whether the folder is complete; or raise `data.tolerance`: such clips are kept and masked",
+            )
+
+    def _targets(self, clips: Sequence[Clip], listing: Listing) -> tuple[NDArray[np.float64], list[str]]:
+        values = [clip.label for clip in clips]
+        if self.recipe.task.kind == "regression" and listing.classes is None:
+            return value_labels(values, [clip.id for clip in clips], listing.where), []
+        if self.recipe.task.kind != "classification":
+            raise RecipeError(self.recipe.name, ["task.kind: the labels of these clips are classes"])
+        if listing.classes is None:
+            return class_labels(values, listing.where)
+        import numpy as np
+
+        classes = [name for name in listing.classes if name in values]
+        return np.array([classes.index(value) for value in values], dtype=np.float64), classes
+
+    def _report(self, facts: dict[str, Any]) -> None:
+        """Put what was left out or masked into words."""
+        reasons = [f"{path}: {why}" for path, why in facts["unreadable"].items()]
+        self.warnings.extend([f"{counted(len(reasons), 'unreadable file')}: {listed(reasons)}"] if reasons else [])
+        self.warnings.extend(f"{count} {why}: left out" for why, count in facts["dropped_rows"].items())
+        self.warnings.extend(
+            f"{counted(count, 'clip')} without {name}: kept and masked" for name, count in facts["missing"].items()
+        )
+
+    def _relative(self, path: Path) -> str:
+        return path.relative_to(self.folder).as_posix()
+
+
+class CremaDSource(ClipSource):
+    """CREMA-D in its public layout; emotion and actor from the clips' names."""
+
+    def _list(self) -> Listing:
+        given = self.options.split.by == "given"
+        split = read_lists(self.folder, self._lists()) if given else None
+        return by_name(self.folder, CREMA_D, self.names, split)
+
+    def _beside(self) -> dict[str, str]:
+        import hashlib
+
+        lists = self._lists().values() if self.options.split.by == "given" else ()
+        return {name: hashlib.sha256((self.folder / name).read_bytes()).hexdigest() for name in lists}
+
+    def _lists(self) -> dict[str, str]:
+        options = cast("CremaDOptions", self.options)
+        return {name: options.lists[name] for name in fmt.SPLITS if name in options.lists}
+
+
+class MediaSource(ClipSource):
+    """Any folder of clips, with a table of labels or with names that say them."""
+
+    def __init__(self, recipe: Recipe, input_path: Path | None) -> None:
+        super().__init__(recipe, input_path)
+        self._media = cast("MediaOptions", recipe.data)
+        self._tables = Files(self.folder)
+        self.warnings = self._tables.warnings
+        lacking = [name for name in self.names if self._media.labels is not None and name not in self._media.files]
+        if lacking:
+            raise RecipeError(recipe.name, [f"data.files: says nothing of the modality {name}" for name in lacking])
+
+    def _list(self) -> Listing:
+        if self._media.labels is None:
+            return by_name(self.folder, RAVDESS, self.names)
+        labels = self._tables.labels(self._media.labels)
+        labels.values = without_missing(labels.values)
+        patterns = {str(name): pattern for name, pattern in self._media.files.items() if name in self.names}
+        return by_table(self.folder, labels, patterns)
+
+    def _beside(self) -> dict[str, str]:
+        return {} if self._media.labels is None else self._tables.hashes([self._media.labels])
