@@ -35,9 +35,13 @@ class Input:
     what: str
 
 
+VECTORS = (fmt.VECTOR, fmt.GRAPH)
+"""Kinds of which a sample is a vector."""
+
+
 def wants_encodings(kind: str, mode: str) -> bool:
     """Whether a modality of this kind is represented by its encodings."""
-    return mode == "encodings" or (mode == "auto" and kind != fmt.VECTOR)
+    return mode == "encodings" or (mode == "auto" and kind not in VECTORS)
 
 
 def read_vectors(data: Dataset, names: Sequence[str], options: InformationOptions, seed: int) -> dict[str, Input]:
@@ -52,7 +56,7 @@ def read_vectors(data: Dataset, names: Sequence[str], options: InformationOption
     chosen = chosen_rows(len(rows), options.samples, seed)
     what = "pca" if options.input == "pca" else "raw"
     for name in names:
-        if data.modalities[name].kind != fmt.VECTOR:
+        if data.modalities[name].kind not in VECTORS:
             raise UsageError(
                 f"information.input {options.input} needs vectors, and modality {name} is none",
                 where=data.path,

@@ -82,6 +82,13 @@ def run(recipe: Recipe, dataset: Path, out: Path, job: Job, warmup: Path | None 
     return StageResult.of(out, provenance)
 
 
+def from_warmup(recipe: Recipe, dataset: Path, warmup: Path | None) -> Path | None:
+    """The warm-up checkpoint, if the estimates are to be made on its encodings; None if they need none."""
+    with Dataset(dataset) as data:
+        kinds = [modality.kind for modality in data.modalities.values()]
+    return warmup if any(wants_encodings(kind, recipe.information.input) for kind in kinds) else None
+
+
 def _read_inputs(recipe: Recipe, data: Dataset, warmup: Path | None, job: Job) -> dict[str, Input]:
     """What stands for each modality: the training rows used, standardised."""
     options = recipe.information

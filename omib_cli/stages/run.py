@@ -40,8 +40,8 @@ def run(recipe: Recipe, input_path: Path | None, folder: Path, job: Job) -> Stag
         _make(job, lambda now: warmup.run(recipe, dataset, warm, now))
     known = folder / INFORMATION if train.needs_information(recipe) else None
     if known is not None:
-        on_encodings = warm if recipe.information.input == "encodings" else None
-        _make(job, lambda now: estimate_mi.run(recipe, dataset, known, now, on_encodings))
+        encodings = estimate_mi.from_warmup(recipe, dataset, warm)
+        _make(job, lambda now: estimate_mi.run(recipe, dataset, known, now, encodings))
     _make(job, lambda now: train.run(recipe, dataset, model, now, known, warm))
     _make(job, lambda now: embed.run(dataset, model, embedding, now))
     return _make(job, lambda now: evaluate.run([embedding], folder / REPORT, now, recipe.evaluate.bootstrap))

@@ -99,8 +99,8 @@ def _complete(recipe: Recipe, inputs: _Inputs, out: Path, job: Job) -> _Inputs:
     if warm is None and recipe.warmup.epochs > 0:
         warm = warmup.run(recipe, inputs.dataset, out.with_name("warmup.safetensors"), job).out
     if known is None and needs_information(recipe):
-        on_encodings = warm if recipe.information.input == "encodings" else None
-        known = estimate_mi.run(recipe, inputs.dataset, out.with_name("information.h5"), job, on_encodings).out
+        encodings = estimate_mi.from_warmup(recipe, inputs.dataset, warm)
+        known = estimate_mi.run(recipe, inputs.dataset, out.with_name("information.h5"), job, encodings).out
     dataset = describe(inputs.dataset)
     for path in (warm, known):
         if path is not None and (of := describe(path).parents.get(fmt.DATASET)) != dataset.hash:
