@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from omib_cli.recipe.media_sources import AvDigitsOptions, CremaDOptions, MediaOptions
+from omib_cli.recipe.mosi_sources import CmuMosiOptions
 from omib_cli.recipe.section import Registry
 from omib_cli.recipe.source_parts import FileOptions, LabelOptions, Share, SourceOptions, SplitOptions
 from omib_cli.recipe.spatial_sources import SpatialOptions
@@ -97,3 +98,4 @@ SOURCES.add(SpatialOptions, "omib_cli.sources.spatial.source:SpatialSource")
 SOURCES.add(CremaDOptions, "omib_cli.sources.media.source:CremaDSource")
 SOURCES.add(MediaOptions, "omib_cli.sources.media.source:MediaSource")
 SOURCES.add(AvDigitsOptions, "omib_cli.sources.av_digits:AvDigitsSource")
+SOURCES.add(CmuMosiOptions, "omib_cli.sources.mosi.source:CmuMosiSource")

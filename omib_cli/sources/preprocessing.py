@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from omib_cli.errors import DataError
 from omib_cli.sources.sheets import counted, listed
@@ -14,7 +14,21 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from omib_cli.recipe.sources import TablesOptions
+
+class Scaling(Protocol):
+    """The options that :func:`fit` reads, as the source ``tables`` explains them."""
+
+    @property
+    def standardise(self) -> str:
+        """``zscore``, ``minmax`` or ``none``."""
+
+    @property
+    def impute(self) -> str:
+        """``refuse``, ``mean``, ``median`` or ``zero``."""
+
+    @property
+    def constant(self) -> str:
+        """``refuse``, ``drop`` or ``keep``."""
 
 
 @dataclass
@@ -53,7 +67,7 @@ class Fitted:
 
 
 def fit(
-    values: NDArray[np.float64], training: NDArray[np.bool_], columns: Sequence[str], options: TablesOptions, where: str
+    values: NDArray[np.float64], training: NDArray[np.bool_], columns: Sequence[str], options: Scaling, where: str
 ) -> Fitted:
     """Fit on the training rows that have the modality.
 

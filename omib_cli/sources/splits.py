@@ -48,8 +48,11 @@ def given_split(values: Sequence[str], names: Mapping[str, str], where: str) -> 
     return np.array([codes[value] for value in values], dtype=np.uint8)
 
 
-def must_keep_groups(split: NDArray[np.uint8], groups: Sequence[str], where: str) -> None:
-    """Refuse a given split that has a group on two sides."""
+INDEPENDENT = "set `data.split.by: group`, or leave `data.labels.group` out if its samples are independent"
+
+
+def must_keep_groups(split: NDArray[np.uint8], groups: Sequence[str], where: str, do: str = INDEPENDENT) -> None:
+    """Refuse a given split that has a group on two sides, with what to do about it."""
     sides: dict[str, dict[int, int]] = {}
     for group, code in zip(groups, split.tolist(), strict=True):
         counts = sides.setdefault(group, {})
@@ -65,7 +68,7 @@ def must_keep_groups(split: NDArray[np.uint8], groups: Sequence[str], where: str
             where=where,
             got=listed(shown),
             expected="every group in one split: what is learnt of a group must not help to predict the same group",
-            do="set `data.split.by: group`, or leave `data.labels.group` out if its samples are independent",
+            do=do,
         )
 
 
