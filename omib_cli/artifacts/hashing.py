@@ -77,4 +77,4 @@ def content_hash(
 def described(array: np.ndarray[Any, Any]) -> tuple[str, tuple[int, ...], str]:
     """(dtype, shape, digest) of an array in memory."""
     dtype = "str" if array.dtype.kind in "OSUT" else array.dtype.name
-    return dtype, tuple(array.shape), digest(array)
+    return dtype, tuple(array.shape), digest(array if array.shape else array.reshape(1))

@@ -122,3 +122,11 @@ def test_time_and_command_do_not_enter_the_hash_but_recipe_and_facts_do():
     assert one.seal(arrays).hash == two.seal(arrays).hash
     two.facts = {"epoch": 2}
     assert one.hash != two.seal(arrays).hash
+
+
+def test_a_single_number_is_described_as_any_array():
+    """Batch normalisation counts its batches in an array without dimensions."""
+    one, two = torch.tensor(1).numpy(), torch.tensor(2).numpy()
+    assert described(one)[:2] == ("int64", ())
+    assert described(one) == described(one.copy())
+    assert described(one) != described(two)
