@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 KEY = "data.tokenizer"
 FILES = ("config.json", "vocab*", "merges.txt", "tokenizer*", "special_tokens_map.json", "added_tokens.json", "*.model")
 """What decides how a text becomes tokens, and for which model."""
+VOCABULARIES = ("tokenizer.json", "vocab*", "*.model")
+"""Where the tokenizers of the transformers library keep their words; one of these is there."""
 
 
 class TokenizerFolder:
@@ -38,6 +40,9 @@ class TokenizerFolder:
         self.folder: Path = model_folder(name, KEY)
         self.model: dict[str, Any] = read_config(self.folder, KEY)
         wrong = not_a_text_model(self.folder, KEY)
+        if not any(path.is_file() for pattern in VOCABULARIES for path in self.folder.glob(pattern)):
+            wrong.got = "no tokenizer"  # transformers would make one that knows no word
+            raise wrong
         try:
             with quiet():
                 self._tokenizer: Any = AutoTokenizer.from_pretrained(self.folder, local_files_only=True)
