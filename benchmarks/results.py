@@ -2,9 +2,11 @@
 
     python benchmarks/results.py sim-i sim-i-best --seeds 5 --out /scratch/results --jobs 2
     python benchmarks/results.py rosmap --input ../shared/data/rosmap --seeds 5 --out /scratch/results
+    python benchmarks/results.py cmu-mosi-text-audio --input ../shared/data/cmu_mosi --seeds 3 --out /scratch/results
 
 Every cell is ``omib run RECIPE --seed S`` in a folder of its own, which continues where it was interrupted. The
-references see exactly what the recipe's training sees, train and validation together, all modalities side by side:
+references see exactly what the recipe's training sees, train and validation together, all modalities side by side (of
+tokens the frozen sentence embedding of the recipe's text encoder, of a sequence its mean):
 scikit-learn's logistic regression and random forest, a network of two hidden layers that stops early; ridge regression
 (penalty by cross-validation inside training), also on the first modality alone. Prints a Markdown table of mean and
 sample standard deviation over seeds.
@@ -22,12 +24,20 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 import numpy as np
+import torch
 
+from omib_cli.artifacts import format as fmt
 from omib_cli.artifacts.dataset import EVERYTHING, Dataset
+from omib_cli.encoders.pooling import masked_mean
+from omib_cli.encoders.text import TextEncoder
 from omib_cli.recipe.load import recipe_from_values
-from omib_cli.recipe.model import TASKS
+from omib_cli.recipe.model import TASKS, TextOptions
+from omib_cli.recipe.schema import Recipe
 
-SHOWN = {"classification": ("accuracy", "auc", "f1_macro"), "regression": ("mae", "pearson_r", "acc2_nonzero", "acc7")}
+SHOWN = {
+    "classification": ("accuracy", "auc", "f1_macro"),
+    "regression": ("mae", "pearson_r", "acc2_nonneg", "acc2_nonzero", "acc7"),
+}
 
 
 def arguments() -> argparse.Namespace:
@@ -67,9 +77,10 @@ def reference_scores(folder: Path, seed: int) -> dict[str, dict[str, float]]:
     """Test metrics of each reference on the run's dataset."""
     with Dataset(folder / "dataset.h5", EVERYTHING) as data:
         fit, test = range(data.rows("validation").stop), data.rows("test")
-        inputs = {name: (data.values(name, fit), data.values(name, test)) for name in data.modalities}
+        recipe = recipe_from_values(data.provenance.recipe)
+        inputs = {name: tuple(vectors(data, recipe, name, rows) for rows in (fit, test)) for name in data.modalities}
         labels, truth = data.labels(fit), data.labels(test)
-        groups, classes, recipe = data.groups(fit), data.classes, recipe_from_values(data.provenance.recipe)
+        groups, classes = data.groups(fit), data.classes
     task = TASKS.implementation(recipe.task.kind)(recipe.task, classes)
     both = tuple(np.concatenate([pair[side] for pair in inputs.values()], axis=1) for side in (0, 1))
     if recipe.task.kind == "regression":
@@ -81,6 +92,29 @@ def reference_scores(folder: Path, seed: int) -> dict[str, dict[str, float]]:
     else:
         models = {name: classify(kind, both, labels, seed) for name, kind in CLASSIFIERS.items()}
     return {name: task.metrics(outputs.astype(np.float32), truth) for name, outputs in models.items()}
+
+
+def vectors(data: Dataset, recipe: Recipe, name: str, rows: range) -> np.ndarray:
+    """One modality of the rows as vectors (rows, D)."""
+    values = data.values(name, rows)
+    if data.modalities[name].kind == fmt.TOKENS:
+        return sentence_embeddings(values, recipe.modalities[name].encoder, data.modalities[name].config)
+    if data.modalities[name].kind == fmt.SEQUENCE:
+        return masked_mean(torch.from_numpy(values[..., :-1]), torch.from_numpy(values[..., -1])).numpy()
+    return values.reshape(len(values), -1)
+
+
+@torch.no_grad()
+def sentence_embeddings(tokens: np.ndarray, options: TextOptions, config: dict) -> np.ndarray:
+    """Mean of the pretrained layers' output over real tokens, of mean square 1: (rows, H)."""
+    encoder = TextEncoder(options, tokens.shape[1:], config)
+    encoder.load_pretrained()
+    pooled = []
+    for batch in torch.from_numpy(tokens).long().split(64):
+        mask = batch >= 0
+        hidden = encoder.eval().backbone(input_ids=batch.clamp(min=0), attention_mask=mask.long()).last_hidden_state
+        pooled.append(masked_mean(hidden, mask))
+    return (torch.nn.functional.normalize(torch.cat(pooled)) * pooled[0].shape[1] ** 0.5).numpy()
 
 
 CLASSIFIERS = {"logistic regression": "logistic", "random forest": "forest", "MLP on all modalities": "mlp"}
