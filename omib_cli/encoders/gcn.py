@@ -37,9 +37,8 @@ class GcnEncoder(Encoder):
         super().__init__(options, shape, config, bias)
         self.first = GCNConv(shape[0], options.hidden, normalize=False, add_self_loops=False, bias=bias)
         self.second = GCNConv(options.hidden, options.width, normalize=False, add_self_loops=False, bias=bias)
-        self.between = nn.Sequential(
-            nn.LayerNorm(options.hidden, elementwise_affine=bias), nn.LeakyReLU(SLOPE), nn.Dropout(options.dropout)
-        )
+        norm = nn.LayerNorm(options.hidden, elementwise_affine=bias) if options.norm == "layer" else nn.Identity()
+        self.between = nn.Sequential(norm, nn.LeakyReLU(SLOPE), nn.Dropout(options.dropout))
 
     def forward(self, x: Neighbourhood) -> torch.Tensor:
         """The targets' encodings (B, d)."""

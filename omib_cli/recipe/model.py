@@ -117,6 +117,8 @@ class GcnOptions(EncoderOptions):
     kind: Literal["gcn"] = "gcn"
     hidden: Width = 512
     """Width between the two layers."""
+    norm: Literal["none", "layer"] = "layer"
+    """Normalisation after the first layer; it hides how large a spot's values are, which is much of an anomaly."""
     dropout: Probability = 0.3
     """Dropout after the first layer."""
 
