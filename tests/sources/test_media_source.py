@@ -11,6 +11,7 @@ from media_data import ACTORS, CLIPS, EMOTIONS, crema_d, everything, media_recip
 from real import real_data
 
 from omib_cli.errors import DataError, OmibError, RecipeError
+from omib_cli.sources.media.naming import CREMA_D
 from omib_cli.sources.media.source import CremaDSource, MediaSource
 
 
@@ -110,6 +111,16 @@ def test_listed_clips_without_files_are_counted_and_refused_above_the_tolerance(
     source = CremaDSource(media_recipe(split=given, tolerance=0.05), folder)
     assert source.plan().facts["dropped_rows"] == {"clips without a readable file": 1}
     assert any("1 clips without a readable file" in warning for warning in source.warnings)
+
+
+def test_every_published_name_is_understood():
+    names = (real_data("crema_d") / "clip_ids.txt").read_text().split()
+    said = [CREMA_D.read(name) for name in names]
+    assert len(said) == 7442
+    assert None not in said
+    assert len({actor for _, actor in said}) == 91
+    counts = {emotion: sum(one == emotion for one, _ in said) for emotion in EMOTIONS}
+    assert counts == {"NEU": 1087, "HAP": 1271, "SAD": 1271, "FEA": 1271, "DIS": 1271, "ANG": 1271}
 
 
 def refusal(folder, kind: type[OmibError] = DataError, source=CremaDSource, **options) -> str:

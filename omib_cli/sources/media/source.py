@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -95,7 +96,7 @@ class ClipSource(ABC):
         import numpy as np
 
         listing = self._listing
-        every = listing.clips
+        every = [replace(clip, files=dict(clip.files)) for clip in listing.clips]
         unreadable = self._try_files(every)
         clips = [clip for clip in every if clip.files]
         missing = {name: sum(name not in clip.files for clip in clips) for name in self.names}
