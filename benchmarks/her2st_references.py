@@ -100,7 +100,7 @@ def read(recipe: Recipe, folder: Path, most: int | None, target: float | str) ->
 
 
 def colour_statistics(place: Place, patch: object) -> np.ndarray:
-    """(N, 27) of a section's patches: mean, deviation and median of red, green, blue; hue, saturation, value; stains."""
+    """(N, 27) of a section's patches: mean, deviation and median of RGB, HSV and three stains."""
     pixels = cut_patches(plan_patches(place.section, place.pitch_um, patch))
     rgb = pixels.reshape(len(pixels), 3, -1).transpose(0, 2, 1).astype(np.float64)
     stains = -np.log((rgb + 1) / 256) @ np.linalg.inv(STAINS)

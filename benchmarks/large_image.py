@@ -65,17 +65,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for suffix in FORMATS:
             path = Path(folder) / f"slide.{suffix}"
-            subprocess.run([sys.executable, "-c", _WRITE, str(path), str(arguments.side)], check=True)
+            write(path, arguments.side)
             for mpp, name in ((None, "native"), (3.2, "resampled 0.5 to 3.2 um/px")):
                 command = [sys.executable, __file__, "--measure", str(path), *(["--mpp", str(mpp)] if mpp else [])]
                 found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
                 print(f"| {suffix} | {name} | {found['seconds']:.1f} | {found['GiB']:.2f} |", flush=True)
 
-
-_WRITE = (
-    f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); from pathlib import Path; import large_image; "
-)
-_WRITE += "large_image.write(Path(sys.argv[1]), int(sys.argv[2]))"
 
 if __name__ == "__main__":
     main()
