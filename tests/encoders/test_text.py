@@ -133,6 +133,15 @@ def test_a_missing_folder_names_the_command_that_fetches_one(bert):
     assert "hf download bert-base-uncased --local-dir bert-base-uncased" in caught.value.do
 
 
+@pytest.mark.parametrize("name", ["", "json/no", "json.decoder", "no_such_package/model", "no.such/model", "/"])
+def test_a_name_that_is_no_folder_is_refused_whatever_it_looks_like(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError) as caught:
+        read_config(model_folder(name, "data.tokenizer"), "data.tokenizer")
+    assert "data.tokenizer" in caught.value.where
+    assert ("pip install no-such-package" in caught.value.do) == name.startswith("no_such_package")
+
+
 def not_text(folder):
     (folder / "config.json").write_text(json.dumps({"model_type": "resnet", "depths": [2, 2]}))
 

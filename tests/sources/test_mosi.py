@@ -6,16 +6,21 @@ import os
 
 import numpy as np
 import pytest
+import torch
 from mosi_data import mag_bert, mmsa, mosi_recipe, published_folder, save
 from pydantic import ValidationError
 from real import real_data
 from text_models import PIECES, minilm, small_bert
 
 from omib_cli.artifacts.dataset import EVERYTHING, Dataset
+from omib_cli.data.samples import read_samples
 from omib_cli.errors import DataError, RecipeError
+from omib_cli.recipe.load import load_recipe
 from omib_cli.runtime.job import Job
 from omib_cli.sources.mosi.source import CmuMosiSource
 from omib_cli.stages import prepare, train
+from omib_cli.training.inference import dataset_facts
+from omib_cli.training.model import fresh_model
 
 ALL = {"text": "text", "audio": "conv1d", "visual": "conv1d"}
 
@@ -374,6 +379,24 @@ def test_a_text_and_two_sequences_go_through_the_whole_chain(tmp_path, bert):
         np.testing.assert_array_equal(stored, whole.block(0, len(plan.ids)).values["audio"])
         np.testing.assert_array_equal(whole.block(5, 9).values["text"], data.values("text", range(5, 9)))
     assert train.run(recipe, dataset, tmp_path / "model.safetensors", job).out.exists()
+
+
+def test_the_papers_recipe_builds_the_papers_network_from_the_papers_file(tmp_path, bert):
+    recipe = load_recipe("cmu-mosi", [f"data.tokenizer={bert}", f"modalities.text.encoder.weights={bert}"])
+    folder = save(tmp_path / "d", "mosi.pkl", mag_bert(audio=74, visual=47))
+    job = Job(device="cpu", threads=1, command="test")
+    dataset = prepare.run(recipe, folder, tmp_path / "dataset.h5", job).out
+    with Dataset(dataset) as data:
+        shapes = [modality.shape for modality in data.modalities.values()]
+        model = fresh_model(recipe, dataset_facts(data), torch.device("cpu"))
+        batch = read_samples(data, data.rows("train"), torch.device("cpu"))
+    assert shapes == [(50,), (50, 75), (50, 48)]
+    assert [z.shape for z in model.encode(batch.values)] == [(12, 512)] * 3
+    assert sum(p.numel() for p in model.encoders[1].parameters()) == 74 * 512 * 3 + 512
+    assert model.fuse(batch).embedding.shape == (12, 512)
+    for phase in (recipe.warmup, recipe.train):
+        assert (phase.batch, phase.optimiser.kind, phase.optimiser.lr) == (32, "adam", 1e-5)
+    assert recipe.warmup.epochs + recipe.train.epochs == 50
 
 
 def test_the_published_folder_has_the_standard_split_and_no_video_on_two_sides():
