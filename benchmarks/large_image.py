@@ -55,20 +55,26 @@ def measure(path: Path, mpp: float | None) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--side", type=int, default=10_000)
+    parser.add_argument("--write", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--mpp", type=float, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.write is not None:
+        write(arguments.write, arguments.side)
+        return
     if arguments.measure is not None:
         print(json.dumps(measure(arguments.measure, arguments.mpp)))
         return
     print(f"| {arguments.side:,} x {arguments.side:,} | patches | seconds | peak memory (GiB) |\n|---|---|---|---|")
+    command = [sys.executable, __file__]
     with tempfile.TemporaryDirectory() as folder:
         for suffix in FORMATS:
             path = Path(folder) / f"slide.{suffix}"
-            write(path, arguments.side)
+            # Not in this process: what it holds would count as the children's greatest memory.
+            subprocess.run([*command, "--write", str(path), "--side", str(arguments.side)], check=True)
             for mpp, name in ((None, "native"), (3.2, "resampled 0.5 to 3.2 um/px")):
-                command = [sys.executable, __file__, "--measure", str(path), *(["--mpp", str(mpp)] if mpp else [])]
-                found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+                measured = [*command, "--measure", str(path), *(["--mpp", str(mpp)] if mpp else [])]
+                found = json.loads(subprocess.run(measured, check=True, capture_output=True, text=True).stdout)
                 print(f"| {suffix} | {name} | {found['seconds']:.1f} | {found['GiB']:.2f} |", flush=True)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omib_cli.errors import DataError
-from omib_cli.sources.sheets import as_text, not_there
+from omib_cli.sources.sheets import as_text, counted, not_there
 from omib_cli.sources.spatial.section import (
     Picture,
     TissueSection,
@@ -56,11 +56,11 @@ def read_anndata(options: H5adOptions, name: str, folder: Path) -> TissueSection
         if options.genes not in var:
             raise not_there("column of var", options.genes, [str(column) for column in var.columns], where)
         counts, genes, repeated = summed(counts, var[options.genes].astype(str).tolist())
-        warnings += [f"{where}: the ids of {repeated} symbols are added up"] if repeated else []
+        warnings += [f"{where}: the ids of {counted(repeated, 'symbol')} are added up"] if repeated else []
     positions = _positions(data, options.positions, where)
     tissue = data.obs["in_tissue"].to_numpy() == 1 if "in_tissue" in data.obs else np.ones(data.n_obs, dtype=bool)
     if not tissue.all():
-        warnings.append(f"{where}: {int((~tissue).sum())} spots outside the tissue: left out")
+        warnings.append(f"{where}: {counted(int((~tissue).sum()), 'spot')} outside the tissue: left out")
     obs = {str(column): [as_text(value) for value in data.obs[column][tissue]] for column in data.obs}
     spots = data.obs_names[tissue].tolist()
     positions = positions[tissue]

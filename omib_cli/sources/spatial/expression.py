@@ -228,8 +228,9 @@ def _components(
     from sklearn.decomposition import PCA
 
     known = values[training].astype(np.float64)
-    solver = "covariance_eigh" if len(known) > known.shape[1] else "full"
-    model = PCA(n_components=options.components, whiten=options.whiten, svd_solver=solver).fit(known)
+    few = (options.components or 0) < min(known.shape) / 4  # then Lanczos iterations are much faster, and as exact
+    solver = "arpack" if few else "full"
+    model = PCA(options.components, whiten=options.whiten, svd_solver=solver, random_state=0).fit(known)
     scores = model.transform(values).astype(np.float32)
     loadings = {"loadings": model.components_, "centre": model.mean_, "variance": model.explained_variance_}
     names = [f"PC{number + 1}" for number in range(scores.shape[1])]

@@ -7,6 +7,7 @@ the resolution is ever decoded.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 MOST_BYTES = 3 * 2**30
 """Most memory that decoding an image in one piece may take."""
 DRAFTS = (8, 4, 2)
+BLOCK = 1024
+"""Side of the squares in which a TIFF is read: a region by region look-up of tiles would take longer than decoding."""
+KEPT = 16
+"""Squares of a TIFF that are kept, 3 MiB each."""
 
 
 class Image(Protocol):
@@ -56,7 +61,7 @@ class PixelImage:
 
 
 class TiffImage:
-    """A TIFF file whose tiles or strips are decoded when they are needed; the last ones read are kept."""
+    """A TIFF file that is decoded a square at a time, when it is needed; the last ones read are kept."""
 
     reduced = 1
 
@@ -82,13 +87,26 @@ class TiffImage:
                 do="save it as 8-bit RGB",
             )
         self._order = tuple(axes.index(axis) for axis in "YXS")
+        self._block = lru_cache(maxsize=KEPT)(self._read)
         self.height, self.width = (int(shape[axes.index(axis)]) for axis in "YX")
 
     def region(self, left: int, top: int, right: int, bottom: int) -> NDArray[np.uint8]:
-        """Decode the tiles that the rectangle touches."""
+        """Put together from the squares that the rectangle touches, decoded if they are not at hand."""
         import numpy as np
 
-        window = {"Y": slice(top, bottom), "X": slice(left, right), "S": slice(0, 3)}
+        found = np.empty((bottom - top, right - left, 3), dtype=np.uint8)
+        for y in range(top // BLOCK * BLOCK, bottom, BLOCK):
+            for x in range(left // BLOCK * BLOCK, right, BLOCK):
+                part = self._block(y, x)[max(top - y, 0) : bottom - y, max(left - x, 0) : right - x]
+                row, column = max(y - top, 0), max(x - left, 0)
+                found[row : row + part.shape[0], column : column + part.shape[1]] = part
+        return found
+
+    def _read(self, top: int, left: int) -> NDArray[np.uint8]:
+        """Decode one square."""
+        import numpy as np
+
+        window = {"Y": slice(top, top + BLOCK), "X": slice(left, left + BLOCK), "S": slice(0, 3)}
         index: list[slice] = [slice(None)] * 3
         for place, axis in zip(self._order, "YXS", strict=True):
             index[place] = window[axis]

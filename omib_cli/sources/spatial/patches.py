@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from omib_cli.errors import DataError
 from omib_cli.sources.sheets import counted, listed
-from omib_cli.sources.spatial.images import Image, image_size, open_image
+from omib_cli.sources.spatial.images import BLOCK, Image, image_size, open_image
 from omib_cli.sources.spatial.section import Picture, TissueSection
 
 if TYPE_CHECKING:
@@ -77,7 +77,10 @@ def cut_patches(plan: PatchPlan) -> NDArray[np.uint8]:
     image = open_image(plan.picture.source, plan.picture.where, plan.side / plan.patch)
     found = np.empty((len(plan.centres), 3, plan.patch, plan.patch), dtype=np.uint8)
     cut = _exact if plan.side == plan.patch else _resampled
-    for index, (x, y) in enumerate(plan.centres.tolist()):
+    # Spots come in any order; those near each other are cut one after another, from the squares that are at hand.
+    order = np.lexsort((plan.centres[:, 0], plan.centres[:, 1] // BLOCK))
+    for index in order.tolist():
+        x, y = plan.centres[index].tolist()
         found[index] = cut(image, x, y, plan).transpose(2, 0, 1)
     return found
 

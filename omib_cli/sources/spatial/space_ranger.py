@@ -55,7 +55,7 @@ def read_space_ranger(options: SpaceRangerOptions, name: str, root: Path) -> Tis
     rows = positioned(barcodes, known, counts_where, table_where, "give the `spatial` folder of the same section")
     tissue = numbers[rows, 0] == 1
     rows = rows[tissue]
-    warnings = [f"{counts_where}: the ids of {repeated} symbols are added up"] if repeated else []
+    warnings = [f"{counts_where}: the ids of {counted(repeated, 'symbol')} are added up"] if repeated else []
     if not tissue.all():
         warnings.append(f"{counts_where}: {counted(int((~tissue).sum()), 'spot')} outside the tissue: left out")
     if (without := int((numbers[:, 0] == 1).sum()) - len(rows)) > 0:
