@@ -12,6 +12,7 @@ from omib_cli.artifacts.checkpoint import read_checkpoint, read_header
 from omib_cli.artifacts.files import must_exist
 from omib_cli.artifacts.hashing import described
 from omib_cli.artifacts.hdf5 import array_digests, open_hdf5, read_provenance, text
+from omib_cli.artifacts.partial import sweep
 from omib_cli.artifacts.provenance import Provenance
 from omib_cli.errors import DataError, StaleError
 from omib_cli.recipe.schema import STAGE_SECTIONS, Recipe
@@ -87,6 +88,7 @@ def already_done(out: Path, stage: str, recipe: Recipe, parents: Mapping[str, st
         return None
     found = describe(out)
     if found.kind == stage and found.recipe_hash == recipe.hash(stage) and found.parents == dict(parents):
+        sweep(out)
         return found
     raise StaleError(
         f"{out.name} exists already and was made otherwise",

@@ -6,10 +6,9 @@ killed in mid-write therefore leaves a readable file, and the rows after the las
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -17,7 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from omib_cli.artifacts import format as fmt
-from omib_cli.artifacts.files import publish, sync
+from omib_cli.artifacts.files import explained, publish, sync
 from omib_cli.artifacts.hashing import array_digest, block_digest, described, digest_rows
 from omib_cli.artifacts.hdf5 import write_provenance
 from omib_cli.artifacts.partial import Partial
@@ -128,7 +127,6 @@ class DatasetWriter:
     """
 
     def __init__(self, plan: DatasetPlan, partial: Partial) -> None:
-
         self.plan = plan
         self._partial = partial
         self._path = partial.folder / "data.h5"
@@ -200,20 +198,8 @@ class DatasetWriter:
         self._partial.discard()
         return provenance
 
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Say in words why writing failed. What stood under the final name before stands there still."""
-        from safetensors import SafetensorError
-
-        try:
-            yield
-        except (OSError, SafetensorError) as error:
-            raise DataError(
-                "the dataset could not be written (a file that was there before is untouched)",
-                where=self._path,
-                got=os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error,
-                do="free some space, or choose another disk with -o; the same command continues",
-            ) from error
+    def _explained(self) -> AbstractContextManager[None]:
+        return explained(self._path, "the dataset")
 
     def _resume(self) -> h5py.File | None:
         """The unfinished file, open for writing, if there is one that can be continued."""
@@ -304,8 +290,8 @@ def _must_fit(plan: DatasetPlan, folder: Path) -> None:
         raise DataError(
             "the disk has no room for the dataset",
             where=folder.parent,
-            got=f"{free / 2**30:.2f} GiB free",
-            expected=f"{needed / 2**30:.2f} GiB",
+            got=f"{free / 2**20:,.1f} MiB free",
+            expected=f"{needed / 2**20:,.1f} MiB",
             do="free some space, or choose another disk with -o",
         )
 

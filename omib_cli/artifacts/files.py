@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,14 +14,69 @@ from omib_cli.errors import DataError
 
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``target``; on success it replaces ``target``, on failure it is removed."""
+    """Yield a temporary path beside ``target``; on success it replaces ``target``, on failure it is removed.
+
+    Raises
+    ------
+    DataError
+        The disk is full, or cannot be written to for another reason.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.tmp-{os.getpid()}")
+    sweep(target)
+    temporary = temporary_beside(target)
     try:
-        yield temporary
-        publish(temporary, target)
+        with explained(target):
+            yield temporary
+            publish(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def temporary_beside(target: Path, what: str = "tmp") -> Path:
+    """A hidden name beside ``target``, of this process."""
+    return target.with_name(f".{target.name}.{what}-{os.getpid()}")
+
+
+def sweep(target: Path) -> None:
+    """Remove what a process left beside ``target`` that was killed before its rename.
+
+    Two processes never write the same target at once: they would share its resumable state as well.
+    """
+    left = re.compile(rf"\.{re.escape(target.name)}\.(tmp|old)-\d+")
+    for path in target.parent.iterdir():
+        if left.fullmatch(path.name):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+@contextmanager
+def explained(target: Path, what: str | None = None) -> Iterator[None]:
+    """Say in words why ``target`` could not be written. What stood under that name before stands there still."""
+    try:
+        yield
+    except Exception as error:
+        if (reason := _refusal(error)) is None:
+            raise
+        raise DataError(
+            f"{what or target.name} could not be written (a file that was there before is untouched)",
+            where=target,
+            got=reason,
+            do="free some space, or choose another disk with -o; the same command continues",
+        ) from error
+
+
+def _refusal(error: Exception) -> str | None:
+    """What the system said when it refused to write, whatever error a library made of it; None for other errors."""
+    if isinstance(error, OSError):
+        return os.strerror(error.errno) if error.errno else str(error)
+    number = re.search(r"(?:errno = |os error )(\d+)", str(error))  # as HDF5 and safetensors write it
+    return None if number is None else os.strerror(int(number[1]))
+
+
+def reserve(path: Path) -> None:
+    """Give a sparse file its space, so that a full disk is an error now and no crash when a mapped page is touched."""
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 def publish(finished: Path, target: Path) -> None:

@@ -105,6 +105,16 @@ class Partial:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def sweep(out: Path) -> None:
+    """Remove state that is older than ``out``: what a process leaves that is killed between last rename and end.
+
+    State that is newer belongs to a run that was started over (``--fresh``) and is still to be continued.
+    """
+    folder = out.with_name(out.name + ".partial")
+    if folder.is_dir() and all(file.stat().st_mtime <= out.stat().st_mtime for file in folder.iterdir()):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def _save_file(with_tensors: bool) -> Callable[..., None]:
     library = import_module("safetensors.torch" if with_tensors else "safetensors.numpy")
     save: Callable[..., None] = library.save_file

@@ -13,9 +13,10 @@ from omib_cli.artifacts import format as fmt
 from omib_cli.artifacts.catalogue import already_done
 from omib_cli.artifacts.checkpoint import read_header
 from omib_cli.artifacts.dataset import EVERYTHING, Dataset
+from omib_cli.artifacts.files import explained, reserve
 from omib_cli.artifacts.partial import Partial
 from omib_cli.data.samples import Samples, read_samples
-from omib_cli.errors import NumericError
+from omib_cli.errors import DataError, NumericError
 from omib_cli.recipe.schema import recipe_model
 from omib_cli.runtime.job import Job
 from omib_cli.runtime.machine import pick_device, prepare_torch
@@ -91,7 +92,7 @@ class _Arrays:
         for rows in data.blocks(range(done, self._count)):
             found = self._compute(data, rows)
             if not arrays:
-                arrays = {name: self._create(name, value) for name, value in found.items()}
+                arrays = self._create(found)
             for name, value in found.items():
                 arrays[name][rows.start : rows.stop] = value
             progress.advance(len(rows))
@@ -129,10 +130,20 @@ class _Arrays:
     def _path(self, name: str) -> Path:
         return self._partial.folder / f"{name}.npy"
 
-    def _create(self, name: str, block: NDArray[np.float32]) -> np.memmap[Any, Any]:
-        self._partial.folder.mkdir(parents=True, exist_ok=True)
-        shape = (self._count, block.shape[1])
-        return np.lib.format.open_memmap(self._path(name), mode="w+", dtype=block.dtype, shape=shape)
+    def _create(self, blocks: dict[str, NDArray[np.float32]]) -> dict[str, np.memmap[Any, Any]]:
+        """Arrays with room for every sample, wide and typed as their first blocks."""
+        arrays = {}
+        try:
+            with explained(self._partial.folder):
+                self._partial.folder.mkdir(parents=True, exist_ok=True)
+                for name, block in blocks.items():
+                    path, shape = self._path(name), (self._count, block.shape[1])
+                    arrays[name] = np.lib.format.open_memmap(path, mode="w+", dtype=block.dtype, shape=shape)
+                    reserve(path)
+        except DataError:
+            self._partial.discard()
+            raise
+        return arrays
 
     def _open(self, names: list[str]) -> dict[str, np.memmap[Any, Any]]:
         return {name: np.lib.format.open_memmap(self._path(name), mode="r+") for name in names}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -12,7 +11,7 @@ from typing import Any
 
 from omib_cli.artifacts import format as fmt
 from omib_cli.artifacts.catalogue import REPORT_FILE, already_done
-from omib_cli.artifacts.files import sync
+from omib_cli.artifacts.files import explained, sweep, sync, temporary_beside
 from omib_cli.artifacts.provenance import Provenance
 from omib_cli.errors import MismatchError, UsageError
 from omib_cli.evaluation.figures import draw_run, headline_metrics
@@ -154,16 +153,18 @@ def _replacing_folder(target: Path) -> Iterator[Path]:
     """Yield an empty folder beside ``target``; on success it takes the place of ``target``, on failure it goes."""
     target = target.resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
-    fresh, old = (target.with_name(f".{target.name}.{what}-{os.getpid()}") for what in ("tmp", "old"))
-    fresh.mkdir()
+    fresh, old = temporary_beside(target), temporary_beside(target, "old")
     try:
-        yield fresh
-        for file in fresh.rglob("*"):
-            sync(file)
-        if target.exists():
-            target.rename(old)
-        fresh.rename(target)
-        sync(target.parent)
+        with explained(target):
+            fresh.mkdir()
+            yield fresh
+            for file in fresh.rglob("*"):
+                sync(file)
+            if target.exists():
+                target.rename(old)
+            fresh.rename(target)
+            sync(target.parent)
+        sweep(target)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
         if old.exists() and not target.exists():  # the second rename failed

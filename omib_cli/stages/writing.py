@@ -40,7 +40,6 @@ def write_dataset(recipe: Recipe, source: Source, out: Path, job: Job, phase: st
     found = already_done(out, fmt.DATASET, recipe, {}, job)
     if found is not None:
         _must_be_same_files(found.facts.get("files", {}), files, out)
-        _sweep(Partial(out, "", job))
         return StageResult.of(out, found, already_there=True)
     plan = source.plan()
     if files:
@@ -95,9 +94,3 @@ def _must_be_same_files(old: Mapping[str, str], new: Mapping[str, str], out: Pat
             got=", ".join(changed),
             do="--fresh makes it again; -o writes elsewhere",
         )
-
-
-def _sweep(partial: Partial) -> None:
-    """Remove what a process leaves that is killed between its last rename and its end."""
-    if partial.folder.is_dir() and not (partial.folder / "data.h5").exists():
-        partial.discard()

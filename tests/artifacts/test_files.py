@@ -2,33 +2,72 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from omib_cli.artifacts.checkpoint import read_checkpoint, write_checkpoint
 from omib_cli.artifacts.files import replacing
 from omib_cli.artifacts.hashing import described
-from omib_cli.artifacts.partial import Partial
+from omib_cli.artifacts.partial import Partial, sweep
 from omib_cli.artifacts.provenance import Provenance
 from omib_cli.errors import DataError, StaleError
 from omib_cli.runtime.job import Job
 
 
-def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
+def failing_write(target, error):
+    with replacing(target) as temporary:
+        temporary.write_text("half")
+        raise error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
+        RuntimeError("Can't decrement id ref count (unable to extend file properly, errno = 28, error message = ...)"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_full_disk_leaves_the_old_file_and_no_other_whoever_reports_it(tmp_path, error):
     target = tmp_path / "file"
     target.write_text("old")
-
-    def write():
-        with replacing(target) as temporary:
-            temporary.write_text("half")
-            raise OSError("disk full")
-
-    with pytest.raises(OSError, match="disk full"):
-        write()
+    with pytest.raises(DataError, match="file could not be written") as caught:
+        failing_write(target, error)
+    assert caught.value.got == "No space left on device"
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_defect_while_writing_is_no_full_disk(tmp_path):
+    with pytest.raises(RuntimeError, match="a defect"):
+        failing_write(tmp_path / "file", RuntimeError("a defect"))
+
+
+def test_what_a_killed_writer_left_is_removed_by_the_next_and_nothing_else(tmp_path):
+    target = tmp_path / "file"
+    left, others = tmp_path / ".file.tmp-1234", [tmp_path / ".file2.tmp-1234", tmp_path / ".file.tmp-mine"]
+    for path in (left, *others):
+        path.touch()
+    with replacing(target) as temporary:
+        temporary.touch()
+    assert sorted(tmp_path.iterdir()) == sorted([target, *others])
+
+
+def test_state_that_is_older_than_its_artifact_is_swept_and_newer_state_is_kept(tmp_path):
+    out, partial = tmp_path / "out", Partial(tmp_path / "out", "key", Job(threads=1))
+    out.touch()
+    partial.save({"epoch": 1})
+    os.utime(out, (1, 1))
+    sweep(out)
+    assert partial.load() == {"epoch": 1}
+    os.utime(out)
+    sweep(out)
+    assert not partial.folder.exists()
 
 
 def test_a_finished_file_is_readable_as_the_umask_says(tmp_path):

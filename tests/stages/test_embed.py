@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+
 import numpy as np
 import pytest
 import torch
 from small import small_recipe, toy_dataset, write_dataset
 
+from omib_cli.artifacts import files
 from omib_cli.artifacts import format as fmt
 from omib_cli.artifacts.catalogue import verify
 from omib_cli.artifacts.embedding import read_embedding
-from omib_cli.errors import Interrupted, MismatchError
+from omib_cli.errors import DataError, Interrupted, MismatchError
 from omib_cli.runtime.job import Job
 from omib_cli.runtime.progress import Progress
 from omib_cli.stages import embed, train
@@ -55,6 +58,18 @@ def test_it_has_no_noise_and_does_not_depend_on_the_size_of_blocks(trained, tmp_
     embed.run(dataset, model, tmp_path / "c.h5ad", quiet())
     whole, pieces = (read_embedding(tmp_path / f"{name}.h5ad")[0].X for name in "ac")
     np.testing.assert_allclose(whole, pieces, rtol=1e-4, atol=1e-6)
+
+
+def test_a_disk_without_room_is_a_message_before_a_mapped_page_is_touched(trained, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files.os, "posix_fallocate", full)
+    dataset, model = trained()
+    before = set(tmp_path.iterdir())
+    with pytest.raises(DataError, match="could not be written"):
+        embed.run(dataset, model, tmp_path / "e.h5ad", quiet())
+    assert set(tmp_path.iterdir()) == before
 
 
 def test_interrupted_embedding_equals_uninterrupted(trained, tmp_path, monkeypatch):

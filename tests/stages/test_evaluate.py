@@ -97,6 +97,15 @@ def test_fresh_replaces_the_folder_as_a_whole(tmp_path):
 
 
 @pytest.mark.usefixtures("undrawn")
+def test_what_a_killed_evaluation_left_is_removed_by_the_next(tmp_path, job):
+    embedding = make_embedding(tmp_path / "e.h5ad")
+    for name in (".report.tmp-1234", ".report.old-1234"):
+        (tmp_path / name / "figures").mkdir(parents=True)
+    out = evaluate.run([embedding], tmp_path / "report", job, 0).out
+    assert sorted(tmp_path.iterdir()) == [embedding, out]
+
+
+@pytest.mark.usefixtures("undrawn")
 def test_a_failure_leaves_the_old_report(tmp_path, monkeypatch):
     embedding = make_embedding(tmp_path / "e.h5ad")
     out = tmp_path / "report"
@@ -106,7 +115,7 @@ def test_a_failure_leaves_the_old_report(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(evaluate, "write_report", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(DataError, match="report could not be written"):
         evaluate.run([embedding], out, Job(threads=1, fresh=True), 20)
     assert describe(out).hash == before.hash
     assert sorted(path.name for path in tmp_path.iterdir()) == ["e.h5ad", "report"]
