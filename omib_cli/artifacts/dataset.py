@@ -79,6 +79,7 @@ class Dataset:
         self._starts = _split_starts(self._file[fmt.SPLIT], path)
         self._allowed = tuple(splits)
         self._limit = max((self._starts[name].stop for name in splits), default=0)
+        must_be_unique(self.ids(self.readable), f"{path}:/{fmt.IDS}", do="make the dataset again")
         _must_have_labels(self.labels(self.readable), self.classes, path, unknown=self.task == "anomaly")
 
     def __enter__(self) -> Dataset:
@@ -226,23 +227,36 @@ def _must_be_whole(file: h5py.File, facts: dict[str, Any], path: Path) -> None:
     """Every array that the file promises is there, with as many rows as there are samples, and some columns."""
     try:
         rows = file[fmt.SPLIT].shape[0]
-        groups = [f"{fmt.MODALITIES}/{name}" for name in facts["modalities"]]
-        shapes = {name: file[name].shape for name in (fmt.IDS, fmt.LABELS, *(f"{one}/{fmt.PRESENT}" for one in groups))}
-        shapes |= {f"{one}/{fmt.VALUES}": file[f"{one}/{fmt.VALUES}"].shape for one in groups}
-        kinds = [file[one].attrs[fmt.ATTR_MODALITY_KIND] for one in groups]
-        named = {"task", "classes"} <= set(facts) and len(kinds) > 0
-    except (KeyError, AttributeError) as error:
+        dtypes = {fmt.SPLIT: "uint8", fmt.IDS: "object", fmt.LABELS: "float64"}
+        for one in (f"{fmt.MODALITIES}/{name}" for name in facts["modalities"]):
+            dtypes[f"{one}/{fmt.PRESENT}"] = "bool"
+            dtypes[f"{one}/{fmt.VALUES}"] = fmt.DTYPES[text(file[one].attrs[fmt.ATTR_MODALITY_KIND])]
+        arrays = {name: file[name] for name in dtypes}
+        named = {"task", "classes"} <= set(facts) and len(facts["modalities"]) > 0
+        odd = [
+            name
+            for name, array in arrays.items()
+            if array.dtype.name != dtypes[name] or array.shape[0] != rows or 0 in array.shape[1:]
+        ]
+    except (KeyError, AttributeError, IndexError) as error:
         raise DataError("the dataset is incomplete", where=path, got=error, do="make it again") from error
-    odd = {name: shape for name, shape in shapes.items() if shape[0] != rows or 0 in shape[1:]}
     if odd or not named:
-        name, shape = next(iter(odd.items()), ("", ()))
+        name = odd[0] if odd else fmt.PROVENANCE[fmt.DATASET]
         raise DataError(
             "the dataset contradicts itself",
             where=f"{path}:/{name}",
-            got=f"shape {shape}",
-            expected=f"{rows} rows, at least one column",
+            got=f"{arrays[name].dtype.name} of shape {arrays[name].shape}" if odd else sorted(facts),
+            expected=f"{dtypes[name]}, {rows} rows, at least one column" if odd else "task, classes, modalities",
             do="make it again",
         )
+
+
+def must_be_unique(ids: Sequence[str], where: str | None = None, *, do: str) -> None:
+    """Refuse two samples of the same id."""
+    if len(set(ids)) != len(ids):
+        seen: set[str] = set()
+        twice = next(one for one in ids if one in seen or seen.add(one))  # type: ignore[func-returns-value]
+        raise DataError("two samples have the same id", where=where, got=repr(twice), do=do)
 
 
 def _must_have_labels(labels: NDArray[np.float64], classes: Sequence[str], path: Path, *, unknown: bool) -> None:

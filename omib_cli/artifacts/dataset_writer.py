@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from omib_cli.artifacts import format as fmt
+from omib_cli.artifacts.dataset import must_be_unique
 from omib_cli.artifacts.files import explained, publish, sync
 from omib_cli.artifacts.hashing import array_digest, block_digest, described, digest_rows
 from omib_cli.artifacts.hdf5 import write_provenance
@@ -219,7 +220,7 @@ class DatasetWriter:
         """A new file with room for every row, and a state that says that none is written."""
         import h5py
 
-        _must_be_unique(self.plan.ids)
+        must_be_unique(self.plan.ids, do="rename one of them in the source")
         self._partial.discard()  # first of all: an old state must never meet a new file
         self._partial.folder.mkdir(parents=True)
         _must_fit(self.plan, self._partial.folder)
@@ -272,13 +273,6 @@ class DatasetWriter:
 
     def _state(self) -> dict[str, Any]:
         return {"rows": self.rows_done, "digests": self._digests}
-
-
-def _must_be_unique(ids: Sequence[str]) -> None:
-    if len(set(ids)) != len(ids):
-        seen: set[str] = set()
-        twice = next(one for one in ids if one in seen or seen.add(one))  # type: ignore[func-returns-value]
-        raise DataError("two samples have the same id", got=repr(twice), do="rename one of them in the source")
 
 
 def _must_fit(plan: DatasetPlan, folder: Path) -> None:

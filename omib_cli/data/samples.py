@@ -93,7 +93,7 @@ def read_split(dataset: Dataset, split: str, device: torch.device) -> Samples:
     Raises
     ------
     DataError
-        Too few samples to train on, or one class only.
+        Too few samples to train on, one class only, or a modality that says nothing.
     """
     samples = read_samples(dataset, dataset.rows(split), device)
     if split == "train":
@@ -104,12 +104,28 @@ def read_split(dataset: Dataset, split: str, device: torch.device) -> Samples:
                 got=f"{len(samples)} in the train split",
                 expected="2 at the very least, hundreds to learn anything",
             )
+        for i, (name, modality) in enumerate(dataset.modalities.items()):
+            values = samples.values[i]
+            if modality.kind == fmt.VECTOR and isinstance(values, torch.Tensor):
+                must_vary(values if samples.present is None else values[samples.present[:, i]], name, dataset)
         if dataset.task == "anomaly":
             _must_be_normal(samples.labels, dataset)
         elif dataset.classes and bool((samples.labels == samples.labels[0]).all()):
             only = dataset.classes[int(samples.labels[0])]
             raise DataError("all training samples have the same label", where=dataset.path, got=f"only class {only!r}")
     return samples
+
+
+def must_vary(values: torch.Tensor, name: str, dataset: Dataset) -> None:
+    """Refuse a modality (N, D) that no training sample has, or that is the same in all of them."""
+    if len(values) == 0:
+        raise DataError(f"no training sample has modality {name!r}", where=dataset.path, do="leave it out")
+    if len(values) > 1 and bool((values == values[0]).all()):
+        raise DataError(
+            f"modality {name!r} is constant: the same in every training sample",
+            where=f"{dataset.path}:/{fmt.MODALITIES}/{name}",
+            do="leave it out, or prepare the data again",
+        )
 
 
 def _must_be_normal(labels: torch.Tensor, dataset: Dataset) -> None:

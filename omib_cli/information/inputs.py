@@ -10,6 +10,7 @@ from torch import Tensor
 
 from omib_cli.artifacts import format as fmt
 from omib_cli.artifacts.dataset import Dataset
+from omib_cli.data.samples import must_vary
 from omib_cli.errors import UsageError
 from omib_cli.information.estimation import standardise
 from omib_cli.recipe.training import InformationOptions
@@ -51,6 +52,8 @@ def read_vectors(data: Dataset, names: Sequence[str], options: InformationOption
     ------
     UsageError
         A modality is no vector.
+    DataError
+        A modality that no sample has, or that is the same in all.
     """
     rows = data.rows("train")
     chosen = chosen_rows(len(rows), options.samples, seed)
@@ -64,10 +67,12 @@ def read_vectors(data: Dataset, names: Sequence[str], options: InformationOption
                 do="set information.input=encodings and give --warmup FILE",
             )
     present = torch.from_numpy(data.present(rows))[chosen]
-    order = list(data.modalities)
-    return {
-        name: _standardised(_read(data, name, chosen), present[:, order.index(name)], what, options) for name in names
-    }
+    order, found = list(data.modalities), {}
+    for name in names:
+        values, here = _read(data, name, chosen), present[:, order.index(name)]
+        must_vary(values[here], name, data)
+        found[name] = _standardised(values, here, what, options)
+    return found
 
 
 def standardised(values: Tensor, present: Tensor, what: str, options: InformationOptions, seed: int) -> Input:

@@ -99,6 +99,14 @@ def remove(place):
     return alter
 
 
+def replace(place, array):
+    def alter(file):
+        del file[place]
+        file[place] = array
+
+    return alter
+
+
 def narrow(file):
     del file["modalities/x1/values"]
     file["modalities/x1/values"] = np.zeros((300, 0), dtype=np.float32)
@@ -115,6 +123,10 @@ def narrow(file):
         (remove("modalities/x2"), "incomplete"),
         (remove(fmt.PROVENANCE[fmt.DATASET]), "never finished"),
         (narrow, "contradicts itself"),
+        (replace("labels", ["a"] * 300), "float64"),
+        (replace("split", ["train"] * 300), "uint8"),
+        (replace("modalities/x1/values", [["a"] * 10] * 300), "float32"),
+        (put("ids", 3, "s0000004"), "the same id"),
     ],
 )
 def test_altered_file(path, alter, words):

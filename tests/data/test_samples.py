@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import h5py
+import numpy as np
 import pytest
 import torch
-from small import toy_dataset
+from small import small_recipe, toy_dataset
 
 from omib_cli.artifacts.dataset import Dataset
 from omib_cli.data.samples import epoch_order, read_samples, read_split
+from omib_cli.errors import DataError
+from omib_cli.information.inputs import read_vectors
 
 CPU = torch.device("cpu")
 
@@ -47,3 +51,30 @@ def test_training_cannot_read_the_test_split(tmp_path):
             read_split(data, "test", CPU)
         with pytest.raises(PermissionError):
             read_samples(data, range(290, 310), CPU)
+
+
+@pytest.mark.parametrize(
+    ("place", "rows", "value", "words"),
+    [
+        ("labels", slice(240), 1.0, "same label"),
+        ("split", slice(1, 300), 1, "too few samples"),
+        ("modalities/x1/values", slice(240), 3.0, "'x1' is constant"),
+        ("modalities/x1/present", slice(240), False, "no training sample has modality 'x1'"),
+    ],
+)
+def test_data_that_nothing_can_be_learnt_from_are_refused(tmp_path, place, rows, value, words):
+    with h5py.File(toy_dataset(tmp_path / "d.h5"), "r+") as file:
+        file[place][rows] = value
+    with Dataset(tmp_path / "d.h5") as data:
+        with pytest.raises(DataError, match=words):
+            read_split(data, "train", CPU)
+        if place.startswith("modalities"):
+            with pytest.raises(DataError, match=words):
+                read_vectors(data, list(data.modalities), small_recipe().information, 0)
+
+
+def test_constant_columns_beside_others_are_no_obstacle(tmp_path):
+    with h5py.File(toy_dataset(tmp_path / "d.h5"), "r+") as file:
+        file["modalities/x1/values"][:, 2] = np.float32(3)
+    with Dataset(tmp_path / "d.h5") as data:
+        assert len(read_split(data, "train", CPU)) == 240
