@@ -36,7 +36,7 @@ class OmibError(Exception):
     ) -> None:
         self.what = what
         self.where = None if where is None else str(where)
-        self.got = None if got is None else str(got)
+        self.got = None if got is None else " ".join(str(got).split())  # libraries' messages have several lines
         self.expected = None if expected is None else str(expected)
         self.do = do
         super().__init__(what)

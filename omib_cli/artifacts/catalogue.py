@@ -9,7 +9,7 @@ from typing import Any
 
 from omib_cli.artifacts import format as fmt
 from omib_cli.artifacts.checkpoint import read_checkpoint, read_header
-from omib_cli.artifacts.files import must_exist
+from omib_cli.artifacts.files import HDF5, SAFETENSORS, must_exist, signature
 from omib_cli.artifacts.hashing import described
 from omib_cli.artifacts.hdf5 import array_digests, open_hdf5, read_provenance, text
 from omib_cli.artifacts.partial import sweep
@@ -32,12 +32,27 @@ def describe(path: Path) -> Provenance:
     must_exist(path, "file or folder")
     if path.is_dir() or path.suffix == ".json":
         return _describe_report(path)
-    with path.open("rb") as file:
-        start = file.read(8)
-    if start == b"\x89HDF\r\n\x1a\n":
+    looks = signature(path)
+    if looks == HDF5:
         with open_hdf5(path, _hdf5_kind(path)) as opened:
             return read_provenance(opened, path)
-    return read_header(path)
+    if looks == SAFETENSORS:
+        return read_header(path)
+    raise DataError("not a file of omib's, or a damaged one", where=path, got=looks)
+
+
+def expect(path: Path, kind: str) -> Provenance:
+    """The provenance of a file that has to be of some kind.
+
+    Raises
+    ------
+    DataError
+        It is not there, damaged, or of another kind.
+    """
+    found = describe(path)
+    if found.kind != kind:
+        raise DataError("the wrong kind of file", where=path, got=found.kind, expected=kind, do=f"omib inspect {path}")
+    return found
 
 
 def verify(path: Path) -> Provenance:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omib_cli.artifacts.files import must_exist, replacing
+from omib_cli.artifacts.files import SAFETENSORS, must_exist, replacing, signature
 from omib_cli.artifacts.hashing import described
 from omib_cli.artifacts.provenance import Provenance
 from omib_cli.errors import DataError
@@ -55,13 +55,14 @@ def read_header(path: Path) -> Provenance:
     from safetensors import SafetensorError, safe_open
 
     must_exist(path, "checkpoint")
+    expected = "a .safetensors file written by omib"
+    if (looks := signature(path)) != SAFETENSORS:
+        raise DataError("not a readable checkpoint", where=path, got=looks, expected=expected)
     try:
         with safe_open(path, framework="np") as file:
             header = file.metadata() or {}
     except (SafetensorError, OSError) as error:
-        raise DataError(
-            "not a readable checkpoint", where=path, got=error, expected="a .safetensors file written by omib"
-        ) from error
+        raise DataError("not a readable checkpoint", where=path, got=error, expected=expected) from error
     if _HEADER not in header:
         raise DataError("a safetensors file that omib did not write", where=path, expected="warmup or model checkpoint")
     return Provenance.from_json(header[_HEADER], path)

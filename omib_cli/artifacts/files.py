@@ -97,6 +97,22 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+HDF5, SAFETENSORS = "an HDF5 file", "a safetensors file"
+
+
+def signature(path: Path) -> str:
+    """What lies at an existing path, by its first bytes: ``HDF5``, ``SAFETENSORS``, or what else it is, in words."""
+    if path.is_dir():
+        return "a folder"
+    with path.open("rb") as file:
+        start = file.read(9)
+    if start.startswith(b"\x89HDF\r\n\x1a\n"):
+        return HDF5
+    if start[8:] == b"{":
+        return SAFETENSORS
+    return "neither HDF5 nor safetensors" if start else "an empty file"
+
+
 def must_exist(path: Path, what: str, do: str | None = None) -> Path:
     """Return ``path``, or say that ``what`` is not there."""
     if not path.exists():

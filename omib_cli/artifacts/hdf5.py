@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omib_cli.artifacts import format as fmt
-from omib_cli.artifacts.files import must_exist
+from omib_cli.artifacts.files import HDF5, must_exist, signature
 from omib_cli.artifacts.hashing import digest
 from omib_cli.artifacts.provenance import Provenance
 from omib_cli.errors import DataError
@@ -33,6 +33,9 @@ def open_hdf5(path: Path, kind: str) -> h5py.File:
     import h5py
 
     must_exist(path, f"{kind} file")
+    expected = f"an HDF5 file written by omib ({kind})"
+    if (looks := signature(path)) != HDF5:
+        raise DataError(f"not a readable {kind} file", where=path, got=looks, expected=expected)
     try:
         file = h5py.File(path, "r", locking=False)
     except OSError as error:
@@ -40,7 +43,7 @@ def open_hdf5(path: Path, kind: str) -> h5py.File:
             f"not a readable {kind} file",
             where=path,
             got=error,
-            expected=f"an HDF5 file written by omib ({kind})",
+            expected=expected,
             do="make it again; if it was copied, compare its size with the original",
         ) from error
     found = text(file.attrs.get(fmt.ATTR_KIND, "not an omib file"))

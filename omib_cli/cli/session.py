@@ -57,25 +57,9 @@ def recipe_for(dataset: Path, reference: str | None, overrides: Sequence[str] | 
     if reference is not None:
         return load_recipe(reference, overrides or (), seed)
     from omib_cli.artifacts import format as fmt
+    from omib_cli.artifacts.catalogue import expect
 
     return recipe_from_values(expect(dataset, fmt.DATASET).recipe, overrides or (), seed)
-
-
-def expect(path: Path, kind: str) -> Any:
-    """The provenance of a file that has to be of some kind.
-
-    Raises
-    ------
-    DataError
-        It is not there, damaged, or of another kind.
-    """
-    from omib_cli.artifacts.catalogue import describe
-    from omib_cli.errors import DataError
-
-    found = describe(path)
-    if found.kind != kind:
-        raise DataError(f"not a file of kind {kind}", where=path, got=f"kind {found.kind}", do=f"omib inspect {path}")
-    return found
 
 
 def show_plan(
@@ -123,6 +107,7 @@ def rehearsal(recipe: Recipe, dataset: Path, job: Job, *, main: bool) -> dict[st
 
 def _check_inputs(recipe: Recipe, dataset: Path, inputs: dict[str, Path | None]) -> None:
     from omib_cli.artifacts import format as fmt
+    from omib_cli.artifacts.catalogue import expect
     from omib_cli.artifacts.dataset import Dataset
     from omib_cli.errors import MismatchError
 

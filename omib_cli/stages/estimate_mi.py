@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from omib_cli.artifacts import format as fmt
-from omib_cli.artifacts.catalogue import already_done, describe
+from omib_cli.artifacts.catalogue import already_done, expect
 from omib_cli.artifacts.dataset import Dataset
 from omib_cli.artifacts.information import write_information
 from omib_cli.artifacts.partial import Partial
@@ -54,7 +54,7 @@ def run(recipe: Recipe, dataset: Path, out: Path, job: Job, warmup: Path | None 
         data.must_fit(list(recipe.modalities), recipe.task.kind)
         parents = {fmt.DATASET: data.provenance.hash}
         if warmup is not None:
-            parents[fmt.WARMUP] = describe(warmup).hash
+            parents[fmt.WARMUP] = expect(warmup, fmt.WARMUP).hash
         if (found := already_done(out, fmt.INFORMATION, recipe, parents, job)) is not None:
             return StageResult.of(out, found, already_there=True)
         prepare_torch(job.threads)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from omib_cli.artifacts import format as fmt
-from omib_cli.artifacts.catalogue import already_done, describe
+from omib_cli.artifacts.catalogue import already_done, expect
 from omib_cli.artifacts.checkpoint import read_checkpoint, write_checkpoint
 from omib_cli.artifacts.dataset import Dataset
 from omib_cli.artifacts.information import Information, read_information
@@ -38,7 +38,7 @@ class _Inputs:
     def parents(self) -> dict[str, str]:
         """Content hash of each, by kind."""
         named = {fmt.DATASET: self.dataset, fmt.INFORMATION: self.information, fmt.WARMUP: self.warmup}
-        return {kind: describe(path).hash for kind, path in named.items() if path is not None}
+        return {kind: expect(path, kind).hash for kind, path in named.items() if path is not None}
 
 
 def run(
@@ -59,7 +59,9 @@ def run(
     with Dataset(dataset) as data:  # before hours of warm-up and estimation
         data.must_fit(list(recipe.modalities), recipe.task.kind)
         must_have_validation(data, recipe.train, "train")
-    inputs = _complete(recipe, _Inputs(dataset, information, warmup), out, job)
+    inputs = _Inputs(dataset, information, warmup)
+    _must_belong(inputs)
+    inputs = _complete(recipe, inputs, out, job)
     parents = inputs.parents()
     if (found := already_done(out, fmt.MODEL, recipe, parents, job)) is not None:
         return StageResult.of(out, found, already_there=True)
@@ -94,16 +96,21 @@ def needs_information(recipe: Recipe) -> bool:
 
 
 def _complete(recipe: Recipe, inputs: _Inputs, out: Path, job: Job) -> _Inputs:
-    """Make the inputs that are needed and missing; check those that were given."""
+    """Make the inputs that are needed and missing."""
     warm, known = inputs.warmup, inputs.information
     if warm is None and recipe.warmup.epochs > 0:
         warm = warmup.run(recipe, inputs.dataset, out.with_name("warmup.safetensors"), job).out
     if known is None and needs_information(recipe):
         encodings = estimate_mi.from_warmup(recipe, inputs.dataset, warm)
         known = estimate_mi.run(recipe, inputs.dataset, out.with_name("information.h5"), job, encodings).out
-    dataset = describe(inputs.dataset)
-    for path in (warm, known):
-        if path is not None and (of := describe(path).parents.get(fmt.DATASET)) != dataset.hash:
+    return _Inputs(inputs.dataset, known, warm)
+
+
+def _must_belong(inputs: _Inputs) -> None:
+    """Refuse files that were given and are of another kind or of another dataset."""
+    dataset = expect(inputs.dataset, fmt.DATASET)
+    for kind, path in ((fmt.WARMUP, inputs.warmup), (fmt.INFORMATION, inputs.information)):
+        if path is not None and (of := expect(path, kind).parents.get(fmt.DATASET)) != dataset.hash:
             raise MismatchError(
                 f"{path.name} was made from another dataset",
                 where=path,
@@ -111,7 +118,6 @@ def _complete(recipe: Recipe, inputs: _Inputs, out: Path, job: Job) -> _Inputs:
                 expected=f"{dataset.hash[:12]} ({inputs.dataset})",
                 do="make it again from this dataset, or leave the option out",
             )
-    return _Inputs(inputs.dataset, known, warm)
 
 
 def _load_warmup(inputs: _Inputs, data: Dataset, model: Any) -> list[dict[str, Any]]:

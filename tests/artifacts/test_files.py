@@ -145,6 +145,21 @@ def test_foreign_and_damaged_checkpoints_are_refused(tmp_path, content):
         read_checkpoint(path, "model")
 
 
+def test_what_a_file_is_instead_is_said_in_words(tmp_path):
+    for name, content, words in (
+        ("a", b"\x89HDF\r\n\x1a\n more", "an HDF5 file"),
+        ("b", b"", "an empty file"),
+        ("c", b"hello, hello", "neither HDF5 nor safetensors"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(DataError, match="not a readable checkpoint") as caught:
+            read_checkpoint(tmp_path / name, "model")
+        assert caught.value.got == words
+    with pytest.raises(DataError) as caught:
+        read_checkpoint(tmp_path, "model")
+    assert caught.value.got == "a folder"
+
+
 def test_hashes_see_every_change_and_nothing_else():
     a = torch.randn(5000, 3).numpy()
     assert described(a) == described(a.copy())

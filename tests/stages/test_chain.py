@@ -9,7 +9,7 @@ from small import small_recipe, toy_dataset
 
 from omib_cli.artifacts.catalogue import describe
 from omib_cli.artifacts.checkpoint import read_checkpoint
-from omib_cli.errors import Interrupted, MismatchError, StaleError
+from omib_cli.errors import DataError, Interrupted, MismatchError, StaleError
 from omib_cli.runtime.job import Job
 from omib_cli.runtime.progress import Progress
 from omib_cli.stages import embed, estimate_mi, evaluate, run, train, warmup
@@ -112,6 +112,20 @@ def test_inputs_of_another_dataset_are_refused(tmp_path):
     known = estimate_mi.run(small_recipe(information=CHEAP), one, tmp_path / "i.h5", listening()).out
     with pytest.raises(MismatchError, match="another dataset"):
         train.run(small_recipe(), two, tmp_path / "m.safetensors", listening(), information=known)
+
+
+def test_files_of_another_kind_are_refused_before_anything_is_made(tmp_path):
+    dataset = toy_dataset(tmp_path / "d.h5")
+    recipe = small_recipe(information=CHEAP, beta={"policy": "upper"})
+    known = estimate_mi.run(recipe, dataset, tmp_path / "i.h5", listening()).out
+    warm = warmup.run(recipe, dataset, tmp_path / "w.safetensors", listening()).out
+    before = set(tmp_path.iterdir())
+    for wrong in ({"warmup": known}, {"information": warm}, {"warmup": tmp_path}, {"information": tmp_path / "none"}):
+        with pytest.raises(DataError):
+            train.run(recipe, dataset, tmp_path / "m.safetensors", listening(), **wrong)
+    with pytest.raises(DataError, match="wrong kind"):
+        estimate_mi.run(recipe, dataset, tmp_path / "other.h5", listening(), warmup=known)
+    assert set(tmp_path.iterdir()) == before
 
 
 def test_a_recipe_for_other_modalities_or_another_task_is_refused(tmp_path):
