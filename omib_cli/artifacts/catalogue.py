@@ -15,7 +15,7 @@ from omib_cli.artifacts.hdf5 import array_digests, open_hdf5, read_provenance, t
 from omib_cli.artifacts.partial import sweep
 from omib_cli.artifacts.provenance import Provenance
 from omib_cli.errors import DataError, StaleError
-from omib_cli.recipe.schema import STAGE_SECTIONS, Recipe
+from omib_cli.recipe.schema import Recipe
 from omib_cli.runtime.job import Job
 
 REPORT_FILE = "report.json"
@@ -118,7 +118,7 @@ def _difference(found: Provenance, stage: str, recipe: Recipe, parents: Mapping[
         return f"it is of kind {found.kind}, not {stage}"
     wanted = recipe.resolved()
     changes = []
-    for section in STAGE_SECTIONS[stage]:
+    for section in recipe.deciding(stage):
         changes += _changed(found.recipe.get(section), wanted[section], section)
     changes += [
         f"another {kind}: {found.parents.get(kind, 'none')[:12]} -> {value[:12]}"

@@ -132,9 +132,9 @@ def training_steps(recipe: Recipe, *, warm: bool = True, known: bool = True) -> 
     """What training comes to, in words; ``warm`` and ``known`` say what of it is still to be done."""
     from omib_cli.stages.train import needs_information
 
-    steps = [warmup_step(recipe)] if warm and recipe.warmup.epochs else []
+    steps = [warmup_step(recipe)] if warm and recipe.warms_up else []
     steps += [information_step(recipe)] if known and needs_information(recipe) else []
-    return [*steps, f"train {recipe.fusion.method}: {recipe.train.epochs} epochs, batch {recipe.train.batch}"]
+    return [*steps, f"train {recipe.fusion.method}: {recipe.main_phase.epochs} epochs, batch {recipe.train.batch}"]
 
 
 def warmup_step(recipe: Recipe) -> str:

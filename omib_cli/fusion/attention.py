@@ -70,3 +70,11 @@ class CrossAttention(nn.Module):
         barred = barred | ~present[:, None, :].expand(-1, count, -1)
         barred = barred & ~(barred.all(dim=-1, keepdim=True) & own)  # a token with nobody to attend to keeps itself
         return barred.repeat_interleave(self.heads, dim=0)
+
+
+def key_padding(present: torch.Tensor | None) -> torch.Tensor | None:
+    """Presence (B, T) of tokens to torch's mask of keys, True where they are not attended to.
+
+    A row without any token has them all, for a softmax over nothing is not a number.
+    """
+    return None if present is None else ~present & present.any(dim=1, keepdim=True)

@@ -1,10 +1,15 @@
-"""What every fusion method provides. Notation: B batch, M modalities, d width of encodings, k of the embedding."""
+"""What every fusion method provides. Notation: B batch, M modalities, d width of encodings, k of the embedding.
+
+A sample may lack modalities. What is missing has no loss of its own, and has no say in what is fused: it is 0 in a sum
+or a concatenation, 1 in a product, and attention does not look at it.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -21,6 +26,20 @@ class StepLosses:
     terms: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
+class Term(NamedTuple):
+    """A term of a loss: its name in the log, its weight, its value (scalar)."""
+
+    name: str
+    weight: float
+    value: torch.Tensor
+
+
+def weighted(terms: Sequence[Term]) -> StepLosses:
+    """The weighted sum of terms; the log gets the values without their weights."""
+    total = torch.stack([term.weight * term.value for term in terms]).sum()
+    return StepLosses(total, {term.name: term.value.detach() for term in terms})
+
+
 @dataclass
 class Fused:
     """What inference yields for a batch.
@@ -28,7 +47,7 @@ class Fused:
     Attributes
     ----------
     embedding
-        (B, k).
+        (B, k), what the head reads.
     output
         (B, C), of the head on the embedding.
     branch_outputs
@@ -67,20 +86,35 @@ class FusionMethod(nn.Module, ABC):
         self.task = task
 
     @abstractmethod
-    def warmup_losses(self, z: Sequence[torch.Tensor], label: torch.Tensor, present: torch.Tensor | None) -> StepLosses:
-        """Losses of a warm-up step: encodings M x (B, d_i), labels (B,), presence (B, M) or None if all are there."""
-
-    @abstractmethod
     def losses(self, z: Sequence[torch.Tensor], label: torch.Tensor, present: torch.Tensor | None) -> StepLosses:
-        """Losses of a main training step, arguments as for :meth:`warmup_losses`."""
+        """Losses of a main training step: encodings M x (B, d_i), labels (B,), presence (B, M) or None if all there."""
 
     @abstractmethod
     def fuse(self, z: Sequence[torch.Tensor], present: torch.Tensor | None) -> Fused:
         """Inference, without noise."""
 
-    @abstractmethod
+    def warmup_losses(self, z: Sequence[torch.Tensor], label: torch.Tensor, present: torch.Tensor | None) -> StepLosses:
+        """Losses of a warm-up step, arguments as for :meth:`losses`; of methods whose options say `has_warmup`."""
+        raise NotImplementedError(f"{type(self).__name__} has no warm-up")
+
     def warmed_up(self) -> nn.Module:
         """The part that warm-up trains besides the encoders; its weights go into the warm-up checkpoint."""
+        raise NotImplementedError(f"{type(self).__name__} has no warm-up")
+
+    def branch_losses(
+        self, outputs: Sequence[torch.Tensor], label: torch.Tensor, present: torch.Tensor | None
+    ) -> list[torch.Tensor]:
+        """The task's loss of each modality's own prediction (B, C), over the samples that have the modality."""
+        return [mean_present(self.task.loss(out, label), column(present, i)) for i, out in enumerate(outputs)]
+
+    def per_modality(self, name: str, weight: float | Sequence[float], values: Sequence[torch.Tensor]) -> list[Term]:
+        """A term for each modality, called ``name/modality``; one weight for all, or one for each."""
+        weights = [weight] * len(values) if isinstance(weight, int | float) else weight
+        return [Term(f"{name}/{of}", w, value) for of, w, value in zip(self.names, weights, values, strict=True)]
+
+    def by_name(self, values: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
+        """What there is of each modality, by its name."""
+        return dict(zip(self.names, values, strict=True))
 
 
 def mean_present(values: torch.Tensor, present: torch.Tensor | None) -> torch.Tensor:
@@ -94,3 +128,22 @@ def mean_present(values: torch.Tensor, present: torch.Tensor | None) -> torch.Te
 def column(present: torch.Tensor | None, modality: int) -> torch.Tensor | None:
     """Presence (B,) of one modality, or None if every modality is there."""
     return None if present is None else present[:, modality]
+
+
+def both(first: torch.Tensor | None, second: torch.Tensor | None) -> torch.Tensor | None:
+    """Presence (B,) of both of two, or None if they are always there."""
+    return second if first is None else first if second is None else first & second
+
+
+def where_present(values: torch.Tensor, present: torch.Tensor | None, otherwise: float = 0.0) -> torch.Tensor:
+    """(B, ...) values, replaced by a constant in the rows that are not present (B,)."""
+    if present is None:
+        return values
+    return torch.where(present.reshape(-1, *[1] * (values.dim() - 1)), values, otherwise)
+
+
+def each_where_present(
+    values: Sequence[torch.Tensor], present: torch.Tensor | None, otherwise: float = 0.0
+) -> list[torch.Tensor]:
+    """:func:`where_present` of M values, presence being (B, M)."""
+    return [where_present(value, column(present, i), otherwise) for i, value in enumerate(values)]

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from omib_cli.fusion.attention import CrossAttention
-from omib_cli.fusion.base import Fused, FusionMethod, StepLosses, column, mean_present
+from omib_cli.fusion.base import Fused, FusionMethod, StepLosses, column
 from omib_cli.fusion.bottleneck import Bottleneck, Posterior, kl_to_prior
 from omib_cli.fusion.relative_weight import log_rho, relative_weights
 from omib_cli.recipe.model import HeadOptions, OmibOptions
@@ -61,7 +61,7 @@ class Omib(FusionMethod):
 
     def warmup_losses(self, z: Sequence[torch.Tensor], label: torch.Tensor, present: torch.Tensor | None) -> StepLosses:
         """Equation 4: each branch on its encoding and fresh noise e_i ~ N(0, I_k)."""
-        branch = self._branch_losses([self._branch(i, z, torch.randn_like) for i in range(len(z))], label, present)
+        branch = self.branch_losses([self._branch(i, z, torch.randn_like) for i in range(len(z))], label, present)
         return StepLosses(torch.stack(branch).sum(), self._named("trb", branch))
 
     def losses(self, z: Sequence[torch.Tensor], label: torch.Tensor, present: torch.Tensor | None) -> StepLosses:
@@ -118,18 +118,13 @@ class Omib(FusionMethod):
         branches = [self.branches[i](torch.cat([zi, into_branch], dim=-1)) for i, zi in enumerate(z)]
         with torch.set_grad_enabled(self.options.r_gradient == "flow" and torch.is_grad_enabled()):
             divergences = torch.stack([self.task.divergence(branch, output) for branch in branches])
-        branch_losses = torch.stack(self._branch_losses(branches, label, present))
+        branch_losses = torch.stack(self.branch_losses(branches, label, present))
         return self.task.loss(output, label).mean(), branch_losses, divergences
 
     def _branch(self, i: int, z: Sequence[torch.Tensor], noise: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
         companion = noise(z[i].new_empty(len(z[i]), self.latent))
         output: torch.Tensor = self.branches[i](torch.cat([z[i], companion], dim=-1))
         return output
-
-    def _branch_losses(
-        self, outputs: Sequence[torch.Tensor], label: torch.Tensor, present: torch.Tensor | None
-    ) -> list[torch.Tensor]:
-        return [mean_present(self.task.loss(out, label), column(present, i)) for i, out in enumerate(outputs)]
 
     def _weights(self, divergences: torch.Tensor, present: torch.Tensor | None) -> torch.Tensor:
         """(M,) weights of the KL terms: 1 for the reference modality, r_i for the others (Equations 11, 68)."""

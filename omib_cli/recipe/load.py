@@ -19,6 +19,7 @@ from omib_cli.recipe.section import Section
 from omib_cli.recipe.yaml_reader import KeyPath, dotted, read_yaml
 
 SUFFIXES = (".yaml", ".yml")
+_METHOD = ("fusion", "method")
 _LAST = 1_000_000
 """Where problems without a line come among the others."""
 
@@ -31,7 +32,8 @@ def load_recipe(reference: str | Path, overrides: Sequence[str] = (), seed: int 
     reference
         Name of a bundled recipe, or the path of a YAML file.
     overrides
-        ``KEY=VALUE`` settings that replace or add keys: ``train.epochs=5``.
+        ``KEY=VALUE`` settings that replace or add keys: ``train.epochs=5``. Another ``fusion.method`` comes with its
+        own defaults: what the recipe says of the method before is forgotten.
     seed
         Replaces the recipe's seed.
 
@@ -185,7 +187,7 @@ def _read_draft(path: Path) -> _Draft:
 
 
 def _checked(draft: _Draft, overrides: Sequence[str], seed: int | None) -> Recipe:
-    for override in overrides:
+    for override in sorted(overrides, key=lambda override: override.partition("=")[0].strip() != dotted(_METHOD)):
         _apply(draft, override)
     if seed is not None:
         draft.put(("seed",), seed, "--seed")
@@ -211,7 +213,16 @@ def _apply(draft: _Draft, override: str) -> None:
     if document.problems:
         draft.problems.append((_LAST, f"--set: {dotted(path)}: {document.problems[0][1]}"))
         return
+    if path == _METHOD:
+        _forget_other_method(draft, document.values)
     draft.put(path, document.values, "--set")
+
+
+def _forget_other_method(draft: _Draft, method: object) -> None:
+    """Empty the section of a fusion method that is about to be replaced: its options are not another's."""
+    section = draft.values.get(_METHOD[0])
+    if isinstance(section, dict) and section.get("method", Recipe.model_fields["fusion"].default.method) != method:
+        section.clear()
 
 
 def _named(values: dict[str, Any]) -> dict[str, Any]:

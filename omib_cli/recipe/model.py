@@ -1,18 +1,20 @@
-"""Sections that describe the network: encoders, prediction heads, fusion methods, tasks, and their registries.
+"""Sections that describe the network: encoders, prediction heads, OMIB, tasks, and registries.
+
+The methods that OMIB is compared with are in recipe/methods.py, with the registry of all of them.
 
 Labels in square brackets, such as [D2], are places where the paper leaves a choice: docs/choices.md lists them all.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from omib_cli.recipe.section import Registry, Section
 
 ENCODERS = Registry("encoder", "kind")
-FUSIONS = Registry("fusion method", "method")
 TASKS = Registry("task", "kind")
 
 Activation = Literal["gelu", "relu", "leaky-relu"]
@@ -144,11 +146,24 @@ class HeadOptions(Section):
 class FusionOptions(Section):
     """What every fusion method has in common: its name."""
 
+    has_warmup: ClassVar[bool] = False
+    """Whether it trains in two phases, of which the first is Algorithm 1. A method without has one, as long as both."""
+    least_modalities: ClassVar[int] = 1
+    """How many modalities it needs."""
+
     method: str
+
+    def misfits(self, widths: Mapping[str, int]) -> list[str]:
+        """What does not go together with modalities whose encodings have these widths, in words."""
+        if len(widths) < self.least_modalities:
+            return [f"`fusion.method` {self.method} needs {self.least_modalities} modalities, got {len(widths)}"]
+        return []
 
 
 class OmibOptions(FusionOptions):
     """Optimal multimodal information bottleneck (Equations 5-11); what the paper leaves open is an option."""
+
+    has_warmup: ClassVar[bool] = True
 
     method: Literal["omib"] = "omib"
     latent: Width | None = None
@@ -192,6 +207,13 @@ class OmibOptions(FusionOptions):
             raise ValueError(f"`latent` ({self.latent}) must be a multiple of `heads` ({self.heads})")
         return self
 
+    def misfits(self, widths: Mapping[str, int]) -> list[str]:
+        """As for any method, and the encoders' width where it stands for the latent width."""
+        latent = self.latent or next(iter(widths.values()))
+        if self.attention in ("tokens", "cross") and latent % self.heads:
+            return [f"latent width {latent} is no multiple of `fusion.heads` ({self.heads})"]
+        return super().misfits(widths)
+
 
 class TaskOptions(Section):
     """What every task has in common: its name."""
@@ -234,7 +256,6 @@ ENCODERS.add(GcnOptions, "omib_cli.encoders.gcn:GcnEncoder")
 ENCODERS.add(ResNetOptions, "omib_cli.encoders.resnet:ResNetEncoder")
 ENCODERS.add(Conv1dOptions, "omib_cli.encoders.conv1d:Conv1dEncoder")
 ENCODERS.add(TextOptions, "omib_cli.encoders.text:TextEncoder")
-FUSIONS.add(OmibOptions, "omib_cli.fusion.omib:Omib")
 TASKS.add(ClassificationOptions, "omib_cli.tasks.classification:Classification")
 TASKS.add(RegressionOptions, "omib_cli.tasks.regression:Regression")
 TASKS.add(AnomalyOptions, "omib_cli.tasks.anomaly:Anomaly")

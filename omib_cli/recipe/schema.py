@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 from pydantic import Field, SerializeAsAny, create_model, field_validator, model_validator
 
+from omib_cli.recipe.methods import FUSIONS
 from omib_cli.recipe.model import (
     ENCODERS,
-    FUSIONS,
     TASKS,
     ClassificationOptions,
     EncoderOptions,
@@ -35,7 +35,7 @@ STAGE_SECTIONS: dict[str, tuple[str, ...]] = {
     "embedding": (),
     "report": ("seed", "evaluate"),
 }
-"""The sections that decide what each stage writes: an artifact is up to date while these are unchanged."""
+"""The sections that decide what each stage writes, as a rule: an artifact is up to date while these are unchanged."""
 
 
 class Recipe(Section):
@@ -86,20 +86,34 @@ class Recipe(Section):
             count = 3 if "a00" in self.data.sizes else 2
             if len(names) != count:
                 problems.append(f"`data` simulates {count} modalities but `modalities` has {len(names)}")
-        if isinstance(self.fusion, OmibOptions):
-            latent = self.fusion.latent or self.modalities[names[0]].encoder.width
-            if self.fusion.attention in ("tokens", "cross") and latent % self.fusion.heads:
-                problems.append(f"latent width {latent} is no multiple of `fusion.heads` ({self.fusion.heads})")
+        problems += self.fusion.misfits({name: self.modalities[name].encoder.width for name in names})
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    @property
+    def warms_up(self) -> bool:
+        """Whether there is a first phase: the method has one, and it has epochs."""
+        return self.fusion.has_warmup and self.warmup.epochs > 0
+
+    @property
+    def main_phase(self) -> TrainOptions:
+        """The phase that trains the whole network: `train`, for a method without warm-up as long as both phases."""
+        if self.fusion.has_warmup:
+            return self.train
+        return self.train.model_copy(update={"epochs": self.warmup.epochs + self.train.epochs})
+
+    def deciding(self, stage: str) -> tuple[str, ...]:
+        """The sections that decide what a stage writes."""
+        is_longer = stage == "model" and not self.fusion.has_warmup  # by the epochs of `warmup`
+        return (*STAGE_SECTIONS[stage], "warmup") if is_longer else STAGE_SECTIONS[stage]
 
     def resolved(self, stage: str | None = None) -> dict[str, Any]:
         """The recipe as plain values, defaults filled in; of one stage, only the sections that decide it."""
         values = self.model_dump(mode="json")
         if stage is None:
             return values
-        kept = {key: values[key] for key in STAGE_SECTIONS[stage]}
+        kept = {key: values[key] for key in self.deciding(stage)}
         if stage == "dataset":  # encoders do not change the data
             kept["modalities"] = list(values["modalities"])
             kept["task"] = values["task"]["kind"]

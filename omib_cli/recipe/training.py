@@ -136,10 +136,10 @@ class PhaseOptions(Section):
 
 
 class WarmupOptions(PhaseOptions):
-    """Algorithm 1: each encoder with its own head on [z, noise]; 0 epochs is the ablation w/o warm-up."""
+    """Algorithm 1: each encoder with its own head on [z, noise]; methods without it train for as many epochs more."""
 
     epochs: Annotated[int, Field(ge=0)] = 10
-    """Passes over the training split; 0 for no warm-up."""
+    """Passes over the training split; 0 for no warm-up (the ablation, which keeps the total: add them to `train`)."""
 
 
 class TrainOptions(PhaseOptions):

@@ -93,11 +93,13 @@ def _read_inputs(recipe: Recipe, data: Dataset, warmup: Path | None, job: Job) -
     """What stands for each modality: the training rows used, standardised."""
     options = recipe.information
     encoded = {name for name, modality in data.modalities.items() if wants_encodings(modality.kind, options.input)}
-    if encoded and warmup is None:
+    if encoded and (warmup is None or not recipe.fusion.has_warmup):
+        give = "give a warm-up checkpoint: omib warmup, then --warmup FILE"
+        give = give if recipe.fusion.has_warmup else f"--set fusion.method=omib ({recipe.fusion.method} has no warm-up)"
         raise UsageError(
-            f"information.input {options.input} takes the encodings of {', '.join(sorted(encoded))}",
+            f"information.input {options.input} takes the encodings of {', '.join(sorted(encoded))} after warm-up",
             where=data.path,
-            do="give a warm-up checkpoint: omib warmup, then --warmup FILE; vectors can do with information.input=raw",
+            do=f"{give}; vectors can do with information.input=raw",
         )
     inputs = read_vectors(data, [name for name in data.modalities if name not in encoded], options, recipe.seed)
     if encoded and warmup is not None:

@@ -13,7 +13,7 @@ import torch
 from omib_cli.artifacts.dataset import Dataset
 from omib_cli.artifacts.provenance import Provenance
 from omib_cli.data.samples import Samples, read_split
-from omib_cli.errors import MismatchError
+from omib_cli.errors import MismatchError, UsageError
 from omib_cli.recipe.schema import Recipe
 from omib_cli.recipe.training import PhaseOptions
 from omib_cli.runtime.job import Job
@@ -43,6 +43,22 @@ def must_have_validation(data: Dataset, options: PhaseOptions, phase: str) -> No
             where=data.path,
             do=f"make one (data.validation or data.split.validation: 0.1), or --set {phase}.select=last"
             + (f" --set {phase}.patience=null" if options.patience else ""),
+        )
+
+
+def must_have_warmup(recipe: Recipe, do: str) -> None:
+    """Refuse to warm up for a method that trains in a single phase; ``do`` is what to do instead.
+
+    Raises
+    ------
+    UsageError
+        It does.
+    """
+    if not recipe.fusion.has_warmup:
+        raise UsageError(
+            f"fusion method {recipe.fusion.method} has no warm-up",
+            expected=f"one phase of {recipe.main_phase.epochs} epochs (warmup.epochs + train.epochs)",
+            do=do,
         )
 
 

@@ -13,6 +13,7 @@ from omib_cli.data.samples import read_samples
 from omib_cli.recipe.schema import Recipe
 from omib_cli.runtime.job import Job
 from omib_cli.runtime.machine import pick_device, prepare_torch
+from omib_cli.stages.fitting import must_have_warmup
 from omib_cli.training.inference import dataset_facts
 from omib_cli.training.model import fresh_model
 
@@ -28,11 +29,15 @@ def rehearse(recipe: Recipe, dataset: Path, job: Job, *, main: bool) -> dict[str
 
     Raises
     ------
+    UsageError
+        There is no warm-up.
     DataError
         Data that the encoders cannot read, or weights that are not there.
     """
     prepare_torch(job.threads)
-    options = recipe.train if main else recipe.warmup
+    if not main:
+        must_have_warmup(recipe, "omib train --dry-run")
+    options = recipe.main_phase if main else recipe.warmup
     with Dataset(dataset) as data:
         rows = data.rows("train")
         batch = read_samples(data, range(rows.start, min(rows.stop, rows.start + options.batch)), torch.device("cpu"))

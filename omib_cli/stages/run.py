@@ -35,7 +35,7 @@ def run(recipe: Recipe, input_path: Path | None, folder: Path, job: Job) -> Stag
         _make(job, lambda now: simulate.run(recipe, dataset, now))
     else:
         _make(job, lambda now: prepare.run(recipe, input_path, dataset, now))
-    warm = folder / WARMUP if recipe.warmup.epochs > 0 else None
+    warm = folder / WARMUP if recipe.warms_up else None
     if warm is not None:
         _make(job, lambda now: warmup.run(recipe, dataset, warm, now))
     known = folder / INFORMATION if train.needs_information(recipe) else None

@@ -14,12 +14,19 @@ from omib_cli.artifacts.information import Information, read_information
 from omib_cli.artifacts.partial import Partial
 from omib_cli.errors import MismatchError
 from omib_cli.information.bounds import choose_beta
-from omib_cli.recipe.model import FUSIONS
+from omib_cli.recipe.methods import FUSIONS
 from omib_cli.recipe.schema import Recipe
 from omib_cli.runtime.job import Job
 from omib_cli.runtime.machine import pick_device, prepare_torch
 from omib_cli.stages import estimate_mi, warmup
-from omib_cli.stages.fitting import log_beside, make_provenance, must_have_validation, read_splits, state_key
+from omib_cli.stages.fitting import (
+    log_beside,
+    make_provenance,
+    must_have_validation,
+    must_have_warmup,
+    read_splits,
+    state_key,
+)
 from omib_cli.stages.result import StageResult
 from omib_cli.training.inference import dataset_facts, must_match
 from omib_cli.training.loop import Trainer
@@ -51,11 +58,15 @@ def run(
 
     Raises
     ------
+    UsageError
+        A warm-up checkpoint is given for a method that has no warm-up.
     MismatchError
         The inputs were not made for each other, or ``out`` was made otherwise.
     DataError, NumericError, Interrupted
         As for warm-up.
     """
+    if warmup is not None:
+        must_have_warmup(recipe, "leave --warmup out")
     with Dataset(dataset) as data:  # before hours of warm-up and estimation
         data.must_fit(list(recipe.modalities), recipe.task.kind)
         must_have_validation(data, recipe.train, "train")
@@ -98,7 +109,7 @@ def needs_information(recipe: Recipe) -> bool:
 def _complete(recipe: Recipe, inputs: _Inputs, out: Path, job: Job) -> _Inputs:
     """Make the inputs that are needed and missing."""
     warm, known = inputs.warmup, inputs.information
-    if warm is None and recipe.warmup.epochs > 0:
+    if warm is None and recipe.warms_up:
         warm = warmup.run(recipe, inputs.dataset, out.with_name("warmup.safetensors"), job).out
     if known is None and needs_information(recipe):
         encodings = estimate_mi.from_warmup(recipe, inputs.dataset, warm)

@@ -12,7 +12,7 @@ from omib_cli.artifacts.partial import Partial
 from omib_cli.recipe.schema import Recipe
 from omib_cli.runtime.job import Job
 from omib_cli.runtime.machine import pick_device, prepare_torch
-from omib_cli.stages.fitting import log_beside, make_provenance, read_splits, state_key
+from omib_cli.stages.fitting import log_beside, make_provenance, must_have_warmup, read_splits, state_key
 from omib_cli.stages.result import StageResult
 from omib_cli.training.inference import dataset_facts
 from omib_cli.training.loop import Trainer
@@ -25,6 +25,8 @@ def run(recipe: Recipe, dataset: Path, out: Path, job: Job) -> StageResult:
 
     Raises
     ------
+    UsageError
+        The method has no warm-up.
     MismatchError
         Recipe and dataset do not fit, or ``out`` was made otherwise.
     DataError
@@ -34,6 +36,7 @@ def run(recipe: Recipe, dataset: Path, out: Path, job: Job) -> StageResult:
     Interrupted
         Stopped, state saved.
     """
+    must_have_warmup(recipe, "omib train, which needs no warm-up for it")
     with Dataset(dataset) as data:
         data.must_fit(list(recipe.modalities), recipe.task.kind)
         parents = {fmt.DATASET: data.provenance.hash}

@@ -43,7 +43,7 @@ def warmup_phase(model: MultimodalModel, recipe: Recipe) -> Phase:
 
 
 def main_phase(model: MultimodalModel, recipe: Recipe) -> Phase:
-    """Algorithm 2: everything at once; validated by the embedding's task loss, without noise."""
+    """Algorithm 2, or the only phase of a method without warm-up; validated by the task's loss, without noise."""
 
     def validate(samples: Samples) -> dict[str, float]:
         outputs = torch.cat([model.fuse(batch).output for batch in samples.batches(samples.inference_batch)])
@@ -54,4 +54,4 @@ def main_phase(model: MultimodalModel, recipe: Recipe) -> Phase:
         return {"loss": loss} | ({model.task.main_metric: metric} if math.isfinite(metric) else {})
 
     around = _one_class(model, recipe, model.losses, fused=True)
-    return Phase("train", recipe.train, model.losses, validate, **around)
+    return Phase("train", recipe.main_phase, model.losses, validate, **around)

@@ -158,8 +158,8 @@ def test_single_token_attention_has_idle_query_and_key_projections():
     """Equation 105 to the letter: one key, so a softmax of 1, so no gradient for W_Q and W_K."""
     attention = CrossAttention(2, WIDTH, "single", heads=4, norm=True)
     attention([torch.randn(BATCH, WIDTH), torch.randn(BATCH, WIDTH)]).square().sum().backward()
-    query_key = attention.attention.in_proj_weight.grad[: 2 * 2 * WIDTH]
-    assert query_key.abs().max() == 0
+    query_key, value = attention.attention.in_proj_weight.grad.split([2 * 2 * WIDTH, 2 * WIDTH])
+    assert query_key.abs().max() < 1e-6 * value.abs().max()  # not 0: rounding inside the fused kernel
 
 
 @pytest.mark.parametrize("form", ["tokens", "cross", "none"])

@@ -10,7 +10,8 @@ import pytest
 
 from omib_cli.errors import RecipeError, UsageError
 from omib_cli.recipe.load import bundled, bundled_text, load_recipe, recipe_from_values
-from omib_cli.recipe.model import ENCODERS, FUSIONS, EncoderOptions, FusionOptions
+from omib_cli.recipe.methods import FUSIONS
+from omib_cli.recipe.model import ENCODERS, EncoderOptions, FusionOptions
 from omib_cli.recipe.sources import SOURCES
 from omib_cli.recipe.yaml_reader import read_yaml
 

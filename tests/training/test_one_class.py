@@ -46,7 +46,7 @@ def recipe(**sections):
         data={"source": "simulation", "parts": {"a0": 6, "a1": 1, "a2": 1}},
         modalities={"x1": modality, "x2": modality},
         head={"hidden": 16, "activation": "leaky-relu"},
-        fusion={"norm": False},  # a normalised embedding hides how far a sample is from the others
+        fusion={"method": "omib", "norm": False},  # a normalised embedding hides how far a sample is from the others
         **sections,
     )
 

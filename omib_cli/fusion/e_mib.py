@@ -1,0 +1,37 @@
+"""E-MIB, the early-fusion bottleneck (Mai et al. 2023): x = F(z), zeta ~ V(x), L = 2 T(D(zeta)) + beta KL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from omib_cli.fusion.base import Fused, StepLosses, each_where_present, weighted
+from omib_cli.fusion.bottleneck import Posterior
+from omib_cli.fusion.joined import ConcatLayer
+from omib_cli.fusion.mib import Mib
+from omib_cli.recipe.methods import EMibOptions
+from omib_cli.recipe.model import HeadOptions
+from omib_cli.tasks.base import Task
+
+
+class EMib(Mib):
+    """One bottleneck, on the joined encodings. Adapted as fusion/mib.py says."""
+
+    def __init__(self, options: EMibOptions, widths: dict[str, int], task: Task, head: HeadOptions) -> None:
+        super().__init__(options, widths, task, head)
+        self.join = ConcatLayer(sum(widths.values()), self.latent, task.bias)
+        self.bottleneck = self.encoder(self.latent)
+
+    def losses(self, z: Sequence[torch.Tensor], label: torch.Tensor, present: torch.Tensor | None) -> StepLosses:
+        """J of the embedding, its T once more."""
+        return weighted(self.bottleneck_loss(self._posterior(z, present), label))
+
+    def fuse(self, z: Sequence[torch.Tensor], present: torch.Tensor | None) -> Fused:
+        """Inference with the mean."""
+        u = self._posterior(z, present).mean
+        return Fused(u, self.head(u))
+
+    def _posterior(self, z: Sequence[torch.Tensor], present: torch.Tensor | None) -> Posterior:
+        posterior: Posterior = self.bottleneck(self.join(each_where_present(z, present)))
+        return posterior

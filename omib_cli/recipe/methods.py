@@ -1,0 +1,193 @@
+"""Options of the methods that OMIB is compared with, and the registry of all fusion methods.
+
+Defaults are those of the methods' sources where this program can have them; docs/methods.md says where it cannot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from omib_cli.recipe.model import FusionOptions, OmibOptions, Probability, Width
+from omib_cli.recipe.section import Registry
+
+FUSIONS = Registry("fusion method", "method")
+
+Weight = Annotated[float, Field(ge=0.0)]
+
+
+class ConcatOptions(FusionOptions):
+    """The encodings side by side."""
+
+    method: Literal["concat"] = "concat"
+
+
+class BasedOptions(FusionOptions):
+    """What methods that treat one modality unlike the others have in common: which one it is."""
+
+    least_modalities: ClassVar[int] = 2
+
+    base: str | None = None
+    """The modality that the others act on; the method says which one stands for None."""
+
+    def misfits(self, widths: Mapping[str, int]) -> list[str]:
+        """As for any method, and a base that is no modality."""
+        if self.base is not None and self.base not in widths:
+            return [f"`fusion.base` {self.base!r} is none of the modalities {', '.join(widths)}"]
+        return super().misfits(widths)
+
+
+class FilmOptions(BasedOptions):
+    """Feature-wise linear modulation (Perez et al. 2018): the others scale and shift the base; None is the last."""
+
+    method: Literal["film"] = "film"
+    scale: Literal["raw", "residual"] | None = None
+    """Whether what a modality says is the factor itself or the factor less 1; None takes `raw` for two modalities, as
+    the literature on CREMA-D does, and `residual` for more, since products of raw factors vanish."""
+
+
+class BiGatedOptions(BasedOptions):
+    """Gates (Kiela et al. 2018): the others let features of the base pass or not; None is the last."""
+
+    method: Literal["bigated"] = "bigated"
+    width: Width | None = None
+    """Width of the gated features; None takes the first encoder's."""
+    gates: Literal["product", "mean"] | None = None
+    """How several gates become one; None takes their product for two modalities, their mean for more."""
+
+
+class MisaOptions(FusionOptions):
+    """MISA (Hazarika et al. 2020): a part of each modality is shared with the others, a part is its own."""
+
+    least_modalities: ClassVar[int] = 2
+
+    method: Literal["misa"] = "misa"
+    width: Annotated[int, Field(ge=2, multiple_of=2)] = 128
+    """Width h of the two parts; even, for two attention heads."""
+    difference: Weight = 0.3
+    """Weight of the loss that keeps parts orthogonal (a sum over pairs of parts)."""
+    similarity: Weight = 1.0
+    """Weight of the central moment discrepancy of the shared parts (a mean over pairs of modalities)."""
+    reconstruction: Weight = 1.0
+    """Weight of the squared error with which both parts restore the projected encoding (a mean over modalities)."""
+
+
+class DeepIbOptions(FusionOptions):
+    """Deep multi-view information bottleneck (Wang et al. 2019)."""
+
+    method: Literal["deep-ib"] = "deep-ib"
+    latent: Width | None = None
+    """Width k of every code and of the embedding; None takes half the first encoder's width. The source has 20."""
+    kl: Weight | list[Weight] = 1e-3
+    """Weight of each modality's KL to the prior (summed over dimensions): one for all, or a list in the order of the
+    modalities. The source has [9e-5, 1e-3]."""
+    draws: Annotated[int, Field(ge=1)] = 10
+    """Draws of each modality's code, whose mean is fused."""
+
+    def misfits(self, widths: Mapping[str, int]) -> list[str]:
+        """As for any method, and weights that are not one for each modality."""
+        if isinstance(self.kl, list) and len(self.kl) != len(widths):
+            return [f"`fusion.kl` has {len(self.kl)} weights for {len(widths)} modalities"]
+        return super().misfits(widths)
+
+
+class MmibCuiOptions(BasedOptions):
+    """MMIB of Cui et al. (2024): noisy codes, aligned, fused by attention to and from the base; None is the first."""
+
+    method: Literal["mmib-cui"] = "mmib-cui"
+    latent: Width | None = None
+    """Width k of codes and embedding; None takes the first encoder's. Encodings of another width are mapped to it."""
+    heads: Annotated[int, Field(ge=1)] = 4
+    """Attention heads; the latent width must be a multiple of it. The source has 12 for a width of 768."""
+    dropout: Probability = 0.1
+    """Inside the attention."""
+    align: Weight = 1.0
+    """Weight of telling pairs of codes of one sample from pairs of two (a mean over pairs of modalities)."""
+    kl: Weight = 1.0
+    """Weight of each modality's KL to the prior (averaged over dimensions)."""
+
+    def misfits(self, widths: Mapping[str, int]) -> list[str]:
+        """As for any method with a base, and a width that heads do not divide."""
+        latent = self.latent or next(iter(widths.values()))
+        if latent % self.heads:
+            return [f"latent width {latent} is no multiple of `fusion.heads` ({self.heads})"]
+        return super().misfits(widths)
+
+
+class MmibZhangOptions(FusionOptions):
+    """MMIB of Zhang et al. (2022), rebuilt from the abstract: informative between modalities, terse within."""
+
+    least_modalities: ClassVar[int] = 2
+
+    method: Literal["mmib-zhang"] = "mmib-zhang"
+    latent: Width = 64
+    """Width k of codes and embedding."""
+    hidden: Width = 1024
+    """Hidden width of the networks that make codes and of the critics."""
+    mutual: Weight = 0.1
+    """Weight of the mutual information between codes, which is maximised (a mean over pairs of modalities)."""
+    compress: Literal["kl", "skl"] = "kl"
+    """What is minimised: the KL of each modality's code to the prior, or the symmetric KL of two modalities' codes."""
+    kl: Weight = 1e-3
+    """Weight of `compress` (summed over dimensions; over modalities for `kl`, a mean over pairs for `skl`)."""
+
+
+class DmibOptions(FusionOptions):
+    """DMIB (Fang et al. 2024): a narrow deterministic layer that must predict what its input predicts."""
+
+    method: Literal["dmib"] = "dmib"
+    observation: Weight = 1.0
+    """Weight of the loss of the prediction from the concatenated encodings."""
+    sufficiency: Weight = 1.0
+    """Weight of KL(prediction from the encodings || from the bottleneck); the source has 500, of something else."""
+    modality: Weight = 1.0
+    """Weight of the loss of each modality's own prediction; the source has 1000."""
+    gates: bool = False
+    """Whether encodings are gated feature by feature and weighted by how well their modality predicts."""
+
+
+class MibOptions(FusionOptions):
+    """What the three bottlenecks of Mai et al. (2023) have in common; their source has `latent: 50`."""
+
+    latent: Width | None = None
+    """Width k of codes and embedding; None takes the first encoder's."""
+    hidden: Width = 1024
+    """Hidden width of the networks that make codes."""
+    kl: Weight = 1e-3
+    """Weight beta of every KL to the prior (averaged over dimensions)."""
+    main_weight: Weight = 2.0
+    """Weight of the embedding's loss; the published code counts it twice, the paper once."""
+
+
+class EMibOptions(MibOptions):
+    """E-MIB (Mai et al. 2023): one bottleneck after fusion."""
+
+    method: Literal["e-mib"] = "e-mib"
+
+
+class LMibOptions(MibOptions):
+    """L-MIB (Mai et al. 2023): a bottleneck for each modality before fusion."""
+
+    method: Literal["l-mib"] = "l-mib"
+
+
+class CMibOptions(MibOptions):
+    """C-MIB (Mai et al. 2023): bottlenecks before and after fusion."""
+
+    method: Literal["c-mib"] = "c-mib"
+
+
+FUSIONS.add(OmibOptions, "omib_cli.fusion.omib:Omib")
+FUSIONS.add(ConcatOptions, "omib_cli.fusion.concat:Concat")
+FUSIONS.add(FilmOptions, "omib_cli.fusion.film:Film")
+FUSIONS.add(BiGatedOptions, "omib_cli.fusion.bigated:BiGated")
+FUSIONS.add(MisaOptions, "omib_cli.fusion.misa:Misa")
+FUSIONS.add(DeepIbOptions, "omib_cli.fusion.deep_ib:DeepIb")
+FUSIONS.add(MmibCuiOptions, "omib_cli.fusion.mmib_cui:MmibCui")
+FUSIONS.add(MmibZhangOptions, "omib_cli.fusion.mmib_zhang:MmibZhang")
+FUSIONS.add(DmibOptions, "omib_cli.fusion.dmib:Dmib")
+FUSIONS.add(EMibOptions, "omib_cli.fusion.e_mib:EMib")
+FUSIONS.add(LMibOptions, "omib_cli.fusion.l_mib:LMib")
+FUSIONS.add(CMibOptions, "omib_cli.fusion.c_mib:CMib")
