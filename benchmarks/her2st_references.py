@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from matplotlib.colors import rgb_to_hsv
 from sklearn.covariance import LedoitWolf
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
@@ -29,16 +28,15 @@ from omib_cli.artifacts import format as fmt
 from omib_cli.recipe.load import load_recipe
 from omib_cli.recipe.schema import Recipe
 from omib_cli.recipe.spatial_sources import SpatialOptions
+from omib_cli.sources.spatial.colours import colours
 from omib_cli.sources.spatial.expression import express, pooled, thin
 from omib_cli.sources.spatial.labels import anomalies
-from omib_cli.sources.spatial.patches import cut_patches, plan_patches
-from omib_cli.sources.spatial.reading import Place, read_sections
+from omib_cli.sources.spatial.patches import plan_patches
+from omib_cli.sources.spatial.reading import read_sections
 from omib_cli.tasks.anomaly import anomaly_metrics
 
 COMPONENTS = 50
 TARGET_SUM = 10_000.0
-STAINS = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
-"""Absorption of haematoxylin, eosin and DAB in R, G and B (Ruifrok and Johnston 2001)."""
 TEST = fmt.SPLITS.index("test")
 METRICS = ("auc", "f1", "average_precision")
 
@@ -95,17 +93,9 @@ def read(recipe: Recipe, folder: Path, most: int | None, target: float | str) ->
     values = expression.values.toarray()
     totals = np.asarray(counts.sum(axis=1)).ravel()
     patch = options.feature("image") if "image" in recipe.modalities else None
-    colours = None if patch is None else np.concatenate([colour_statistics(place, patch) for place in places])
-    return Spots(names, test, truth, totals, StandardScaler().fit(values[normal]).transform(values), colours)
-
-
-def colour_statistics(place: Place, patch: object) -> np.ndarray:
-    """(N, 27) of a section's patches: mean, deviation and median of RGB, HSV and three stains."""
-    pixels = cut_patches(plan_patches(place.section, place.pitch_um, patch))
-    rgb = pixels.reshape(len(pixels), 3, -1).transpose(0, 2, 1).astype(np.float64)
-    stains = -np.log((rgb + 1) / 256) @ np.linalg.inv(STAINS)
-    spaces = (rgb, rgb_to_hsv(rgb / 255), stains)
-    return np.concatenate([f(space, axis=1) for space in spaces for f in (np.mean, np.std, np.median)], axis=1)
+    found = [plan_patches(place.section, place.pitch_um, patch) for place in places] if patch is not None else []
+    statistics = np.concatenate([colours(plan) for plan in found]) if found else None
+    return Spots(names, test, truth, totals, StandardScaler().fit(values[normal]).transform(values), statistics)
 
 
 def components(spots: Spots) -> np.ndarray:

@@ -10,7 +10,20 @@ from typing import Annotated
 import typer
 
 from omib_cli import __version__
-from omib_cli.cli import embed, estimate_mi, evaluate, inspect, options, prepare, run, simulate, train, warmup
+from omib_cli.cli import (
+    compare,
+    embed,
+    estimate_mi,
+    evaluate,
+    inspect,
+    options,
+    prepare,
+    run,
+    simulate,
+    sweep,
+    train,
+    warmup,
+)
 from omib_cli.cli.console import say, show_error
 from omib_cli.cli.recipe import recipe
 from omib_cli.errors import DataError, OmibError
@@ -35,6 +48,10 @@ app.command(epilog=train.EXAMPLES, short_help="Train the whole network.")(train.
 app.command(epilog=embed.EXAMPLES, short_help="Embed a dataset's samples and predict their labels.")(embed.embed)
 app.command(epilog=evaluate.EXAMPLES, short_help="Measure predictions and write a report.")(evaluate.evaluate)
 app.command(epilog=run.EXAMPLES, short_help="Do everything from raw data to report.")(run.run)
+app.command(epilog=compare.EXAMPLES, short_help="Run methods, ablations and seeds; put them side by side.")(
+    compare.compare
+)
+app.command(epilog=sweep.EXAMPLES, short_help="Run a recipe over values of beta, or of any key.")(sweep.sweep)
 app.command(epilog=inspect.EXAMPLES, short_help="Say what a file is and how it was made.")(inspect.inspect)
 app.add_typer(recipe, name="recipe")
 

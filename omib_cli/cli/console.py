@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from omib_cli.errors import Interrupted, OmibError
 
 if TYPE_CHECKING:
+    from omib_cli.stages.compare import GridResult
     from omib_cli.stages.result import StageResult
 
 _STYLES = {"error": "31;1", "warning": "33", "try": "36"}
@@ -61,6 +62,17 @@ def show_result(result: StageResult, *, as_json: bool) -> None:
     state = "  (done before, up to date)" if result.already_there else ""
     say(f"{result.out}  {result.kind} {result.hash[:12]}{state}")
     show_rows({name: value for name, value in result.figures.items() if value is not None}, indent="  ")
+
+
+def show_grid(result: GridResult, *, as_json: bool) -> None:
+    """The tables of a grid of runs on stdout."""
+    if as_json:
+        tables = [table.plain() for table in result.comparisons]
+        show_json({"out": str(result.out), "kind": "comparison", "missing": result.missing, "tables": tables})
+        return
+    for table in result.comparisons:
+        say(f"{table.recipe}\n\n{table.markdown()}\n")
+    say(f"{result.out}  tables and figures" + (f"; {result.missing} runs are missing" if result.missing else ""))
 
 
 def show_json(values: Mapping[str, Any]) -> None:

@@ -9,6 +9,9 @@ import typer
 
 Dataset = Annotated[Path, typer.Argument(metavar="DATASET", help="A dataset, from omib simulate or omib prepare.")]
 Out = Annotated[Path | None, typer.Option("--out", "-o", metavar="PATH", help="What to write.")]
+Input = Annotated[
+    Path | None, typer.Option("--input", metavar="PATH", help="The folder that the recipe's files are in.")
+]
 Recipe = Annotated[
     str | None,
     typer.Option("--recipe", metavar="RECIPE", help="Name or file of a recipe; else the one the dataset carries."),
@@ -32,8 +35,18 @@ MaxMinutes = Annotated[
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check recipe and inputs, say what would be done, and stop.")]
 AsJson = Annotated[bool, typer.Option("--json", help="The result as one line of JSON.")]
+Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Runs at once; they divide the CPU threads.")]
+AsList = Annotated[
+    bool, typer.Option("--list", help="Print the runs as shell commands, one a line, and stop; --collect comes after.")
+]
+Collect = Annotated[bool, typer.Option("--collect", help="Run nothing; make the tables of what is there.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings and errors only.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show more: machine, time and memory used.")]
+
+
+def names(text: str) -> list[str]:
+    """The names in a list with commas."""
+    return [name for part in text.split(",") if (name := part.strip())]
 
 
 def examples(*lines: str) -> str:

@@ -16,10 +16,14 @@ EXAMPLES = opt.examples("omib run sim-i", "omib run rosmap --input data/rosmap -
 
 def run(
     recipe: opt.RecipeArgument,
-    input_path: Annotated[
-        Path | None, typer.Option("--input", metavar="PATH", help="The folder that the recipe's files are in.")
-    ] = None,
+    input_path: opt.Input = None,
     out: opt.Out = None,
+    shared: Annotated[
+        Path | None,
+        typer.Option(
+            "--shared", metavar="FOLDER", help="Keep dataset and estimates here, for runs that agree on them."
+        ),
+    ] = None,
     overrides: opt.Overrides = None,
     seed: opt.Seed = None,
     device: opt.Device = "auto",
@@ -49,4 +53,4 @@ def run(
             return
         from omib_cli.stages import run as stage
 
-        show_result(stage.run(resolved, input_path, folder, job), as_json=as_json)
+        show_result(stage.run(resolved, input_path, folder, job, shared), as_json=as_json)

@@ -16,6 +16,9 @@ from omib_cli.evaluation.runs import FUSED, Predictor, Run
 from omib_cli.runtime.progress import Progress
 from omib_cli.runtime.seeds import derive_seed
 
+Judged = tuple[dict[str, float], dict[str, NDArray[np.float64]]]
+"""Metrics by name, and the value of each in every resample (none where there are no resamples)."""
+
 LEVEL = (2.5, 97.5)
 """Percentiles of the resampled metric that bound the interval."""
 
@@ -124,11 +127,31 @@ def _scores(run: Run, predictor: Predictor, rows: NDArray[np.bool_], bootstrap: 
         return Scores(0, {})
     if not run.task.by_group:
         return Scores(count, _estimates(*_judge(run, predictor, rows, bootstrap, split)))
-    judged = {name: _judge(run, predictor, own, bootstrap, split) for name, own in _groups(run, rows).items()}
-    values = [value for value, _ in judged.values()]
+    judged = _judge_groups(run, predictor, rows, bootstrap, split)
+    by_group = {name: _estimates(*found) for name, found in judged.items()}
+    return Scores(count, _estimates(*_mean_of_groups(judged)), by_group)
+
+
+def headline_draws(run: Run, bootstrap: int) -> Judged:
+    """Metrics of the fused prediction on the headline split, and in each resample; equal for runs of equal seed."""
+    fused, split = run.predictors[0], run.headline
+    rows = (run.split == split) & fused.present
+    if run.task.by_group:
+        return _mean_of_groups(_judge_groups(run, fused, rows, bootstrap, split))
+    return _judge(run, fused, rows, bootstrap, split)
+
+
+def _judge_groups(
+    run: Run, predictor: Predictor, rows: NDArray[np.bool_], bootstrap: int, split: str
+) -> dict[str, Judged]:
+    return {name: _judge(run, predictor, own, bootstrap, split) for name, own in _groups(run, rows).items()}
+
+
+def _mean_of_groups(judged: dict[str, Judged]) -> Judged:
     draws = [drawn for _, drawn in judged.values()]
-    metrics = _estimates(_mean(values), {name: _mean_draws([each[name] for each in draws]) for name in draws[0]})
-    return Scores(count, metrics, {name: _estimates(*found) for name, found in judged.items()})
+    return _mean([value for value, _ in judged.values()]), {
+        name: _mean_draws([each[name] for each in draws]) for name in draws[0]
+    }
 
 
 def _groups(run: Run, rows: NDArray[np.bool_]) -> dict[str, NDArray[np.bool_]]:
@@ -139,9 +162,7 @@ def _groups(run: Run, rows: NDArray[np.bool_]) -> dict[str, NDArray[np.bool_]]:
     return {str(name): known & (run.groups == name) for name in np.unique(run.groups[known])}
 
 
-def _judge(
-    run: Run, predictor: Predictor, rows: NDArray[np.bool_], bootstrap: int, split: str
-) -> tuple[dict[str, float], dict[str, NDArray[np.float64]]]:
+def _judge(run: Run, predictor: Predictor, rows: NDArray[np.bool_], bootstrap: int, split: str) -> Judged:
     """Metrics over rows, and their values in each resample (none where there is no interval to be had)."""
     outputs, labels = predictor.outputs[rows], run.labels[rows]
     values = run.task.metrics(outputs, labels)
@@ -161,7 +182,7 @@ def _estimates(values: dict[str, float], draws: dict[str, NDArray[np.float64]]) 
 
 def _mean(values: Sequence[dict[str, float]]) -> dict[str, float]:
     """Mean over groups of each metric, over those in which it is defined."""
-    return {name: _across([each[name] for each in values]).mean for name in values[0]}
+    return {name: across([each[name] for each in values]).mean for name in values[0]}
 
 
 def _mean_draws(draws: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
@@ -213,14 +234,15 @@ def across_runs(tables: Sequence[Table], headlines: Sequence[str], predictor: st
         for table, split in zip(tables, headlines, strict=True)
         if predictor in table.splits[split]
     ]
-    return {metric: _across([row[metric].value for row in rows if metric in row]) for metric in _names(rows)}
+    return {metric: across([row[metric].value for row in rows if metric in row]) for metric in _names(rows)}
 
 
 def _names(rows: Sequence[dict[str, Estimate]]) -> list[str]:
     return list(dict.fromkeys(name for row in rows for name in row))
 
 
-def _across(values: Sequence[float]) -> Across:
+def across(values: Sequence[float]) -> Across:
+    """Mean and sample standard deviation of the values that are defined."""
     good = [value for value in values if math.isfinite(value)]
     mean = fmean(good) if good else math.nan
     return Across(mean, stdev(good) if len(good) > 1 else math.nan, len(good))

@@ -110,24 +110,45 @@ class ExpressionOptions(Section):
     """Where variability is measured: within each training section, or in the first of them alone (as published)."""
 
 
-class GenesOptions(Section):
-    """Log-normalised expression of the highly variable genes, or its principal components."""
+class ColumnsOptions(Section):
+    """Columns of numbers: as they are, or their principal components."""
 
-    feature: Literal["genes"] = "genes"
+    feature: str
     components: Annotated[int, Field(ge=1)] | None = None
-    """Number of principal components, fitted on the training spots; None keeps the genes."""
+    """Number of principal components, fitted on the training spots; None keeps the columns."""
     standardise: bool = True
-    """Whether each gene has mean 0 and variance 1 over the training spots."""
+    """Whether each column has mean 0 and variance 1 over the training spots."""
     whiten: bool = False
     """Whether each principal component has variance 1 over the training spots."""
-    neighbours: Annotated[int, Field(ge=1)] | None = None
-    """Join each spot with this many nearest spots of its section: kind `graph`; None: kind `vector`."""
+    smooth: Annotated[int, Field(ge=1)] | None = None
+    """Last, replace each spot by the mean of itself and this many nearest spots of its section: what a spot shares with
+    those around it stays, what only it has, chance above all, goes."""
 
     @model_validator(mode="after")
-    def _only_components_are_whitened(self) -> GenesOptions:
+    def _only_components_are_whitened(self) -> ColumnsOptions:
         if self.whiten and self.components is None:
             raise ValueError("`whiten` needs `components`")
         return self
+
+
+class GenesOptions(ColumnsOptions):
+    """Log-normalised expression of the highly variable genes, or its principal components."""
+
+    feature: Literal["genes"] = "genes"
+    depth: bool = False
+    """Whether ln(1 + total counts) is one more column, mean 0 and variance 1 over the training spots, not smoothed."""
+    neighbours: Annotated[int, Field(ge=1)] | None = None
+    """Join each spot with this many nearest spots of its section: kind `graph`; None: kind `vector`."""
+
+
+class ColourOptions(ColumnsOptions):
+    """Colours around each spot: mean, standard deviation and median of the patch in RGB, HSV and three stains."""
+
+    feature: Literal["colours"] = "colours"
+    patch: Annotated[int, Field(ge=4)] = 32
+    """Side of the patch in pixels."""
+    mpp: Micrometres | None = None
+    """Micrometres per pixel to which every section's image is brought; None takes each image as it is."""
 
 
 class PatchOptions(Section):
@@ -146,7 +167,7 @@ class DepthOptions(Section):
     feature: Literal["depth"] = "depth"
 
 
-Feature = Annotated[GenesOptions | PatchOptions | DepthOptions, Field(discriminator="feature")]
+Feature = Annotated[GenesOptions | PatchOptions | ColourOptions | DepthOptions, Field(discriminator="feature")]
 
 
 class SpatialOptions(SourceOptions):
@@ -165,7 +186,7 @@ class SpatialOptions(SourceOptions):
     expression: ExpressionOptions = ExpressionOptions()
     """From counts to expression."""
     features: dict[str, Feature] = {}
-    """What each modality is made of; modalities named genes, image and depth need no entry."""
+    """What each modality is made of; modalities named genes, image, colours and depth need no entry."""
 
     @model_validator(mode="after")
     def _one_part_for_each_patient(self) -> SpatialOptions:
@@ -180,7 +201,8 @@ class SpatialOptions(SourceOptions):
             raise ValueError("`sections`: none of them is for training (`split: train`)")
         return self
 
-    def feature(self, modality: str) -> GenesOptions | PatchOptions | DepthOptions | None:
+    def feature(self, modality: str) -> GenesOptions | PatchOptions | ColourOptions | DepthOptions | None:
         """What a modality is made of, by its entry or by its name; None where neither says."""
-        default = {"genes": GenesOptions, "image": PatchOptions, "depth": DepthOptions}.get(modality)
+        named = {"genes": GenesOptions, "image": PatchOptions, "colours": ColourOptions, "depth": DepthOptions}
+        default = named.get(modality)
         return self.features.get(modality) or (default() if default is not None else None)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy.sparse import csr_matrix
 
-    from omib_cli.recipe.spatial_sources import ExpressionOptions, GenesOptions
+    from omib_cli.recipe.spatial_sources import ColumnsOptions, ExpressionOptions, GenesOptions
 
 TINY = 1e-12
 
@@ -164,7 +164,17 @@ def _variable(
 
 
 def gene_features(expression: Expression, options: GenesOptions) -> Features:
-    """Expression as a modality: genes, standardised or not, or their principal components.
+    """Expression as a modality: genes, standardised or not, or their principal components; see :func:`columns`."""
+    import numpy as np
+
+    values = expression.values.toarray().astype(np.float32)
+    return columns(values, expression.genes, expression.training, options)
+
+
+def columns(
+    values: NDArray[np.float32], names: list[str], training: NDArray[np.bool_], options: ColumnsOptions
+) -> Features:
+    """Columns (N, D), standardised or not, or their principal components.
 
     Components are those of the training spots; their signs are fixed by scikit-learn (the largest loading of each is
     positive), so that equal data give equal scores.
@@ -172,23 +182,19 @@ def gene_features(expression: Expression, options: GenesOptions) -> Features:
     Raises
     ------
     DataError
-        More components than training spots or genes.
+        More components than training spots or columns.
     """
-    import numpy as np
-
-    values = expression.values.toarray().astype(np.float32)
-    training = expression.training
     fitted: dict[str, NDArray[Any]] = {}
     if options.standardise:
         values, fitted = _standardised(values, training)
     if options.components is None:
-        return Features(values, expression.genes, fitted)
+        return Features(values, names, fitted)
     most = min(int(training.sum()) - 1, values.shape[1])
     if options.components > most:
         raise DataError(
             "more principal components than the training spots can give",
             got=f"components: {options.components}",
-            expected=f"{most} at most ({int(training.sum())} training spots, {values.shape[1]} genes)",
+            expected=f"{most} at most ({int(training.sum())} training spots, {values.shape[1]} {options.feature})",
             do="lower `components`",
         )
     return _components(values, training, options, fitted)
@@ -202,6 +208,16 @@ def depth_features(counts: csr_matrix, training: NDArray[np.bool_]) -> Features:
     detected = np.asarray((counts > 0).sum(axis=1)).ravel()
     values, fitted = _standardised(np.log1p(np.column_stack([totals, detected])), training)
     return Features(values, ["log_total_counts", "log_detected_genes"], fitted)
+
+
+def with_depth(features: Features, counts: csr_matrix, training: NDArray[np.bool_]) -> Features:
+    """One more column: ln(1 + total counts), standardised."""
+    import numpy as np
+
+    depth = depth_features(counts, training)
+    fitted = {"depth_offset": depth.fitted["offset"][:1], "depth_scale": depth.fitted["scale"][:1]}
+    values = np.concatenate([features.values, depth.values[:, :1]], axis=1)
+    return Features(values, [*features.names, depth.names[0]], {**features.fitted, **fitted})
 
 
 def _standardised(
@@ -221,7 +237,7 @@ def _standardised(
 def _components(
     values: NDArray[np.float32],
     training: NDArray[np.bool_],
-    options: GenesOptions,
+    options: ColumnsOptions,
     fitted: dict[str, NDArray[Any]],
 ) -> Features:
     import numpy as np

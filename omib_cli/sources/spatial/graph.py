@@ -64,3 +64,16 @@ def rows_of_neighbours(joined: list[list[int]], place: NDArray[np.int64], into: 
     for row, near in found.items():
         into[row, : len(near)] = near
     return into
+
+
+def mean_around(values: NDArray[np.float32], neighbours: NDArray[np.int32]) -> NDArray[np.float32]:
+    """The mean of each row (N, D) and of the rows that are its neighbours (N, K), -1 where there is none."""
+    import numpy as np
+
+    there = neighbours >= 0
+    total = values.astype(np.float64)
+    for column in range(neighbours.shape[1]):
+        rows = np.flatnonzero(there[:, column])
+        total[rows] += values[neighbours[rows, column]]
+    mean: NDArray[np.float32] = (total / (1 + there.sum(axis=1))[:, None]).astype(np.float32)
+    return mean

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from omib_cli.recipe.spatial_sources import PatchOptions
+    from omib_cli.recipe.spatial_sources import ColourOptions, PatchOptions
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class PatchPlan:
     mpp: float
 
 
-def plan_patches(section: TissueSection, pitch_um: float, options: PatchOptions) -> PatchPlan | None:
+def plan_patches(section: TissueSection, pitch_um: float, options: PatchOptions | ColourOptions) -> PatchPlan | None:
     """Find the patches of a section, without decoding its image; None where it has none.
 
     Raises

@@ -9,18 +9,22 @@ from typing import TYPE_CHECKING, Any, cast
 from omib_cli.artifacts import format as fmt
 from omib_cli.artifacts.dataset_writer import Block, DatasetPlan, ModalityPlan
 from omib_cli.errors import DataError, RecipeError
-from omib_cli.recipe.spatial_sources import DepthOptions, GenesOptions, PatchOptions
+from omib_cli.recipe.spatial_sources import ColourOptions, DepthOptions, GenesOptions, PatchOptions
 from omib_cli.sources.labels import class_labels
 from omib_cli.sources.sheets import counted
+from omib_cli.sources.spatial.colours import colours
+from omib_cli.sources.spatial.colours import names as names_of_colours
 from omib_cli.sources.spatial.expression import (
     Features,
+    columns,
     depth_features,
     express,
     gene_features,
     pooled,
     thin,
+    with_depth,
 )
-from omib_cli.sources.spatial.graph import nearest_spots, rows_of_neighbours
+from omib_cli.sources.spatial.graph import mean_around, nearest_spots, rows_of_neighbours
 from omib_cli.sources.spatial.labels import CLASSES, anomalies, must_be_known
 from omib_cli.sources.spatial.patches import PatchPlan, cut_patches, plan_patches
 from omib_cli.sources.spatial.reading import Place, file_hashes, read_sections
@@ -31,7 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from omib_cli.recipe.schema import Recipe
-    from omib_cli.recipe.spatial_sources import SpatialOptions
+    from omib_cli.recipe.spatial_sources import Feature, SpatialOptions
 
 TASKS = ("anomaly", "classification")
 
@@ -51,6 +55,7 @@ class _Prepared:
 
     labels: NDArray[np.float64]
     vectors: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    present: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
     patches: dict[str, list[_Patches]] = field(default_factory=dict)
 
 
@@ -127,12 +132,10 @@ class SpatialSource:
 
     def block(self, start: int, stop: int) -> Block:
         """Rows ``start`` to ``stop``; patches are cut now."""
-        import numpy as np
-
         prepared = self._prepared
         assert prepared is not None, "plan() comes first"
         values: dict[str, NDArray[Any]] = {name: rows[start:stop] for name, rows in prepared.vectors.items()}
-        present = {name: np.ones(stop - start, dtype=bool) for name in values}
+        present = {name: prepared.present[name][start:stop] for name in values}
         for name, sections in prepared.patches.items():
             values[name], present[name] = self._block_of_patches(name, sections, start, stop)
         return Block(values, present, prepared.labels[start:stop])
@@ -231,7 +234,8 @@ class SpatialSource:
 
         assert self._prepared is not None
         plans: dict[str, ModalityPlan] = {}
-        vectors = {name: one for name, one in self._features.items() if not isinstance(one, PatchOptions)}
+        everywhere = np.ones(len(training), dtype=bool)
+        vectors = {name: one for name, one in self._features.items() if isinstance(one, GenesOptions | DepthOptions)}
         if vectors:
             counts, genes = pooled([place.section for place in places])
             rows = np.concatenate([place.kept + place.offset for place in places])
@@ -243,17 +247,60 @@ class SpatialSource:
                     features = depth_features(counts, training)
                 else:
                     expression = expression or express(counts, genes, training, numbers, self.options.expression)
-                    features = gene_features(expression, options)
-                self._prepared.vectors[name] = features.values
-                plans[name] = _vector_plan(features, options, places)
-        for name, patch in self._features.items():
-            if isinstance(patch, PatchOptions):
-                self._prepared.patches[name] = self._planned_patches(name, places, patch, facts)
-                plans[name] = ModalityPlan((3, patch.patch, patch.patch), fmt.IMAGE)
+                    features = _smoothed(gene_features(expression, options), options.smooth, places)
+                    features = with_depth(features, counts, training) if options.depth else features
+                plans[name] = self._vector(name, features, everywhere, options, places)
+        for name, feature in self._features.items():
+            if isinstance(feature, PatchOptions):
+                self._prepared.patches[name] = self._planned_patches(name, places, feature, facts)
+                plans[name] = ModalityPlan((3, feature.patch, feature.patch), fmt.IMAGE)
+            elif isinstance(feature, ColourOptions):
+                features, present = self._colours(name, places, feature, training, facts)
+                plans[name] = self._vector(name, features, present, feature, places)
         return plans
 
+    def _vector(
+        self,
+        name: str,
+        features: Features,
+        present: NDArray[np.bool_],
+        options: GenesOptions | ColourOptions | DepthOptions,
+        places: list[Place],
+    ) -> ModalityPlan:
+        assert self._prepared is not None
+        self._prepared.vectors[name], self._prepared.present[name] = features.values, present
+        return _vector_plan(features, options, places)
+
+    def _colours(
+        self,
+        name: str,
+        places: list[Place],
+        options: ColourOptions,
+        training: NDArray[np.bool_],
+        facts: dict[str, dict[str, Any]],
+    ) -> tuple[Features, NDArray[np.bool_]]:
+        """Colours of every spot, zeros where a section has no image, and where there are any."""
+        import numpy as np
+
+        sections = self._planned_patches(name, places, options, facts)
+        values = np.zeros((len(training), len(names_of_colours())), dtype=np.float32)
+        present = np.zeros(len(training), dtype=bool)
+        for section in sections:
+            if section.plan is not None:
+                values[section.start : section.stop] = colours(section.plan)
+                present[section.start : section.stop] = True
+        if not (training & present).any():
+            raise DataError(
+                f"no training section has an image for modality {name!r}",
+                where="data.files",
+                do="name the images with `data.files.image`, or take the modality out",
+            )
+        features = columns(values, names_of_colours(), training & present, options)
+        features.values[~present] = 0
+        return _smoothed(features, options.smooth, places), present
+
     def _planned_patches(
-        self, name: str, places: list[Place], options: PatchOptions, facts: dict[str, dict[str, Any]]
+        self, name: str, places: list[Place], options: PatchOptions | ColourOptions, facts: dict[str, dict[str, Any]]
     ) -> list[_Patches]:
         found, start = [], 0
         for place in places:
@@ -300,10 +347,10 @@ class SpatialSource:
         return values, present
 
 
-def _features(recipe: Recipe, options: SpatialOptions) -> dict[str, GenesOptions | PatchOptions | DepthOptions]:
+def _features(recipe: Recipe, options: SpatialOptions) -> dict[str, Feature]:
     found = {name: options.feature(name) for name in recipe.modalities}
     problems = [
-        f"modalities.{name}: made of what? name it genes, image or depth, or say it: "
+        f"modalities.{name}: made of what? name it genes, image, colours or depth, or say it: "
         f"`data.features.{name}: {{feature: genes}}`"
         for name, feature in found.items()
         if feature is None
@@ -320,9 +367,18 @@ def _features(recipe: Recipe, options: SpatialOptions) -> dict[str, GenesOptions
     return {name: feature for name, feature in found.items() if feature is not None}
 
 
-def _vector_plan(features: Features, options: GenesOptions | DepthOptions, places: list[Place]) -> ModalityPlan:
+def _smoothed(features: Features, count: int | None, places: list[Place]) -> Features:
+    """Each spot's mean with ``count`` nearest spots; a section without an image has neighbours without one."""
+    if count is None:
+        return features
+    return Features(mean_around(features.values, _neighbours(places, count)), features.names, features.fitted)
+
+
+def _vector_plan(
+    features: Features, options: GenesOptions | ColourOptions | DepthOptions, places: list[Place]
+) -> ModalityPlan:
     shape = (features.values.shape[1],)
-    if isinstance(options, DepthOptions) or options.neighbours is None:
+    if not isinstance(options, GenesOptions) or options.neighbours is None:
         return ModalityPlan(shape, fmt.VECTOR, features.names, features.fitted)
     neighbours = _neighbours(places, options.neighbours)
     return ModalityPlan(shape, fmt.GRAPH, features.names, features.fitted, neighbours=neighbours)

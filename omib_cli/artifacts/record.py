@@ -1,0 +1,57 @@
+"""``run.json``: how a run of the whole chain went, and what it took; kept beside its artifacts."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from omib_cli.artifacts.files import replacing
+
+RECORD_FILE = "run.json"
+
+
+@dataclass
+class RunRecord:
+    """What became of a run.
+
+    Attributes
+    ----------
+    recipe_hash
+        Of the recipe that it is a run of.
+    state
+        ``done``, ``stopped`` (run again to continue), ``failed``, or ``new``.
+    reason
+        Why it stopped or failed.
+    seconds
+        Wall time, summed over the parts of a run that was continued.
+    peak_mib
+        The largest resident memory of any part.
+    """
+
+    recipe_hash: str
+    state: str = "new"
+    reason: str = ""
+    seconds: float = 0.0
+    peak_mib: float = 0.0
+
+    @classmethod
+    def of(cls, folder: Path, recipe_hash: str) -> RunRecord:
+        """The record in a folder if it is of this recipe; a new one otherwise, or where it cannot be read."""
+        try:
+            found = cls(**json.loads((folder / RECORD_FILE).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return cls(recipe_hash)
+        return found if found.recipe_hash == recipe_hash else cls(recipe_hash)
+
+    def add(self, state: str, seconds: float, peak_mib: float, reason: str = "") -> RunRecord:
+        """Count another part of the run."""
+        self.state, self.reason = state, reason
+        self.seconds = round(self.seconds + seconds, 3)
+        self.peak_mib = round(max(self.peak_mib, peak_mib), 1)
+        return self
+
+    def write(self, folder: Path) -> None:
+        """Replace the folder's record."""
+        with replacing(folder / RECORD_FILE) as temporary:
+            temporary.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,101 @@
+"""Figures of a grid of runs: variants side by side, and a quantity that is swept."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from omib_cli.evaluation.comparison import Comparison, Outcome, Row
+from omib_cli.evaluation.conventions import convention
+from omib_cli.evaluation.drawing import GOOD, INK, MUTED, WIDE, colours, rows_grid, short
+from omib_cli.evaluation.metrics import Across
+
+MOST_PANELS = 2
+MOST_LINEAR = 20.0
+"""Largest ratio of swept values that is drawn on a linear axis."""
+
+
+def variants_figure(table: Comparison, outcomes: Sequence[Outcome]) -> Figure | None:
+    """Mean and standard deviation of the first metrics of each variant, with every seed as a small dot."""
+    rows = [row for row in table.rows if row.count]
+    metrics = table.metrics[:MOST_PANELS]
+    if not rows or not metrics:
+        return None
+    figure = Figure(figsize=(WIDE, 0.95 + 0.3 * len(rows)), layout="constrained")
+    panels = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
+    for axes, metric in zip(panels, metrics, strict=True):
+        for place, row in enumerate(rows):
+            seeds = [found.values[metric] for found in outcomes if found.variant == row.name and metric in found.values]
+            _spread(axes, place, seeds, row.metrics[metric].mean, row.metrics[metric].sd, row.name == table.reference)
+        _dress(axes, metric, len(rows))
+    panels[0].set_yticks(range(len(rows)), [short(row.name) for row in rows])
+    return figure
+
+
+def sweep_figure(table: Comparison) -> Figure | None:
+    """The main metric against the value that is swept, its compression and what it proves of I(ξ; y) below.
+
+    Bands are standard deviations over seeds. Of beta, the interval [M_l, M_u] of the recipe as it is is shaded, its
+    mean over seeds.
+    """
+    rows = sorted((row for row in table.rows if row.at is not None and row.count), key=lambda row: row.at or 0.0)
+    if not rows:
+        return None
+    figure = Figure(figsize=(WIDE, 5.6), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    known = convention(table.main_metric)
+    _band(upper, rows, [row.metrics[table.main_metric] for row in rows], INK, known.label)
+    upper.set_ylabel(f"{known.label} ({'higher' if known.higher_is_better else 'lower'} is better)")
+    names = dict.fromkeys(name for row in rows for name in row.extra if name.startswith("kl/"))
+    palette = colours([name.removeprefix("kl/") for name in names])
+    for name in names:
+        modality = name.removeprefix("kl/")
+        having = [row for row in rows if name in row.extra]
+        _band(lower, having, [row.extra[name] for row in having], palette[modality], f"KL {modality}")
+    having = [row for row in rows if "I(xi;y)" in row.extra]
+    _band(lower, having, [row.extra["I(xi;y)"] for row in having], INK, "I(ξ; y), at least")
+    lower.set_ylabel("nats")
+    lower.set_yscale("symlog", linthresh=0.1)
+    lower.legend(loc="best")
+    bounds = next((row.extra for row in table.rows if row.at is None and "M_u" in row.extra), None)
+    ratio = (rows[-1].at or 0.0) / (rows[0].at or 1.0)
+    for axes in (upper, lower):
+        if ratio > MOST_LINEAR:
+            axes.set_xscale("log")
+        if bounds is not None and rows[0].name.startswith("beta-"):
+            axes.axvspan(bounds["M_l"].mean, bounds["M_u"].mean, color=GOOD, zorder=0)
+        rows_grid(axes)
+    lower.set_xlabel("β, shaded between M_l and M_u" if rows[0].name.startswith("beta-") else "value")
+    return figure
+
+
+def _band(axes: Axes, rows: Sequence[Row], values: Sequence[Across], colour: str, label: str) -> None:
+    """Means over seeds as a line, standard deviations as a band."""
+    x = [row.at or 0.0 for row in rows]
+    means = [value.mean for value in values]
+    spread = [value.sd if math.isfinite(value.sd) else 0.0 for value in values]
+    axes.plot(x, means, color=colour, marker="o", markersize=4, label=label)
+    low = [mean - sd for mean, sd in zip(means, spread, strict=True)]
+    high = [mean + sd for mean, sd in zip(means, spread, strict=True)]
+    axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
+
+
+def _spread(axes: Axes, place: int, seeds: Sequence[float], mean: float, sd: float, reference: bool) -> None:
+    colour = "#0072B2" if reference else INK
+    if math.isfinite(sd):
+        axes.plot([mean - sd, mean + sd], [place, place], color=colour, linewidth=2.4, alpha=0.5)
+    axes.plot(seeds, [place] * len(seeds), linestyle="none", marker="o", markersize=3, color=MUTED, alpha=0.6)
+    axes.plot([mean], [place], marker="D" if reference else "o", markersize=6, color=colour)
+
+
+def _dress(axes: Axes, metric: str, rows: int) -> None:
+    known = convention(metric)
+    axes.set_title(f"{known.label} ({'higher' if known.higher_is_better else 'lower'} is better)")
+    axes.set_ylim(rows - 0.45, -0.6)
+    axes.margins(x=0.06)
+    axes.grid(visible=True, axis="x")
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)

@@ -1,0 +1,141 @@
+"""``omib compare`` and ``omib sweep``: run a grid of cells, and bring what they found together."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from omib_cli.artifacts import format as fmt
+from omib_cli.artifacts.files import replacing
+from omib_cli.errors import OmibError
+from omib_cli.evaluation.comparison import Comparison, Outcome, compare
+from omib_cli.evaluation.drawing import styled
+from omib_cli.evaluation.metrics import headline_draws
+from omib_cli.evaluation.runs import Run, read_run
+from omib_cli.evaluation.sufficiency import task_information
+from omib_cli.evaluation.variants import sweep_figure, variants_figure
+from omib_cli.runtime.job import Job
+from omib_cli.stages.grid import Cell, Launch, run_cells
+
+
+@dataclass(frozen=True)
+class GridResult:
+    """The tables of a grid, one for each recipe, and the folder of their files."""
+
+    out: Path
+    comparisons: list[Comparison]
+
+    @property
+    def missing(self) -> int:
+        """Number of cells that the tables lack."""
+        return sum(len(row.missing) for table in self.comparisons for row in table.rows)
+
+
+def run(
+    cells: Sequence[Cell],
+    launch: Launch,
+    job: Job,
+    *,
+    reference: str,
+    jobs: int = 1,
+    collect_only: bool = False,
+    bootstrap: int = 1000,
+) -> GridResult:
+    """Run what is not done yet, then write the tables of what is there.
+
+    Writes into ``launch.out``: for each recipe ``RECIPE.md``, ``RECIPE.json``, ``RECIPE.csv`` (a line a cell) and
+    ``RECIPE.png``.
+
+    Parameters
+    ----------
+    reference
+        The variant that the others are compared with.
+    collect_only
+        Run nothing.
+    bootstrap
+        Resamples behind the interval of a difference.
+
+    Raises
+    ------
+    Interrupted
+        A stop was asked for.
+    """
+    if not collect_only:
+        run_cells(cells, launch, jobs, job)
+    outcomes = {cell: outcome(cell, bootstrap, job) for cell in cells}
+    comparisons = []
+    for name in dict.fromkeys(cell.recipe.name for cell in cells):
+        own = {cell: found for cell, found in outcomes.items() if cell.recipe.name == name}
+        table = compare(name, list(own.values()), reference)
+        _write(launch.out / name, table, own)
+        comparisons.append(table)
+    return GridResult(launch.out, comparisons)
+
+
+def outcome(cell: Cell, bootstrap: int, job: Job) -> Outcome:
+    """What became of a cell; one whose files cannot be read counts as failed."""
+    record = cell.record
+    found = partial(Outcome, cell.variant.name, cell.seed, at=cell.variant.at)
+    if record.state != "done":
+        return found(record.state, record.reason)
+    try:
+        run = read_run(cell.embedding)
+        return found(
+            "done",
+            seconds=record.seconds,
+            peak_mib=record.peak_mib,
+            judged=headline_draws(run, bootstrap),
+            dataset=run.provenance.parents.get(fmt.DATASET, ""),
+            main_metric=run.task.main_metric,
+            extra=_extra(run),
+        )
+    except OmibError as error:
+        job.progress.warn(f"{cell.name}: {error.what}")
+        return found("failed", error.what)
+
+
+def _extra(run: Run) -> dict[str, float]:
+    """Beta, the terms of the epoch that was kept, and what the prediction proves about I(ξ; y)."""
+    kept: dict[str, Any] = next(
+        (row for row in reversed(run.history) if row.get("kept") and row.get("phase") == "train"), {}
+    )
+    terms = {name: float(value) for name, value in kept.items() if name.startswith(("kl/", "r/"))}
+    beta = run.beta or {}
+    known = {name: beta[key] for name, key in (("beta", "value"), ("M_l", "lower"), ("M_u", "upper")) if beta.get(key)}
+    return {**{name: float(value) for name, value in known.items()}, **terms, "I(xi;y)": task_information(run)}
+
+
+def _write(stem: Path, table: Comparison, outcomes: dict[Cell, Outcome]) -> None:
+    """The files of one recipe's table."""
+    text: dict[str, Callable[[], str]] = {
+        ".md": lambda: table.markdown() + "\n",
+        ".json": lambda: json.dumps(table.plain(), indent=1, allow_nan=False) + "\n",
+        ".csv": lambda: _csv(outcomes),
+    }
+    for suffix, make in text.items():
+        with replacing(stem.with_name(stem.name + suffix)) as temporary:
+            temporary.write_text(make(), encoding="utf-8")
+    swept = any(row.at is not None for row in table.rows)
+    drawn = styled(lambda: sweep_figure(table) if swept else variants_figure(table, list(outcomes.values())))
+    if drawn is not None:
+        with replacing(stem.with_name(stem.name + ".png")) as temporary:
+            temporary.write_bytes(drawn[1])
+
+
+def _csv(outcomes: dict[Cell, Outcome]) -> str:
+    """A line for each cell, whatever became of it."""
+    metrics = list(dict.fromkeys(name for found in outcomes.values() for name in (*found.values, *found.extra)))
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["recipe", "variant", "seed", "state", "reason", "seconds", "peak_mib", *metrics])
+    for cell, found in outcomes.items():
+        figures = {**found.values, **found.extra}
+        shared = [cell.recipe.name, found.variant, found.seed, found.state, found.reason, found.seconds, found.peak_mib]
+        writer.writerow([*shared, *(figures.get(name, "") for name in metrics)])
+    return buffer.getvalue()

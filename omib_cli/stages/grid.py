@@ -1,0 +1,287 @@
+"""A grid of runs: recipes, variants of them and seeds; each cell is ``omib run`` in a folder of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omib_cli.artifacts.record import RunRecord
+from omib_cli.errors import Interrupted, UsageError
+from omib_cli.recipe.load import load_recipe
+from omib_cli.recipe.methods import FUSIONS
+from omib_cli.recipe.problems import did_you_mean
+from omib_cli.recipe.schema import Recipe
+from omib_cli.recipe.yaml_reader import read_yaml
+from omib_cli.runtime.job import Job
+from omib_cli.stages.run import EMBEDDING
+
+SHARED = "shared"
+"""The folder, inside the grid's, of datasets and estimates that several cells use."""
+LOG = "run.log"
+POLL_SECONDS = 0.2
+
+AS_IS = "recipe"
+"""The variant of a sweep that is the recipe without any change."""
+
+ABLATIONS = ("without-warmup", "without-attention", "without-omf", "without-r")
+"""Of OMIB (choice C7)."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A recipe with some keys replaced, under a name that is also that of a folder; ``at`` is its place in a sweep."""
+
+    name: str
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    at: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """One run of the grid.
+
+    Attributes
+    ----------
+    reference
+        The recipe's bundled name or file.
+    recipe
+        What it comes to.
+    """
+
+    reference: str
+    variant: Variant
+    seed: int
+    recipe: Recipe
+    overrides: tuple[str, ...]
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """For the terminal."""
+        return f"{self.recipe.name} {self.variant.name} seed {self.seed}"
+
+    @property
+    def embedding(self) -> Path:
+        """What its predictions are read from."""
+        return self.folder / EMBEDDING
+
+    @property
+    def record(self) -> RunRecord:
+        """How it went so far."""
+        return RunRecord.of(self.folder, self.recipe.hash())
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How cells are started: the input of their recipes, the device, the threads of each."""
+
+    out: Path
+    input_path: Path | None = None
+    device: str = "auto"
+    threads: int = 1
+
+    def words(self, cell: Cell) -> list[str]:
+        """The command line of a cell, after the name of the program."""
+        words = ["run", cell.reference, "--seed", str(cell.seed), "--out", str(cell.folder)]
+        words += ["--shared", str(self.out / SHARED), "--threads", str(self.threads), "--device", self.device]
+        words += ["--input", str(self.input_path)] if self.input_path is not None else []
+        for override in cell.overrides:
+            words += ["--set", override]
+        return [*words, "--quiet"]
+
+
+def ablation(name: str, recipe: Recipe) -> Variant:
+    """A recipe of OMIB without one of its parts; without warm-up the epochs are as many as before."""
+    changes: dict[str, dict[str, Any]] = {
+        "without-warmup": {"warmup.epochs": 0, "train.epochs": recipe.warmup.epochs + recipe.train.epochs},
+        "without-attention": {"fusion.attention": "none"},
+        "without-omf": {"fusion.main_training": "without-omf"},
+        "without-r": {"fusion.relative_weight": "one"},
+    }
+    return Variant(name, changes[name])
+
+
+def method(name: str, recipe: Recipe) -> Variant:
+    """A recipe with another fusion method in its default settings; with its own one, the recipe as it is."""
+    return Variant(name) if name == recipe.fusion.method else Variant(name, {"fusion": {"method": name}})
+
+
+def known(names: Iterable[str], choices: Sequence[str], what: str) -> list[str]:
+    """The names, ``all`` spelled out, none twice.
+
+    Raises
+    ------
+    UsageError
+        One that is no choice.
+    """
+    found: dict[str, None] = {}
+    for name in names:
+        if name != "all" and name not in choices:
+            raise UsageError(f"no such {what}: {name}{did_you_mean(name, choices)}", expected=", ".join(choices))
+        found |= dict.fromkeys(choices if name == "all" else [name])
+    return list(found)
+
+
+def methods_and_ablations(recipe: Recipe, methods: Sequence[str], ablations: Sequence[str]) -> list[Variant]:
+    """The variants of a comparison.
+
+    Raises
+    ------
+    UsageError
+        An unknown name, or ablations of a recipe of another method than OMIB.
+    """
+    chosen = [method(name, recipe) for name in known(methods, list(FUSIONS), "fusion method")]
+    names = known(ablations, ABLATIONS, "ablation")
+    if names and recipe.fusion.method != "omib":
+        raise UsageError(
+            f"recipe {recipe.name} has no ablations", got=f"fusion.method {recipe.fusion.method}", expected="omib"
+        )
+    return chosen + [ablation(name, recipe) for name in names]
+
+
+def swept(beta: str | None, vary: str | None) -> list[Variant]:
+    """The recipe as it is, and the variants of a sweep: ``LOW:HIGH:N`` for beta, or ``KEY=VALUES``.
+
+    Raises
+    ------
+    UsageError
+        Neither or both, or values that cannot be read.
+    """
+    if (beta is None) == (vary is None):
+        raise UsageError("what is to be swept?", expected="--beta LOW:HIGH:N, or --vary KEY=VALUES")
+    if beta is not None:
+        points = [
+            Variant(f"beta-{value:.3g}", {"beta": {"policy": "value", "value": value}}, value)
+            for value in geometric(beta)
+        ]
+        return [Variant(AS_IS), *points]
+    key, equals, text = (vary or "").partition("=")
+    if not equals or not key or not text:
+        raise UsageError(f"--vary {vary} cannot be read", expected="KEY=LOW:HIGH:N or KEY=A,B,C")
+    values = geometric(text) if text.count(":") == 2 else [read_yaml(part).values for part in text.split(",")]
+    short = key.rpartition(".")[2]
+    points = [
+        Variant(
+            f"{short}-{value:.3g}" if isinstance(value, float) else f"{short}-{value}", {key: value}, _number(value)
+        )
+        for value in values
+    ]
+    return [Variant(AS_IS), *points]
+
+
+def geometric(text: str) -> list[float]:
+    """``LOW:HIGH:N`` as N values in equal ratios, to six digits.
+
+    Raises
+    ------
+    UsageError
+        It is not of that form.
+    """
+    try:
+        low, high, count = text.split(":")
+        first, last, number = float(low), float(high), int(count)
+    except ValueError:
+        first, last, number = 0.0, 0.0, 0
+    if not 0.0 < first < last or number < 2:
+        raise UsageError(
+            f"{text} is no range", expected="LOW:HIGH:N with 0 < LOW < HIGH and N of 2 or more: 1e-6:10:13"
+        )
+    return [float(f"{first * (last / first) ** (place / (number - 1)):.6g}") for place in range(number)]
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def cells_of(
+    reference: str,
+    variants: Iterable[Variant],
+    seeds: Iterable[int],
+    out: Path,
+    overrides: Sequence[str] = (),
+) -> list[Cell]:
+    """Every cell of a recipe, checked before the first one runs; seeds outermost, so that all variants come early.
+
+    Raises
+    ------
+    RecipeError
+        A variant that is no valid recipe.
+    """
+    variants = list(variants)
+    found = []
+    for seed in seeds:
+        for variant in variants:
+            own = (*overrides, *(f"{key}={json.dumps(value)}" for key, value in variant.overrides.items()))
+            recipe = load_recipe(reference, own, seed)
+            folder = out / recipe.name / variant.name / f"seed-{seed}"
+            found.append(Cell(reference, variant, seed, recipe, own, folder))
+    return found
+
+
+def run_cells(cells: Sequence[Cell], launch: Launch, jobs: int, job: Job) -> None:
+    """Run the cells that are not done, ``jobs`` at a time; one that fails leaves the others alone.
+
+    Raises
+    ------
+    Interrupted
+        A stop was asked for; the cells at work have saved their state.
+    """
+    waiting = [cell for cell in cells if cell.record.state != "done"]
+    progress = job.progress
+    progress.begin("compare", len(cells), "runs", done=len(cells) - len(waiting))
+    working: list[tuple[Cell, subprocess.Popen[bytes]]] = []
+    try:
+        while waiting or working:
+            while waiting and len(working) < jobs and job.stop.reason is None:
+                working.append(_start(waiting.pop(0), launch))
+            for cell, process in [each for each in working if each[1].poll() is not None]:
+                working.remove((cell, process))
+                _finish(cell, process.returncode, job)
+            if job.stop.reason is not None and not working:
+                break
+            if job.stop.reason is not None:
+                _stop(working)
+            time.sleep(POLL_SECONDS)
+    finally:
+        _stop(working)
+        for _, process in working:
+            process.wait()
+    progress.end()
+    if job.stop.reason is not None:
+        raise Interrupted(
+            f"stopped ({job.stop.reason}); finished runs are kept, the others continue where they were",
+            where=launch.out,
+            do="run the same command again",
+        )
+
+
+def _start(cell: Cell, launch: Launch) -> tuple[Cell, subprocess.Popen[bytes]]:
+    cell.record.add("new", 0.0, 0.0).write(cell.folder)
+    with (cell.folder / LOG).open("ab") as log:
+        command = [sys.executable, "-m", "omib_cli", *launch.words(cell)]
+        return cell, subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log)
+
+
+def _finish(cell: Cell, code: int, job: Job) -> None:
+    """Note how a run ended; one that was killed could not say so itself."""
+    record = cell.record
+    if code < 0 or (code and record.state == "new"):
+        reason = f"killed by signal {-code}" if code < 0 else f"exit code {code}, see {LOG}"
+        record.add("failed", 0.0, 0.0, reason).write(cell.folder)
+    if record.state == "done":
+        job.progress.note(f"{cell.name}: {record.seconds:.0f} s, {record.peak_mib:,.0f} MiB")
+    elif record.state == "failed":
+        job.progress.warn(f"{cell.name} failed: {record.reason}")
+    job.progress.advance(1)
+
+
+def _stop(working: Sequence[tuple[Cell, subprocess.Popen[bytes]]]) -> None:
+    for _, process in working:
+        if process.poll() is None:
+            process.terminate()
