@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -12,7 +13,7 @@ from omib_cli.evaluation.conventions import convention, shown
 from omib_cli.evaluation.curves import loss_figure, weight_figure
 from omib_cli.evaluation.drawing import Picture, styled
 from omib_cli.evaluation.maps import lay_out, map_figure
-from omib_cli.evaluation.metrics import Table
+from omib_cli.evaluation.metrics import Scores, Table
 from omib_cli.evaluation.predictions import ANNOTATED, ROOMY, confusion, confusion_figure, scatter_figure
 from omib_cli.evaluation.runs import FUSED, Run
 from omib_cli.evaluation.strip import beta_figure, comparison_figure
@@ -44,7 +45,10 @@ def _picture(
 
 
 def _comparison(run: Run, table: Table) -> Iterator[Picture]:
-    scores, metrics = table.splits[run.headline], headline_metrics(run, table)
+    scores = table.splits[run.headline]
+    metrics = [name for name in headline_metrics(run, table) if _is_known(name, scores.values())]
+    if not metrics:  # without labels nothing can be compared
+        return
     labels = {name: run.head_label(name) for name in scores}
     caption = (
         f"Each prediction head on the {run.headline} split: the fused one (diamond) and each modality's own branch. "
@@ -68,6 +72,11 @@ def _comparison(run: Run, table: Table) -> Iterator[Picture]:
         caption.strip(),
         lambda: comparison_figure(scores, metrics, labels, run.modalities, table.baseline),
     )
+
+
+def _is_known(metric: str, heads: Iterable[Scores]) -> bool:
+    """Whether a metric has a value for some head."""
+    return any(metric in head.metrics and math.isfinite(head.metrics[metric].value) for head in heads)
 
 
 def _predictions(run: Run, table: Table) -> Iterator[Picture]:
@@ -120,9 +129,8 @@ def _tissue(run: Run, _table: Table) -> Iterator[Picture]:
         return
     coordinates, scores = run.coordinates[rows], run.task.prediction(run.predictors[0].outputs[rows])
     groups = np.full(len(scores), "") if run.groups is None else run.groups[rows]
-    caption = (
-        "Each row is a section: on the left the score at each spot, coloured by its rank within the section, on the "
-        "right the label."
+    caption = "Each row is a section: on the left the score at each spot, coloured by its rank within the section" + (
+        ", on the right the label." if np.isfinite(run.labels[rows]).any() else "."
     )
     yield from _picture(
         "tissue", "Scores on the tissue", caption, lambda: tissue_figure(coordinates, scores, run.labels[rows], groups)

@@ -117,7 +117,9 @@ def _classes(figure: Figure, axes: Axes, points: _Points, classes: list[str]) ->
     axes.scatter(x, y, c=[palette[int(code)] for code in points.back_labels], **_faint(len(x)))
     look = _clear(len(points.front))
     for code, name in enumerate(classes):
-        x, y = points.front[points.front_labels == code].T
+        if not (here := points.front_labels == code).any():
+            continue
+        x, y = points.front[here].T
         marker = MARKERS[code] if len(classes) <= len(MARKERS) else "o"
         axes.scatter(x, y, color=palette[code], marker=marker, label=short(name, 22), **look)
     if len(classes) <= IN_LEGEND:

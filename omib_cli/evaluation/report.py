@@ -120,9 +120,14 @@ def _header(title: str, lead: str) -> str:
 
 
 def _lead(run: Run) -> str:
-    what = f"{len(run.classes)}-class classification" if run.classes else run.recipe.task.kind
-    modalities = ", ".join(run.modalities)
-    return f"{what[0].upper()}{what[1:]} from {len(run.modalities)} modalities ({modalities}), seed {run.recipe.seed}."
+    what = {
+        "anomaly": "Anomaly detection",
+        "classification": f"{len(run.classes)}-class classification",
+        "regression": "Regression",
+    }[run.recipe.task.kind]
+    names = ", ".join(run.modalities)
+    several = "modality" if len(run.modalities) == 1 else "modalities"
+    return f"{what} from {len(run.modalities)} {several} ({names}), seed {run.recipe.seed}."
 
 
 def _name(chapter: Chapter, number: int) -> str:

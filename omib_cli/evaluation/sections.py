@@ -31,10 +31,12 @@ def warnings_of(run: Run, scores: Table) -> str:
         found.append(
             "β is above the paper's upper bound: its guarantee that nothing task-relevant is lost does not hold."
         )
-    if scores.resampled[run.headline] == "samples" and scores.groups.get(run.headline):
+    groups = scores.groups.get(run.headline)
+    several = "group" if groups == 1 else "groups"
+    if scores.resampled[run.headline] == "samples" and groups:
         found.append(
-            f"The {run.headline} split has only {scores.groups[run.headline]} groups, too few to resample; intervals "
-            "treat samples as independent and are probably too narrow."
+            f"The {run.headline} split has only {groups} {several}, too few to resample; intervals treat "
+            "samples as independent and are probably too narrow."
         )
     return "".join(paragraph(text, "warn") for text in found)
 

@@ -42,11 +42,12 @@ def tissue_figure(
     groups: NDArray[np.str_],
 ) -> Figure:
     """Scores (n,), ranked within their section, beside labels (n,), at the spots' positions (n, 2)."""
-    names = _sections(groups)
+    names, labelled = _sections(groups), bool(np.isfinite(labels).any())
     figure = Figure(figsize=(WIDE, 0.6 + 3.1 * len(names)), layout="constrained")
     panels = figure.subplots(len(names), 2, squeeze=False)
     drawn = None
     for (left, right), name in zip(panels, names, strict=True):
+        right.set_visible(labelled)
         here = groups == name
         positions, codes = coordinates[here], _codes(labels[here])
         ranks = np.argsort(np.argsort(scores[here], kind="stable")) / max(1, int(here.sum()) - 1)
@@ -63,7 +64,8 @@ def tissue_figure(
         bar = figure.colorbar(drawn, ax=panels[:, 0], shrink=0.5, pad=0.02, location="left")
         bar.set_label("rank of the score in its section", color=INK)
         bar.outline.set_edgecolor(MUTED)
-    _legend(figure, list(panels[:, 1]))
+    if labelled:
+        _legend(figure, list(panels[:, 1]))
     return figure
 
 

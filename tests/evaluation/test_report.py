@@ -16,11 +16,12 @@ from omib_cli.artifacts.provenance import Provenance
 from omib_cli.evaluation.conventions import CONVENTIONS, shown
 from omib_cli.evaluation.drawing import colours, inline, short
 from omib_cli.evaluation.figures import draw_run
-from omib_cli.evaluation.maps import lay_out
+from omib_cli.evaluation.maps import lay_out, map_figure
 from omib_cli.evaluation.metrics import score_run
 from omib_cli.evaluation.predictions import confusion
 from omib_cli.evaluation.report import Chapter, page
 from omib_cli.evaluation.runs import read_run
+from omib_cli.evaluation.tissue import tissue_figure
 from omib_cli.runtime.progress import Progress
 
 VOID = {"meta", "br", "img", "hr"}
@@ -184,6 +185,20 @@ def test_pca_finds_the_widest_directions():
     positions = lay_out(values, "pca", 0).positions
     assert abs(np.corrcoef(positions[:, 0], values[:, 1])[0, 1]) > 0.99
     assert abs(np.corrcoef(positions[:, 1], values[:, 2])[0, 1]) > 0.99
+
+
+def test_a_class_that_no_sample_has_is_not_in_the_legend_of_the_map():
+    layout = lay_out(np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32), "pca", 0)
+    figure = map_figure(layout, np.ones(20), np.ones(20, dtype=bool), ["normal", "anomalous", "no label"])
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["anomalous"]
+
+
+def test_tissue_without_labels_shows_the_scores_alone():
+    positions, nothing = np.random.default_rng(0).random((9, 2)), np.full(9, np.nan)
+    for labels, count in ((nothing, 1), (np.zeros(9), 2)):
+        figure = tissue_figure(positions, np.arange(9.0), labels, np.full(9, "A"))
+        panels = [axes for axes in figure.axes if axes.get_title() and axes.get_visible()]
+        assert (len(panels), len(figure.legends)) == (count, count - 1)
 
 
 def test_confusion_has_truth_in_rows():

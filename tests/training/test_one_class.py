@@ -26,7 +26,7 @@ LONGER = {"epochs": 30, "batch": 32, "optimiser": {"kind": "adamw", "lr": 0.01}}
 """Until normal samples have arrived at their centre; before, larger inputs may be nearer to it."""
 
 
-def tissue(path, *, shift: float = 4.0, anomalies_in_training: int = 0):
+def tissue(path, *, shift: float = 4.0, anomalies_in_training: int = 0, labelled: bool = True):
     """300 normal samples to train on; two sections of 60 with 20 anomalies each; 10 samples without a label."""
     rng = np.random.default_rng(1)
     labels = np.concatenate([np.zeros(300), np.tile(np.r_[np.zeros(40), np.ones(20)], 2), np.full(10, np.nan)])
@@ -34,6 +34,7 @@ def tissue(path, *, shift: float = 4.0, anomalies_in_training: int = 0):
     values = {name: rng.normal(size=(len(labels), 6)) + 1.0 for name in ("x1", "x2")}
     for value in values.values():
         value[labels == 1, :3] += shift
+    labels = labels if labelled else np.full(len(labels), np.nan)
     groups = ["train"] * 300 + ["A"] * 60 + ["B"] * 70
     split = np.repeat([0, 2], [300, 130])
     return write_dataset(path, values, labels, split, classes=KINDS, task="anomaly", groups=groups)
@@ -135,6 +136,17 @@ def test_anomalies_score_higher_and_are_judged_section_by_section(tmp_path, job)
     assert fused["auc"]["value"] == pytest.approx(np.mean(sections))
     assert fused["auc"]["value"] > 0.9
     assert result.figures["test/auc"] == pytest.approx(fused["auc"]["value"])
+
+
+def test_without_labels_the_report_compares_nothing_and_shows_the_scores(tmp_path, job):
+    path, model, out = (tmp_path / name for name in ("data.h5", "model.safetensors", "embedding.h5ad"))
+    train.run(recipe(), tissue(path, labelled=False), model, job)
+    embed.run(path, model, out, job)
+    report = evaluate.run([out], tmp_path / "report", job).out
+    figures = {figure.stem for figure in (report / "figures").iterdir()}
+    assert "comparison" not in figures
+    assert {"scores", "map", "losses"} <= figures
+    assert "Anomaly detection from 2 modalities (x1, x2)" in (report / "report.html").read_text()
 
 
 def test_metrics_by_hand_and_independent_of_samples_without_a_label():
