@@ -133,6 +133,8 @@ def refusal(folder, kind: type[OmibError] = DataError, source=CremaDSource, **op
 
 def test_absent_and_contradicting_lists_are_refused_with_a_way_out(folder):
     message = refusal(folder, split={"by": "given"})
+    with pytest.raises(DataError, match="no such list of the train split"):  # what `omib prepare` asks for first
+        CremaDSource(media_recipe(split={"by": "given"}), folder).files()
     assert "train.csv" in message
     assert "data.split.by=group" in message
     published_lists(folder, CLIPS[:6], extra=f"{CLIPS[0]},NEU\n")

@@ -79,8 +79,9 @@ class ClipSource(ABC):
         """SHA-256 of each source file by its path in the folder."""
         import hashlib
 
+        clips = self._listing.clips  # first of all: it says what is missing
         found = self._beside()
-        for path in {path for clip in self._listing.clips for path in clip.files.values()}:
+        for path in {path for clip in clips for path in clip.files.values()}:
             with reading(self._relative(path)), path.open("rb") as file:
                 found[self._relative(path)] = hashlib.file_digest(file, "sha256").hexdigest()
         return dict(sorted(found.items()))
