@@ -120,14 +120,12 @@ def _header(title: str, lead: str) -> str:
 
 
 def _lead(run: Run) -> str:
-    what = {
-        "anomaly": "Anomaly detection",
-        "classification": f"{len(run.classes)}-class classification",
-        "regression": "Regression",
-    }[run.recipe.task.kind]
+    kind = run.recipe.task.kind
+    named = {"anomaly": "anomaly detection", "classification": f"{len(run.classes)}-class classification"}
+    what = named.get(kind, kind)
     names = ", ".join(run.modalities)
     several = "modality" if len(run.modalities) == 1 else "modalities"
-    return f"{what} from {len(run.modalities)} {several} ({names}), seed {run.recipe.seed}."
+    return f"{what[0].upper()}{what[1:]} from {len(run.modalities)} {several} ({names}), seed {run.recipe.seed}."
 
 
 def _name(chapter: Chapter, number: int) -> str:
