@@ -33,7 +33,13 @@ MaxMinutes = Annotated[
     float | None,
     typer.Option("--max-minutes", min=0.0, help="Save and stop after so many minutes (exit 75: run again)."),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Check recipe and inputs, say what would be done, and stop.")]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run",
+        help="Check recipe and inputs, try a batch where a network is trained, say what would be done, and stop.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="The result as one line of JSON.")]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Runs at once; they divide the CPU threads.")]
 AsList = Annotated[

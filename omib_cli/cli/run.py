@@ -9,7 +9,7 @@ import typer
 
 from omib_cli.cli import options as opt
 from omib_cli.cli.console import show_result
-from omib_cli.cli.session import show_plan, training_steps, working
+from omib_cli.cli.session import rehearsal, show_plan, training_steps, working
 
 EXAMPLES = opt.examples("omib run sim-i", "omib run rosmap --input data/rosmap --out rosmap-seed1 --seed 1")
 
@@ -49,7 +49,9 @@ def run(
         folder = out or Path(resolved.name)
         if dry_run:
             steps = [f"data: {input_path or resolved.data.source}", *training_steps(resolved), "embed", "evaluate"]
-            show_plan(resolved, steps, folder, as_json=as_json)
+            made = folder / "dataset.h5"
+            trial = rehearsal(resolved, made, job, main=True) if made.exists() else None
+            show_plan(resolved, steps, folder, as_json=as_json, trial=trial)
             return
         from omib_cli.stages import run as stage
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from small import toy_dataset
+from small import small_recipe, toy_dataset
 
 from omib_cli.cli import app
 from omib_cli.cli.console import show_json, show_result
@@ -94,6 +94,16 @@ def test_dry_run_of_the_whole_chain_names_its_steps(omib, tmp_path):
     for step in ("simulation", "warm-up", "estimate-mi", "train omib", "embed", "evaluate"):
         assert step in shown
     assert list(tmp_path.iterdir()) == []
+
+
+def test_dry_run_of_the_whole_chain_passes_a_batch_where_there_is_a_dataset(omib, tmp_path):
+    (tmp_path / "out").mkdir()
+    toy_dataset(tmp_path / "out" / "dataset.h5")
+    recipe = small_recipe().model_dump_json(exclude_unset=True)
+    (tmp_path / "small.yaml").write_text(recipe)
+    found = json.loads(omib("run", "small.yaml", "--out", "out", "--dry-run", "--json"))
+    assert found["batch"] == 32
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["dataset.h5"]
 
 
 @pytest.mark.parametrize(
