@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +78,8 @@ def verify(path: Path) -> Provenance:
         from omib_cli.artifacts.embedding import embedding_digests, read_embedding
 
         arrays = embedding_digests(read_embedding(path)[0])
-    else:
-        arrays = {}
+    else:  # what readers of a report take its numbers from
+        arrays, provenance = {}, replace(provenance, facts=_report_content(path)[1])
     expected = provenance.expected_hash(arrays)
     if expected != provenance.hash:
         raise DataError(
@@ -153,10 +154,15 @@ def _hdf5_kind(path: Path) -> str:
 
 
 def _describe_report(path: Path) -> Provenance:
+    return _report_content(path)[0]
+
+
+def _report_content(path: Path) -> tuple[Provenance, dict[str, Any]]:
+    """A report's provenance, and its numbers."""
     file = path / REPORT_FILE if path.is_dir() else path
     must_exist(file, "report", do="omib evaluate EMBEDDING writes one")
     try:
         content = json.loads(file.read_text())
-        return Provenance.from_json(json.dumps(content["provenance"]), file)
-    except (ValueError, KeyError, TypeError) as error:
+        return Provenance.from_json(json.dumps(content.pop("provenance")), file), content
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError("not a report of omib's", where=file, got=error) from error

@@ -64,6 +64,16 @@ def test_the_report_describes_and_verifies_itself(tmp_path, job):
 
 
 @pytest.mark.usefixtures("undrawn")
+def test_a_number_changed_in_the_report_is_noticed(tmp_path, job):
+    out = evaluate.run([make_embedding(tmp_path / "e.h5ad")], tmp_path / "report", job, 0).out
+    content = read(out)
+    content["runs"][0]["metrics"]["test"]["fused"]["accuracy"]["value"] = 1.0
+    (out / "report.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match="has changed"):
+        verify(out)
+
+
+@pytest.mark.usefixtures("undrawn")
 def test_equal_inputs_give_equal_hashes(tmp_path):
     embedding = make_embedding(tmp_path / "e.h5ad")
     hashes = [
