@@ -293,7 +293,7 @@ def limits(run: Run, scores: Table) -> str:
         lines.append("Numbers of the training split show how closely the model fitted it, and so carry no interval.")
     if "validation" in scores.splits and run.headline == "test":
         why = "selected the epoch that was kept, so its numbers are optimistic."
-        if run.recipe.train.select == "last" and run.recipe.warmup.select == "last":
+        if run.recipe.train.select == "last" and (run.recipe.warmup.select == "last" or not run.recipe.warms_up):
             why = "took no part in training; where it guided the choice of settings, its numbers are optimistic."
         lines.append(f"The validation split {why}")
     if any(not predictor.present.all() for predictor in run.predictors):

@@ -66,7 +66,7 @@ class Dmib(FusionMethod):
             Term("task", 1.0, self.task.loss(said, label).mean()),
             Term("observation", self.options.observation, self.task.loss(seen, label).mean()),
             Term("sufficiency", self.options.sufficiency, self.task.divergence(seen.detach(), said).mean()),
-            *self.per_modality("modality", self.options.modality, self.branch_losses(branches, label, present)),
+            *self.per_modality("trb", self.options.modality, self.branch_losses(branches, label, present)),
         ]
         for i, gate in enumerate(gates):
             here, name = column(present, i), self.names[i]

@@ -34,7 +34,7 @@ class LMib(Mib):
         codes = each_where_present([each.sample() for each in posteriors], present)
         own = self.branch_losses(self._predictions(codes), label, present)
         kl = kl_losses(posteriors, present, "mean")
-        each = [*self.per_modality("modality", 1.0, own), *self.per_modality("kl", self.options.kl, kl)]
+        each = [*self.per_modality("trb", 1.0, own), *self.per_modality("kl", self.options.kl, kl)]
         return weighted([*self.joint_loss(self.join(codes), label), *each])
 
     def fuse(self, z: Sequence[torch.Tensor], present: torch.Tensor | None) -> Fused:

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from omib_cli.fusion.attention import CrossAttention
-from omib_cli.fusion.base import Fused, FusionMethod, StepLosses, column
+from omib_cli.fusion.base import Fused, FusionMethod, StepLosses, column, each_where_present
 from omib_cli.fusion.bottleneck import Bottleneck, Posterior, kl_to_prior
 from omib_cli.fusion.relative_weight import log_rho, relative_weights
 from omib_cli.recipe.model import HeadOptions, OmibOptions
@@ -67,7 +67,7 @@ class Omib(FusionMethod):
     def losses(self, z: Sequence[torch.Tensor], label: torch.Tensor, present: torch.Tensor | None) -> StepLosses:
         """Equation 10 (67 for more modalities) plus Equation 4 with xi in place of the noise (Algorithm 2)."""
         if self.options.main_training == "without-omf":
-            task = self.task.loss(self.head(torch.cat(list(z), dim=-1)), label).mean()
+            task = self.task.loss(self.head(torch.cat(each_where_present(z, present), dim=-1)), label).mean()
             return StepLosses(task, {"task": task.detach()})
         into_bottleneck = [zi.detach() for zi in z] if self.options.routing == "routed" else z
         posteriors = [
@@ -85,7 +85,7 @@ class Omib(FusionMethod):
     def fuse(self, z: Sequence[torch.Tensor], present: torch.Tensor | None) -> Fused:
         """Inference with zeta = mu, or averaged over draws; the branches see xi, as in main training."""
         if self.options.main_training == "without-omf":  # its branches have seen noise: they get the noise's mean
-            u = torch.cat(list(z), dim=-1)
+            u = torch.cat(each_where_present(z, present), dim=-1)
             branches = [self._branch(i, z, torch.zeros_like) for i in range(len(z))]
             return Fused(u, self.head(u), dict(zip(self.names, branches, strict=True)))
         posteriors = [self.bottlenecks[i](zi, column(present, i)) for i, zi in enumerate(z)]
