@@ -99,10 +99,21 @@ def already_done(out: Path, stage: str, recipe: Recipe, parents: Mapping[str, st
     ------
     StaleError
         ``out`` exists but was made by another recipe or from other inputs, and ``job.fresh`` is not set.
+    DataError
+        ``out`` exists but is damaged, or something else altogether.
     """
     if job.fresh or not out.exists():
         return None
-    found = describe(out)
+    try:
+        found = describe(out)
+    except DataError as error:
+        raise DataError(
+            f"{out.name} exists already, and cannot be read",
+            where=out,
+            got=f"{error.what}: {error.got}" if error.got else error.what,
+            expected=f"a file of kind {stage}, or nothing",
+            do="-o writes elsewhere" if out.is_dir() else "remove it, or --fresh to replace it; -o writes elsewhere",
+        ) from error
     if found.kind == stage and found.recipe_hash == recipe.hash(stage) and found.parents == dict(parents):
         sweep(out)
         return found

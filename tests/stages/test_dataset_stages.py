@@ -150,6 +150,19 @@ def test_finished_dataset_is_not_made_again_and_another_recipe_is_refused(tmp_pa
     assert simulate.run(small_recipe(seed=1), out, Job(threads=1, fresh=True)).hash != first.hash
 
 
+def test_a_damaged_output_is_told_from_a_damaged_input(tmp_path, job):
+    out = tmp_path / "data.h5"
+    hash_ = simulate.run(small_recipe(), out, job).hash
+    for damage in (lambda: out.write_bytes(out.read_bytes()[:3000]), lambda: out.write_text("notes")):
+        damage()
+        with pytest.raises(DataError, match="exists already, and cannot be read") as caught:
+            simulate.run(small_recipe(), out, job)
+        assert "--fresh" in caught.value.do
+        assert simulate.run(small_recipe(), out, Job(threads=1, fresh=True)).hash == hash_
+    with pytest.raises(DataError, match="exists already"):
+        simulate.run(small_recipe(), tmp_path, job)
+
+
 def test_state_of_another_recipe_is_refused(tmp_path):
     assert run_and_kill(tmp_path / "data.h5", "block 2") == -9
     with pytest.raises(MismatchError):
