@@ -250,6 +250,40 @@ def test_a_section_may_leave_out_the_name_that_is_its_default(written):
         ENCODERS.remove("odd")
 
 
+def test_another_fusion_method_forgets_the_options_of_the_one_before(written):
+    text = RECIPE + "fusion: {method: omib, latent: 32, norm: false}\n"
+    found = load_recipe(written(text), ["fusion.latent=16", "fusion.method=deep-ib"])  # whichever is said first
+    assert found.fusion.model_dump() == {"method": "deep-ib", "latent": 16, "kl": 1e-3, "draws": 10}
+    carried = recipe_from_values(load_recipe("mine.yaml").resolved(), ["fusion.method=concat"])
+    assert carried.fusion.model_dump() == {"method": "concat"}
+    assert load_recipe("mine.yaml", ["fusion.method=omib"]).fusion.latent == 32  # the same method keeps them
+    (problem,) = problems("mine.yaml", "fusion.method=concat", "fusion.latent=16")
+    assert "--set: fusion.latent: unknown key" in problem
+
+
+@pytest.mark.parametrize(
+    ("overrides", "problem"),
+    [
+        (["film", "fusion.base=x9"], "`fusion.base` 'x9' is none of the modalities x1, x2"),
+        (["deep-ib", "fusion.kl=[1, 2, 3]"], "`fusion.kl` has 3 weights for 2 modalities"),
+        (["mmib-cui", "fusion.latent=30"], "latent width 30 is no multiple of `fusion.heads` (4)"),
+    ],
+)
+def test_options_of_a_method_must_fit_the_modalities(written, overrides, problem):
+    method, option = overrides
+    (found,) = problems(written(RECIPE), f"fusion.method={method}", option)
+    assert problem in found
+
+
+def test_a_method_that_compares_modalities_needs_two(written):
+    one = load_recipe(written(RECIPE)).resolved() | {"modalities": {"x1": {"encoder": {"kind": "mlp"}}}}
+    one["data"] = {"source": "tables", "tables": {"x1": {"files": "a.csv"}}, "labels": {"files": "b.csv"}}
+    assert recipe_from_values(one, ["fusion.method=concat"]).fusion.method == "concat"
+    with pytest.raises(RecipeError) as caught:
+        recipe_from_values(one, ["fusion.method=misa"])
+    assert "misa needs 2 modalities, got 1" in caught.value.problems[0]
+
+
 def test_a_stored_recipe_comes_back_as_it_was_and_takes_overrides(written):
     recipe = load_recipe(written(RECIPE))
     assert recipe_from_values(recipe.resolved()).hash() == recipe.hash()
