@@ -30,12 +30,15 @@ from omib_cli.recipe.schema import Recipe
 from omib_cli.recipe.spatial_sources import SpatialOptions
 from omib_cli.sources.spatial.colours import colours
 from omib_cli.sources.spatial.expression import express, pooled, thin
+from omib_cli.sources.spatial.graph import mean_around, nearest_spots, rows_of_neighbours
 from omib_cli.sources.spatial.labels import anomalies
 from omib_cli.sources.spatial.patches import plan_patches
 from omib_cli.sources.spatial.reading import read_sections
 from omib_cli.tasks.anomaly import anomaly_metrics
 
 COMPONENTS = 50
+SMOOTH = 8
+"""Spots around each that the recipes average over."""
 TARGET_SUM = 10_000.0
 TEST = fmt.SPLITS.index("test")
 METRICS = ("auc", "f1", "average_precision")
@@ -47,8 +50,10 @@ class Spots:
 
     Attributes
     ----------
+    ids
+        (N,) names as in the dataset.
     section
-        (N,) names.
+        (N,) names of sections.
     test
         (N,) whether the section is judged.
     truth
@@ -59,14 +64,18 @@ class Spots:
         (N, G) log-normalised expression, mean 0 and variance 1 over the normal training spots.
     colours
         (N, 27) statistics of patches, or None without images.
+    neighbours
+        (N, K) rows of the nearest spots, as in the dataset: of normal training spots only such spots.
     """
 
+    ids: np.ndarray
     section: np.ndarray
     test: np.ndarray
     truth: np.ndarray
     totals: np.ndarray
     genes: np.ndarray
     colours: np.ndarray | None
+    neighbours: np.ndarray
 
     @property
     def normal(self) -> np.ndarray:
@@ -82,6 +91,7 @@ def read(recipe: Recipe, folder: Path, most: int | None, target: float | str) ->
     for place in places:
         if most is not None:
             thin(place.section, most, recipe.seed)
+    ids = np.array([f"{place.name}_{spot}" for place in places for spot in place.section.spots])
     names = np.concatenate([np.full(len(place.section.spots), place.name) for place in places])
     test = np.concatenate([np.full(len(place.section.spots), place.split == TEST) for place in places])
     truth = np.concatenate([anomalies(place.labels, place.label_options) for place in places])
@@ -95,7 +105,14 @@ def read(recipe: Recipe, folder: Path, most: int | None, target: float | str) ->
     patch = options.feature("image") if "image" in recipe.modalities else None
     found = [plan_patches(place.section, place.pitch_um, patch) for place in places] if patch is not None else []
     statistics = np.concatenate([colours(plan) for plan in found]) if found else None
-    return Spots(names, test, truth, totals, StandardScaler().fit(values[normal]).transform(values), statistics)
+    near = np.full((len(ids), SMOOTH), -1, dtype=np.int32)
+    for place in places:
+        rows = place.offset + np.arange(len(place.section.spots))
+        rows = np.where(test[rows] | normal[rows], rows, -1)
+        near = rows_of_neighbours(nearest_spots(place.section.positions, SMOOTH), rows, near)
+    return Spots(
+        ids, names, test, truth, totals, StandardScaler().fit(values[normal]).transform(values), statistics, near
+    )
 
 
 def components(spots: Spots) -> np.ndarray:
@@ -110,6 +127,11 @@ def mahalanobis(values: np.ndarray, normal: np.ndarray) -> np.ndarray:
     return LedoitWolf().fit(scaled[normal]).mahalanobis(scaled)
 
 
+def from_centre(values: np.ndarray, normal: np.ndarray) -> np.ndarray:
+    """Distance from the training spots' mean, (N, D) to (N,)."""
+    return np.linalg.norm(values - values[normal].mean(axis=0), axis=1)
+
+
 def supervised(spots: Spots, values: np.ndarray) -> np.ndarray:
     """Logistic regression on the labels of the training sections."""
     seen = ~spots.test & np.isfinite(spots.truth)
@@ -120,13 +142,16 @@ def supervised(spots: Spots, values: np.ndarray) -> np.ndarray:
 def gene_scores(spots: Spots) -> Iterator[tuple[str, np.ndarray]]:
     """Scores that need no image."""
     scores = components(spots)
-    centre = scores[spots.normal].mean(axis=0)
     white = scores / scores[spots.normal].std(axis=0)
     yield "total counts", either_way(spots, spots.totals)
-    yield "distance to the centre of 50 PCs", np.linalg.norm(scores - centre, axis=1)
+    yield "distance to the centre of 50 PCs", from_centre(scores, spots.normal)
     svm = OneClassSVM(nu=0.1, gamma="scale").fit(white[spots.normal])
     yield "one-class SVM on whitened PCs", -svm.decision_function(white)
     yield "Mahalanobis on 50 PCs", mahalanobis(scores, spots.normal)
+    yield (
+        "distance to the centre of 50 whitened PCs, averaged over 8 neighbours",
+        from_centre(mean_around(white, spots.neighbours), spots.normal),
+    )
     yield "supervised logistic regression on 50 PCs", supervised(spots, scores)
 
 

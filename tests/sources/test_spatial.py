@@ -23,7 +23,10 @@ from spatial_data import (
 )
 
 from omib_cli.artifacts import format as fmt
+from omib_cli.errors import DataError
 from omib_cli.recipe.load import load_recipe
+from omib_cli.sources.spatial.colours import STAINS, colour_statistics
+from omib_cli.sources.spatial.colours import names as names_of_colours
 from omib_cli.sources.spatial.images import open_image
 from omib_cli.sources.spatial.source import SpatialSource
 
@@ -144,6 +147,31 @@ def test_thinning_comes_before_everything_and_repeats_itself(tmp_path):
     np.testing.assert_array_equal(first.values["genes"], again.values["genes"])
 
 
+def test_smoothing_takes_the_mean_of_a_spot_and_those_around_it(tmp_path):
+    both(tmp_path)
+    genes = {"feature": "genes", "components": 5, "whiten": True}
+    options = ({}, {"smooth": 4}, {"neighbours": 4})
+    plain, smooth, graph = (
+        made(source(tmp_path, TWO, labels=ANOMALOUS, features={"genes": genes | more})) for more in options
+    )
+    near = graph[0].modalities["genes"].neighbours
+    for row in (0, 23, 24, 40):  # left out of training with its labels: no neighbour of a training spot either
+        rows = [row, *(other for other in near[row] if other >= 0)]
+        expected = plain[1].values["genes"][rows].mean(axis=0)
+        np.testing.assert_allclose(smooth[1].values["genes"][row], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_depth_can_be_one_more_column_of_genes(tmp_path):
+    both(tmp_path)
+    genes = {"feature": "genes", "components": 5, "whiten": True, "smooth": 4}
+    features = {"with": genes | {"depth": True}, "without": genes}
+    plan, block = made(source(tmp_path, TWO, ("with", "without", "depth"), features=features))
+    np.testing.assert_array_equal(block.values["with"][:, :5], block.values["without"])
+    np.testing.assert_array_equal(block.values["with"][:, 5], block.values["depth"][:, 0])
+    assert plan.modalities["with"].features[-1] == "log_total_counts"
+    assert plan.modalities["with"].preprocessing["depth_offset"].shape == (1,)
+
+
 def test_neighbours_touch_go_both_ways_and_stay_in_their_section(tmp_path):
     both(tmp_path)
     one = source(tmp_path, TWO, labels=ANOMALOUS, features={"genes": {"feature": "genes", "neighbours": 4}})
@@ -250,6 +278,51 @@ def test_a_section_without_an_image_lacks_the_modality(tmp_path):
     np.testing.assert_array_equal(block.present["image"], np.arange(72) < 36)
     assert not block.values["image"][36:].any()
     assert block.present["genes"].all()
+
+
+def test_colours_are_statistics_of_the_patches(tmp_path):
+    both(tmp_path)
+    save_picture(tmp_path / "slide.png", picture())
+    files = {"layout": "legacy", "image": "slide.png"}
+    features = {
+        "image": {"feature": "image", "patch": 8},
+        "colours": {"feature": "colours", "patch": 8, "standardise": False},
+        "white": {"feature": "colours", "patch": 8, "components": 2, "whiten": True},
+    }
+    plan, block = made(source(tmp_path, TWO, tuple(features), files=files, features=features))
+    assert plan.modalities["colours"].features[:4] == ["red_mean", "green_mean", "blue_mean", "red_sd"]
+    found = dict(zip(plan.modalities["colours"].features, block.values["colours"].T, strict=True))
+    red = block.values["image"][:, 0].reshape(72, -1).astype(float)
+    for statistic, take in (("mean", np.mean), ("sd", np.std), ("median", np.median)):
+        np.testing.assert_allclose(found[f"red_{statistic}"], take(red, axis=1), rtol=1e-5)
+    np.testing.assert_allclose(
+        found["value_mean"], block.values["image"].max(axis=1).mean(axis=(1, 2)) / 255, rtol=1e-5
+    )
+    np.testing.assert_allclose(block.values["white"][:36].std(axis=0, ddof=1), 1, atol=1e-4)
+    assert block.present["colours"].all()
+
+
+def test_stains_are_the_absorbing_parts_of_a_colour():
+    eosin = np.array(STAINS["eosin"])
+    light = np.round(256 * np.exp(-0.8 * eosin) - 1).astype(np.uint8)  # what is left where there is 0.8 of it
+    patch = np.broadcast_to(light[None, :, None, None], (1, 3, 4, 4))
+    found = dict(zip(names_of_colours(), colour_statistics(patch)[0], strict=True))
+    assert found["eosin_mean"] == pytest.approx(0.8, abs=0.02)
+    assert found["haematoxylin_median"] == pytest.approx(0, abs=0.02)
+
+
+def test_a_section_without_an_image_lacks_its_colours_and_one_must_train(tmp_path):
+    both(tmp_path)
+    save_picture(tmp_path / "slide.png", picture())
+    files = {"layout": "legacy", "image": "slide.png"}
+    sections = {"T1": {"split": "train"}, "S1": {"split": "test", "image": "none"}}
+    features = {"colours": {"feature": "colours", "components": 2, "whiten": True, "smooth": 4}}
+    _, block = made(source(tmp_path, sections, ("genes", "colours"), files=files, features=features))
+    np.testing.assert_array_equal(block.present["colours"], np.arange(72) < 36)
+    assert not block.values["colours"][36:].any()
+    sections = {"T1": {"split": "train", "image": "none"}, "S1": {"split": "test"}}
+    with pytest.raises(DataError, match="no training section has an image"):
+        source(tmp_path, sections, ("genes", "colours"), files=files, features=features).plan()
 
 
 @pytest.mark.parametrize("h5", [False, True])
