@@ -39,11 +39,21 @@ class TablesSource:
         Its ``data`` section says which files and how they belong together.
     input_path
         The folder that the file names are relative to.
+
+    Raises
+    ------
+    RecipeError, DataError
+        A task that tables have no labels for; no such folder.
     """
 
     def __init__(self, recipe: Recipe, input_path: Path | None) -> None:
         self.recipe = recipe
         self.options = cast("TablesOptions", recipe.data)
+        if recipe.task.kind == "anomaly":
+            raise RecipeError(
+                recipe.name,
+                ["task.kind: tables have classes or values as labels; anomalies are looked for in sections of tissue"],
+            )
         self._files = Files(input_folder(input_path, recipe.name))
         self._values: dict[str, NDArray[np.float32]] = {}
         self._present: dict[str, NDArray[np.bool_]] = {}

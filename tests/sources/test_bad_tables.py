@@ -46,6 +46,10 @@ def test_missing_input_folder_and_none_given(tmp_path):
     assert "--input" in str(caught.value)
 
 
+def test_anomalies_are_not_looked_for_in_tables(tmp_path):
+    assert "task.kind" in refusal(write_tables(tmp_path), RecipeError, task="anomaly")
+
+
 def test_missing_column_suggests_the_nearest_name(tmp_path):
     message = refusal(write_tables(tmp_path), labels={"files": "labels.csv", "id": "id", "column": "yy"})
     assert "no column 'yy'" in message
