@@ -93,7 +93,7 @@ def show_plan(
     if trial is not None:
         counts = ", ".join(f"{name} {count:,}" for name, count in trial["parameters"].items())
         say(f"a batch of {trial['batch']} goes through in {trial['seconds']:.2g} s; parameters: {counts}")
-        say(f"at that rate this phase takes {trial['minutes']:.2g} minutes")
+        say(f"at that rate this phase takes {trial['minutes']:,.3g} minutes")
     say(f"would write {out}; nothing was done")
 
 
