@@ -36,8 +36,8 @@ def test_the_head_predicts_from_the_embedding_in_every_task(name, options, count
     torch.testing.assert_close(fusion.head(fused.embedding), fused.output)
     assert all(branch.shape == (12, outputs) for branch in fused.branch_outputs.values())
     assert set(fused.branch_outputs) in (set(), {f"m{i}" for i in range(count)})
-    assert set(fused.posterior_sd) in (set(), {f"m{i}" for i in range(count)})
-    assert all((sd > 0).all() for sd in fused.posterior_sd.values())
+    assert set(fused.posteriors) in (set(), {f"m{i}" for i in range(count)})
+    assert all((each.sd > 0).all() for each in fused.posteriors.values())
     assert torch.isfinite(losses(fusion, z, labels(task), None).total)
 
 
@@ -47,7 +47,7 @@ def test_the_head_predicts_from_the_embedding_in_every_task(name, options, count
 )
 def test_inference_gives_branches_and_spread_where_the_method_has_them(name, branches, spread):
     fused = make(name).fuse(encodings(), None)
-    assert (len(fused.branch_outputs), len(fused.posterior_sd)) == (branches, spread)
+    assert (len(fused.branch_outputs), len(fused.posteriors)) == (branches, spread)
 
 
 @variants
@@ -135,6 +135,26 @@ def test_what_is_missing_changes_no_loss_and_no_prediction_and_gets_no_gradient(
     if mode == "inference":
         torch.testing.assert_close(fusion.fuse(one, gaps()).output, fusion.fuse(two, gaps()).output)
         assert torch.isfinite(fusion.fuse(two, gaps()).embedding).all()
+
+
+@pytest.mark.parametrize("name", ["deep-ib", "mmib-zhang", "l-mib", "c-mib"])
+def test_not_even_noise_stands_for_a_missing_code_in_training(name):
+    fusion, seen = make(name, 3), []
+    fusion.join.register_forward_hook(lambda _layer, given, _made: seen.extend(given[0]))
+    losses(fusion, encodings(3), labels(), gaps())
+    for i, code in enumerate(seen):
+        assert code[~gaps()[:, i]].abs().max() == 0
+        assert code[gaps()[:, i]].abs().max() > 0
+
+
+@pytest.mark.parametrize("task", ["classification", "anomaly"])
+@pytest.mark.parametrize("name", ["misa", "mmib-cui"])
+def test_attention_without_gradients_gives_what_it_gives_with_them(name, task):
+    """torch has another implementation for inference."""
+    fusion, z = make(name, 3, task).eval(), encodings(3)
+    with torch.no_grad():
+        fast = fusion.fuse(z, gaps()).embedding
+    torch.testing.assert_close(fast, fusion.fuse(z, gaps()).embedding, rtol=1e-4, atol=1e-5)
 
 
 @variants
