@@ -28,6 +28,8 @@ OUTPUT = "output"
 """``obsm`` key of the fused prediction's outputs; ``output_<modality>`` of the uni-modal ones."""
 POSTERIOR_SD = "posterior_sd"
 """``obsm`` key prefix of the bottlenecks' standard deviations: ``posterior_sd_<modality>`` (N, k)."""
+COMPRESSION = "kl"
+"""Prefix of the ``obs`` columns of the bottlenecks' divergence from the prior in nats: ``kl_<modality>`` (N,)."""
 SPATIAL = "spatial"
 """``obsm`` key of coordinates, where scanpy and squidpy look for them."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,11 @@ from omib_cli.evaluation.conventions import convention, shown
 from omib_cli.evaluation.drawing import Picture
 from omib_cli.evaluation.html import esc, paragraph, section, table, tag
 from omib_cli.evaluation.metrics import Across, Table, across_runs
+from omib_cli.evaluation.plane_section import information_section
+from omib_cli.evaluation.probes import Recovery
 from omib_cli.evaluation.runs import FUSED, Run
 from omib_cli.evaluation.style import CSS
+from omib_cli.evaluation.sufficiency import Quantity
 
 PAGE = "report.html"
 FIGURES = "figures"
@@ -25,11 +28,13 @@ FIGURES = "figures"
 
 @dataclass(frozen=True)
 class Chapter:
-    """A run, its scores and its figures."""
+    """A run, its scores and figures, its information plane, and what of a simulation's truth its embedding holds."""
 
     run: Run
     scores: Table
     pictures: list[Picture]
+    plane: list[Quantity] = field(default_factory=list)
+    recovery: dict[str, Recovery] = field(default_factory=dict)
 
 
 def write_report(folder: Path, chapters: Sequence[Chapter], provenance: Provenance) -> None:
@@ -72,6 +77,8 @@ def _run_facts(chapter: Chapter) -> dict[str, Any]:
         "bootstrap": {"resamples": scores.bootstrap, "of": scores.resampled, "groups": scores.groups},
         "beta": run.beta,
         "information": run.information,
+        "plane": {each.name: each.estimate.plain() for each in chapter.plane},
+        "recovery": {name: each.plain() for name, each in chapter.recovery.items()},
     }
 
 
@@ -142,6 +149,7 @@ def _chapter(chapter: Chapter, prefix: str) -> str:
             sections.figures(chapter.pictures, prefix),
             sections.beta_and_bounds(run),
             sections.weights_in_words(run),
+            information_section(chapter.plane, chapter.recovery, run.headline),
             sections.all_metrics(run, scores),
             sections.limits(run, scores),
             sections.provenance(run),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from omib_cli.artifacts.embedding import OUTPUT, SPATIAL, read_embedding
+from omib_cli.artifacts.embedding import COMPRESSION, OUTPUT, SPATIAL, read_embedding
 from omib_cli.artifacts.format import SPLITS
 from omib_cli.artifacts.provenance import Provenance
 from omib_cli.errors import DataError
@@ -51,6 +51,8 @@ class Run:
         Position of each sample (N, 2), or None.
     predictors
         The fused head first, then each modality's own branch, where there is one.
+    compression
+        By modality, its bottleneck's divergence from the prior in nats (N,), where it has one.
     """
 
     path: Path
@@ -64,6 +66,7 @@ class Run:
     groups: NDArray[np.str_] | None
     coordinates: NDArray[np.float64] | None
     predictors: list[Predictor]
+    compression: dict[str, NDArray[np.float64]]
 
     @property
     def classes(self) -> list[str]:
@@ -138,6 +141,11 @@ def read_run(path: Path) -> Run:
             groups=data.obs["group"].to_numpy().astype(str) if "group" in data.obs else None,
             coordinates=np.asarray(data.obsm[SPATIAL], dtype=np.float64) if SPATIAL in data.obsm else None,
             predictors=_predictors(data, modalities),
+            compression={
+                name: data.obs[key].to_numpy(dtype=np.float64)
+                for name in modalities
+                if (key := f"{COMPRESSION}_{name}") in data.obs
+            },
         )
     except KeyError as error:
         raise DataError("the embedding lacks a part", where=path, got=error, do="omib embed makes it again") from error

@@ -9,13 +9,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import nn
 
+from omib_cli.fusion.posterior import Posterior
 from omib_cli.recipe.model import FusionOptions, HeadOptions
 from omib_cli.tasks.base import Task
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -52,14 +55,14 @@ class Fused:
         (B, C), of the head on the embedding.
     branch_outputs
         By modality, (B, C), of its own branch; meaningless where the modality is missing.
-    posterior_sd
-        By modality, (B, k), standard deviation of its bottleneck; absent for methods without one.
+    posteriors
+        By modality, what its bottleneck makes of it; absent for methods without one.
     """
 
     embedding: torch.Tensor
     output: torch.Tensor
     branch_outputs: dict[str, torch.Tensor] = field(default_factory=dict)
-    posterior_sd: dict[str, torch.Tensor] = field(default_factory=dict)
+    posteriors: dict[str, Posterior] = field(default_factory=dict)
 
 
 class FusionMethod(nn.Module, ABC):
@@ -112,7 +115,7 @@ class FusionMethod(nn.Module, ABC):
         weights = [weight] * len(values) if isinstance(weight, int | float) else weight
         return [Term(f"{name}/{of}", w, value) for of, w, value in zip(self.names, weights, values, strict=True)]
 
-    def by_name(self, values: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
+    def by_name(self, values: Sequence[T]) -> dict[str, T]:
         """What there is of each modality, by its name."""
         return dict(zip(self.names, values, strict=True))
 

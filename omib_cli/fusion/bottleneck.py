@@ -6,31 +6,15 @@ Most compared methods have bottlenecks too, of other shapes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 (torch's own convention)
 
 from omib_cli.fusion.base import column, mean_present, where_present
+from omib_cli.fusion.posterior import Posterior, kl_to_prior
 
 LOG_VARIANCE_LIMIT = 10.0
-
-
-class Posterior(NamedTuple):
-    """p(zeta_i | z_i): a Gaussian with mean (B, k) and diagonal log-variance (B, k)."""
-
-    mean: torch.Tensor
-    log_variance: torch.Tensor
-
-    @property
-    def sd(self) -> torch.Tensor:
-        """Standard deviation (B, k)."""
-        return torch.exp(0.5 * self.log_variance)
-
-    def sample(self) -> torch.Tensor:
-        """zeta = mu + sigma * eps (Equation 6, with sigma the standard deviation, which is what makes it a sample)."""
-        return self.mean + self.sd * torch.randn_like(self.mean)
 
 
 class Bottleneck(nn.Module):
@@ -96,16 +80,6 @@ def posteriors_of(
 def kl_losses(posteriors: Sequence[Posterior], present: torch.Tensor | None, reduction: str) -> list[torch.Tensor]:
     """Each modality's mean KL to the prior, over the samples that have it: M scalars."""
     return [mean_present(kl_to_prior(each, reduction), column(present, i)) for i, each in enumerate(posteriors)]
-
-
-def kl_to_prior(posterior: Posterior, reduction: str) -> torch.Tensor:
-    """KL(N(mu, sigma^2) || N(0, I)) in nats per sample, (B,): Equation 10's regulariser, in closed form.
-
-    ``sum`` over the latent dimensions is the divergence itself, which the theory speaks of; ``mean`` is 1/k of it.
-    """
-    mean, log_variance = posterior.mean.float(), posterior.log_variance.float()
-    terms = 0.5 * (mean.square() + log_variance.exp() - log_variance - 1.0)
-    return terms.sum(dim=-1) if reduction == "sum" else terms.mean(dim=-1)
 
 
 def kl_between(p: Posterior, q: Posterior) -> torch.Tensor:

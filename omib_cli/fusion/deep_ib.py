@@ -49,4 +49,4 @@ class DeepIb(FusionMethod):
         """Inference with the mean of every code."""
         posteriors = posteriors_of(self.bottlenecks, z, present)
         u = self.code(self.join([each.mean for each in posteriors])).mean
-        return Fused(u, self.head(u), posterior_sd=self.by_name([each.sd for each in posteriors]))
+        return Fused(u, self.head(u), posteriors=self.by_name(posteriors))

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 
 from omib_cli.fusion.base import Fused, StepLosses, each_where_present, weighted
-from omib_cli.fusion.bottleneck import Posterior
 from omib_cli.fusion.joined import ConcatLayer
 from omib_cli.fusion.mib import Mib
+from omib_cli.fusion.posterior import Posterior
 from omib_cli.recipe.methods import EMibOptions
 from omib_cli.recipe.model import HeadOptions
 from omib_cli.tasks.base import Task

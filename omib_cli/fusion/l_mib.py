@@ -42,7 +42,7 @@ class LMib(Mib):
         posteriors = posteriors_of(self.bottlenecks, z, present)
         means = [each.mean for each in posteriors]
         u = self.embed(self.join(means))
-        spread = self.by_name([each.sd for each in posteriors])
+        spread = self.by_name(posteriors)
         return Fused(u, self.head(u), self.by_name(self._predictions(means)), spread)
 
     def joint_loss(self, x: torch.Tensor, label: torch.Tensor) -> list[Term]:

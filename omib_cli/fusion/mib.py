@@ -14,7 +14,8 @@ import torch
 from torch import nn
 
 from omib_cli.fusion.base import FusionMethod, Term
-from omib_cli.fusion.bottleneck import Bottleneck, Posterior, kl_to_prior
+from omib_cli.fusion.bottleneck import Bottleneck
+from omib_cli.fusion.posterior import Posterior, kl_to_prior
 from omib_cli.recipe.methods import MibOptions
 from omib_cli.recipe.model import HeadOptions
 from omib_cli.tasks.base import Task

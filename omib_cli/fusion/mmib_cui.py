@@ -14,8 +14,9 @@ from torch import nn
 
 from omib_cli.fusion.attention import key_padding
 from omib_cli.fusion.base import Fused, FusionMethod, StepLosses, Term, each_where_present, weighted
-from omib_cli.fusion.bottleneck import LOG_VARIANCE_LIMIT, Posterior, kl_losses, posteriors_of, prior_where_missing
+from omib_cli.fusion.bottleneck import LOG_VARIANCE_LIMIT, kl_losses, posteriors_of, prior_where_missing
 from omib_cli.fusion.pairs import PairCritics
+from omib_cli.fusion.posterior import Posterior
 from omib_cli.recipe.methods import MmibCuiOptions
 from omib_cli.recipe.model import HeadOptions
 from omib_cli.tasks.base import Task
@@ -65,7 +66,7 @@ class MmibCui(FusionMethod):
         """Inference with the mean of every code."""
         posteriors = posteriors_of(self.bottlenecks, z, present)
         u = self._attend([each.mean for each in posteriors], present)
-        return Fused(u, self.head(u), posterior_sd=self.by_name([each.sd for each in posteriors]))
+        return Fused(u, self.head(u), posteriors=self.by_name(posteriors))
 
     def _attend(self, codes: Sequence[torch.Tensor], present: torch.Tensor | None) -> torch.Tensor:
         """Codes M x (B, k), 0 where missing, to u (B, k)."""

@@ -16,9 +16,10 @@ import torch
 from torch import nn
 
 from omib_cli.fusion.base import Fused, FusionMethod, StepLosses, Term, each_where_present, mean_present, weighted
-from omib_cli.fusion.bottleneck import Bottleneck, Posterior, kl_between, kl_losses, posteriors_of
+from omib_cli.fusion.bottleneck import Bottleneck, kl_between, kl_losses, posteriors_of
 from omib_cli.fusion.joined import ConcatLayer
 from omib_cli.fusion.pairs import PairCritics, mean_of_pairs
+from omib_cli.fusion.posterior import Posterior
 from omib_cli.recipe.methods import MmibZhangOptions
 from omib_cli.recipe.model import HeadOptions
 from omib_cli.tasks.base import Task
@@ -60,7 +61,7 @@ class MmibZhang(FusionMethod):
         """Inference with the mean of every code."""
         posteriors = posteriors_of(self.bottlenecks, z, present)
         u = self.join([each.mean for each in posteriors])
-        return Fused(u, self.head(u), posterior_sd=self.by_name([each.sd for each in posteriors]))
+        return Fused(u, self.head(u), posteriors=self.by_name(posteriors))
 
     def _compression(self, posteriors: Sequence[Posterior], present: torch.Tensor | None) -> list[Term]:
         if self.options.compress == "kl":

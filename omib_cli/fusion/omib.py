@@ -18,7 +18,8 @@ from torch import nn
 
 from omib_cli.fusion.attention import CrossAttention
 from omib_cli.fusion.base import Fused, FusionMethod, StepLosses, column, each_where_present
-from omib_cli.fusion.bottleneck import Bottleneck, Posterior, kl_to_prior
+from omib_cli.fusion.bottleneck import Bottleneck
+from omib_cli.fusion.posterior import Posterior, kl_to_prior
 from omib_cli.fusion.relative_weight import log_rho, relative_weights
 from omib_cli.recipe.model import HeadOptions, OmibOptions
 from omib_cli.tasks.base import Task
@@ -101,7 +102,7 @@ class Omib(FusionMethod):
             torch.stack(xis).mean(dim=0),
             output,
             dict(zip(self.names, branches, strict=True)),
-            {name: posterior.sd for name, posterior in zip(self.names, posteriors, strict=True)},
+            self.by_name(posteriors),
         )
 
     def _sample(

@@ -17,6 +17,7 @@ from omib_cli.artifacts.files import explained, reserve
 from omib_cli.artifacts.partial import Partial
 from omib_cli.data.samples import Samples, read_samples
 from omib_cli.errors import DataError, NumericError
+from omib_cli.fusion.posterior import kl_to_prior
 from omib_cli.recipe.schema import recipe_model
 from omib_cli.runtime.job import Job
 from omib_cli.runtime.machine import pick_device, prepare_torch
@@ -59,7 +60,8 @@ def run(dataset: Path, model: Path, out: Path, job: Job) -> StageResult:
         arrays = _Arrays(partial, len(data.readable), network, recipe.seed, job).fill(data)
         obs = _observations(data, network, arrays)
         coordinates = data.coordinates(data.readable)
-    obsm = {name: array for name, array in arrays.items() if name != "X"}
+    samplewise = f"{layout.COMPRESSION}_"  # a number a sample: a column of obs
+    obsm = {name: array for name, array in arrays.items() if name != "X" and not name.startswith(samplewise)}
     if coordinates is not None:
         obsm[layout.SPATIAL] = coordinates
     facts = {"task": recipe.task.kind, "classes": trained.facts["classes"], "modalities": network.names}
@@ -123,8 +125,11 @@ class _Arrays:
                 if samples.present is not None:  # a branch says nothing about a sample it has not seen
                     branch[~samples.present[:, i].cpu().numpy()] = np.nan
                 found[f"{layout.OUTPUT}_{name}"] = branch
-            if name in fused.posterior_sd:
-                found[f"{layout.POSTERIOR_SD}_{name}"] = fused.posterior_sd[name].cpu().numpy()
+            if name in fused.posteriors:
+                found[f"{layout.POSTERIOR_SD}_{name}"] = fused.posteriors[name].sd.cpu().numpy()
+                found[f"{layout.COMPRESSION}_{name}"] = (
+                    kl_to_prior(fused.posteriors[name], "sum")[:, None].cpu().numpy()
+                )
         return found
 
     def _path(self, name: str) -> Path:
@@ -166,4 +171,6 @@ def _observations(data: Dataset, network: MultimodalModel, arrays: dict[str, NDA
         if f"{layout.OUTPUT}_{name}" in arrays:
             own = task.prediction(arrays[f"{layout.OUTPUT}_{name}"])
             columns[f"prediction_{name}"] = np.where(present[:, i], own, np.nan)
+        if (key := f"{layout.COMPRESSION}_{name}") in arrays:
+            columns[key] = arrays[key][:, 0]
     return pd.DataFrame(columns, index=pd.Index(data.ids(rows), name="id"))

@@ -16,11 +16,14 @@ from omib_cli.artifacts.provenance import Provenance
 from omib_cli.errors import MismatchError, UsageError
 from omib_cli.evaluation.figures import draw_run, headline_metrics
 from omib_cli.evaluation.metrics import score_run
+from omib_cli.evaluation.probes import recover
 from omib_cli.evaluation.report import Chapter, facts, write_report
 from omib_cli.evaluation.runs import FUSED, Run, read_run
+from omib_cli.evaluation.sufficiency import information_plane
 from omib_cli.recipe.schema import Recipe
 from omib_cli.runtime.job import Job
 from omib_cli.stages.result import StageResult
+from omib_cli.stages.truth import truth_of
 
 
 def run(embeddings: list[Path], out: Path, job: Job, bootstrap: int | None = None) -> StageResult:
@@ -128,7 +131,9 @@ def _chapter(run: Run, bootstrap: int, job: Job) -> Chapter:
     if run.headline != "test":
         job.progress.warn(f"{run.path.name} has no test split: the report is about its {run.headline} split")
     scores = score_run(run, bootstrap, job.progress)
-    return Chapter(run, scores, draw_run(run, scores))
+    rows = run.split == run.headline
+    recovery = recover(run.values[rows], truth_of(run), run.recipe.seed)
+    return Chapter(run, scores, draw_run(run, scores), information_plane(run, bootstrap), recovery)
 
 
 def _figures(chapters: Sequence[Chapter]) -> dict[str, Any]:

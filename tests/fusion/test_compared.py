@@ -36,8 +36,8 @@ def test_the_head_predicts_from_the_embedding_in_every_task(name, options, count
     torch.testing.assert_close(fusion.head(fused.embedding), fused.output)
     assert all(branch.shape == (12, outputs) for branch in fused.branch_outputs.values())
     assert set(fused.branch_outputs) in (set(), {f"m{i}" for i in range(count)})
-    assert set(fused.posterior_sd) in (set(), {f"m{i}" for i in range(count)})
-    assert all((sd > 0).all() for sd in fused.posterior_sd.values())
+    assert set(fused.posteriors) in (set(), {f"m{i}" for i in range(count)})
+    assert all((each.sd > 0).all() for each in fused.posteriors.values())
     assert torch.isfinite(losses(fusion, z, labels(task), None).total)
 
 
@@ -47,7 +47,7 @@ def test_the_head_predicts_from_the_embedding_in_every_task(name, options, count
 )
 def test_inference_gives_branches_and_spread_where_the_method_has_them(name, branches, spread):
     fused = make(name).fuse(encodings(), None)
-    assert (len(fused.branch_outputs), len(fused.posterior_sd)) == (branches, spread)
+    assert (len(fused.branch_outputs), len(fused.posteriors)) == (branches, spread)
 
 
 @variants

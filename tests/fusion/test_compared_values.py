@@ -12,10 +12,11 @@ import pytest
 import torch
 from methods import array, cross_entropy, encodings, labels, linear, losses, make, relu, sigmoid, softplus
 
-from omib_cli.fusion.bottleneck import Bottleneck, Posterior, kl_between
+from omib_cli.fusion.bottleneck import Bottleneck, kl_between
 from omib_cli.fusion.misa import cmd, difference
 from omib_cli.fusion.mmib_cui import AttentionBlock
 from omib_cli.fusion.pairs import PairCritics
+from omib_cli.fusion.posterior import Posterior
 
 GENERATOR = np.random.default_rng(0)
 
@@ -292,7 +293,7 @@ def test_mmib_cui_by_hand():
     )
     terms = losses(fusion, z, labels()).terms
     for i in range(2):
-        np.testing.assert_allclose(array(fused.posterior_sd[f"m{i}"]), spreads[i], rtol=1e-3)
+        np.testing.assert_allclose(array(fused.posteriors[f"m{i}"].sd), spreads[i], rtol=1e-3)
         assert terms[f"kl/m{i}"].item() == pytest.approx(gaussian_kl(means[i], spreads[i]).mean(), rel=1e-3)
 
 
@@ -403,7 +404,7 @@ def test_l_mib_and_c_mib_by_hand(name):
         assert terms[f"kl/m{i}"].item() == pytest.approx(gaussian_kl(mean, sd).mean(), rel=1e-3)
         own = head(fusion, mean, fusion.branches[i])
         np.testing.assert_allclose(array(fused.branch_outputs[f"m{i}"]), own, rtol=1e-4, atol=1e-5)
-        np.testing.assert_allclose(array(fused.posterior_sd[f"m{i}"]), sd, rtol=1e-3)
+        np.testing.assert_allclose(array(fused.posteriors[f"m{i}"].sd), sd, rtol=1e-3)
     x = relu(linear(fusion.join.linear, np.concatenate([mean for mean, _ in codes], axis=1)))
     u = x if name == "l-mib" else encode(fusion.bottleneck, x)[0]
     np.testing.assert_allclose(array(fused.embedding), u, rtol=1e-4, atol=1e-5)

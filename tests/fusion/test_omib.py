@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from omib_cli.fusion.attention import CrossAttention
-from omib_cli.fusion.bottleneck import Bottleneck, Posterior, kl_to_prior
+from omib_cli.fusion.bottleneck import Bottleneck
 from omib_cli.fusion.omib import Omib
+from omib_cli.fusion.posterior import Posterior, kl_to_prior
 from omib_cli.fusion.relative_weight import log_rho, relative_weights
 from omib_cli.recipe.model import ClassificationOptions, HeadOptions, OmibOptions, RegressionOptions
 from omib_cli.tasks.classification import Classification

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 
 import pytest
 import yaml
@@ -58,7 +59,7 @@ def test_a_misspelt_name_is_refused_with_a_guess(recipe, methods, ablations, wor
 def test_a_range_is_in_equal_ratios_and_ends_where_it_says():
     values = geometric("1e-6:10:8")
     assert (values[0], values[-1], len(values)) == (1e-6, 10.0, 8)
-    assert [b / a for a, b in zip(values, values[1:], strict=False)] == pytest.approx([10.0] * 7)
+    assert [b / a for a, b in pairwise(values)] == pytest.approx([10.0] * 7)
 
 
 @pytest.mark.parametrize("text", ["1:2", "0:1:3", "2:1:3", "1:2:1", "a:b:c"])

@@ -1,0 +1,33 @@
+"""What a bottleneck makes of an encoding: a diagonal Gaussian, its sample, and its divergence from the prior."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+
+
+class Posterior(NamedTuple):
+    """p(zeta_i | z_i): a Gaussian with mean (B, k) and diagonal log-variance (B, k)."""
+
+    mean: torch.Tensor
+    log_variance: torch.Tensor
+
+    @property
+    def sd(self) -> torch.Tensor:
+        """Standard deviation (B, k)."""
+        return torch.exp(0.5 * self.log_variance)
+
+    def sample(self) -> torch.Tensor:
+        """zeta = mu + sigma * eps (Equation 6, with sigma the standard deviation, which is what makes it a sample)."""
+        return self.mean + self.sd * torch.randn_like(self.mean)
+
+
+def kl_to_prior(posterior: Posterior, reduction: str) -> torch.Tensor:
+    """KL(N(mu, sigma^2) || N(0, I)) in nats per sample, (B,): Equation 10's regulariser, in closed form.
+
+    ``sum`` over the latent dimensions is the divergence itself, which the theory speaks of; ``mean`` is 1/k of it.
+    """
+    mean, log_variance = posterior.mean.float(), posterior.log_variance.float()
+    terms = 0.5 * (mean.square() + log_variance.exp() - log_variance - 1.0)
+    return terms.sum(dim=-1) if reduction == "sum" else terms.mean(dim=-1)
