@@ -1,4 +1,4 @@
-"""Random changes of training images, for a whole batch at once and on the images' device."""
+"""Random changes of training images and spectrograms, for a whole batch at once and on their device."""
 
 from __future__ import annotations
 
@@ -45,6 +45,31 @@ def random_view(images: torch.Tensor, least_area: float, flip: bool) -> torch.Te
         theta[:, 0, 0] *= 1 - 2 * torch.randint(2, (count,), device=images.device)
     grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
     return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
+def random_warp(spectrograms: torch.Tensor, most: float) -> torch.Tensor:
+    """Stretch frequency and time of each spectrogram, and shift it in time: other voices, speaking otherwise.
+
+    Frequencies are multiplied by a factor uniform in [1 - ``most``, 1 + ``most``], as by another vocal tract (Jaitly
+    and Hinton 2013), times likewise, and moved by up to ``most`` of half the length. What comes in from outside is the
+    edge.
+
+    Parameters
+    ----------
+    spectrograms
+        (N, 1, F, T), the lowest frequency first.
+
+    Returns
+    -------
+    torch.Tensor
+        (N, 1, F, T).
+    """
+    factors = 1 + most * (2 * torch.rand(3, len(spectrograms), device=spectrograms.device) - 1)
+    theta = spectrograms.new_zeros(len(spectrograms), 2, 3)
+    theta[:, 0, 0], theta[:, 0, 2] = factors[0], factors[1] - 1
+    theta[:, 1, 1], theta[:, 1, 2] = factors[2], factors[2] - 1  # 0 Hz stays where it is
+    grid = functional.affine_grid(theta, list(spectrograms.shape), align_corners=False)
+    return functional.grid_sample(spectrograms, grid, padding_mode="border", align_corners=False)
 
 
 def _sizes(count: int, least_area: float, shape: float, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

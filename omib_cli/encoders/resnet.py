@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from omib_cli.encoders.augmentation import random_view
+from omib_cli.encoders.augmentation import random_view, random_warp
 from omib_cli.encoders.base import Encoder
 from omib_cli.encoders.resnet_weights import read_weights
 from omib_cli.errors import RecipeError
@@ -82,7 +82,9 @@ class ResNetEncoder(Encoder):
         if self.training and len(x) < 2:
             raise RecipeError("modalities", ["resnet: batch normalisation needs 2 samples in a batch: raise `batch`"])
         if x.ndim == 3:
-            return self._encode(x.unsqueeze(1))
+            sound = x.unsqueeze(1)
+            warped = self.training and self.options.warp > 0.0
+            return self._encode(random_warp(sound, self.options.warp) if warped else sound)
         if x.ndim == 4:
             return self._encode(self._standardised(x))
         frames = self._picked(x)
@@ -119,7 +121,9 @@ class ResNetEncoder(Encoder):
 def _must_suit(options: ResNetOptions, shape: tuple[int, ...]) -> None:
     problems = []
     if len(shape) == 2 and (options.crop < 1.0 or options.flip):
-        problems.append("resnet: `crop` and `flip` are for images; the axes of a spectrogram are frequency and time")
+        problems.append("resnet: `crop` and `flip` are for images; a spectrogram has `warp`")
+    if len(shape) != 2 and options.warp > 0.0:
+        problems.append("resnet: `warp` is for spectrograms")
     if options.frames is not None and len(shape) != 4:
         problems.append("resnet: `frames` is for video")
     if options.frames is not None and len(shape) == 4 and options.frames > shape[0]:

@@ -25,6 +25,8 @@ class AudioOptions(Section):
     """Samples in a frame of the Fourier transform; F = n_fft / 2 + 1."""
     hop: Count = 353
     """Samples from frame to frame; T = seconds * rate / hop, rounded down, + 1."""
+    level: Positive | None = None
+    """Root mean square to which each sound is brought first, so that loudness tells nothing; None leaves it."""
     floor: Positive = 1e-7
     """Added to the magnitude before its natural logarithm is taken."""
 

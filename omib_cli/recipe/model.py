@@ -71,6 +71,8 @@ class ResNetOptions(EncoderOptions):
     """Training sees a random part of each image, at least this share of its area, enlarged; 1 for whole images."""
     flip: bool = False
     """Whether training mirrors one image in two."""
+    warp: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Training stretches frequency and time of each spectrogram by up to this share, and shifts it in time."""
 
 
 class Conv1dOptions(EncoderOptions):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from omib_cli.encoders.augmentation import random_view
+from omib_cli.encoders.augmentation import random_view, random_warp
 from omib_cli.encoders.resnet import RGB_MEAN, RGB_SD, ResNetEncoder
 from omib_cli.errors import DataError, RecipeError
 from omib_cli.recipe.model import ResNetOptions
@@ -231,3 +231,29 @@ def test_a_batch_of_one_in_training_is_refused_in_words():
     with pytest.raises(RecipeError) as caught:
         slim((3, 32, 32))(images(1, 3, 32, 32))
     assert "raise `batch`" in str(caught.value)
+
+
+def test_a_warp_multiplies_frequencies_and_moves_times_by_no_more_than_it_may():
+    """A spectrogram of its own coordinates: where each value comes from can be read from it."""
+    rows, columns, most = 80, 60, 0.25
+    y, x = torch.meshgrid(torch.arange(rows) + 0.5, torch.arange(columns) + 0.5, indexing="ij")
+    torch.manual_seed(1)
+    frequency, time = (random_warp(each.expand(400, 1, -1, -1), most)[:, 0] for each in (y, x))
+    factor = frequency[:, 30, 30] / 30.5
+    assert (factor.min() >= 1 - most - 1e-4, factor.max() <= 1 + most + 1e-4) == (True, True)
+    assert factor.std() == pytest.approx(2 * most / 12**0.5, rel=0.1)  # uniform
+    torch.testing.assert_close(frequency[:, 10, 0] / 10.5, factor, atol=1e-4, rtol=1e-4)  # one factor, from 0 Hz on
+    stretch = (time[:, 0, 40] - time[:, 0, 20]) / 20
+    assert (stretch.min() >= 1 - most - 1e-4, stretch.max() <= 1 + most + 1e-4) == (True, True)
+    shift = (time[:, 0, 29] + time[:, 0, 30]) / 2 - columns / 2
+    assert 0.8 * most * columns / 2 < shift.abs().max() <= most * columns / 2 + 1e-3
+    torch.testing.assert_close(random_warp(y.expand(3, 1, -1, -1), 0.0), y.expand(3, 1, -1, -1))
+
+
+def test_spectrograms_are_warped_in_training_alone():
+    x = torch.randn(4, 33, 24)
+    plain, warped = slim((33, 24)), slim((33, 24), warp=0.3)
+    torch.testing.assert_close(warped.eval()(x), plain.eval()(x))
+    assert not torch.allclose(warped.train()(x), plain.train()(x), atol=1e-3)
+    with pytest.raises(RecipeError, match="`warp` is for spectrograms"):
+        slim((3, 32, 32), warp=0.1)

@@ -142,3 +142,13 @@ def test_empty_and_damaged_sounds_are_refused_in_words(tmp_path):
 def test_a_sound_too_short_for_its_frames_is_refused_by_the_recipe():
     with pytest.raises(ValueError, match="half of `n_fft`"):
         AudioOptions(rate=8000, seconds=0.03, n_fft=512)
+
+
+def test_a_level_makes_loudness_tell_nothing_and_leaves_silence_silent():
+    options = AudioOptions(level=0.1)
+    quiet, loud = 0.02 * tone(3.0, 22_050), 0.9 * tone(3.0, 22_050)
+    np.testing.assert_allclose(spectrogram(quiet, options), spectrogram(loud, options), atol=1e-4)
+    np.testing.assert_allclose(
+        spectrogram(quiet, options), spectrogram(quiet * 0.1 / np.sqrt(np.mean(quiet**2)), PAPER), atol=1e-5
+    )
+    np.testing.assert_allclose(spectrogram(np.zeros(66_150), options), np.log(1e-7), atol=1e-6)

@@ -61,12 +61,16 @@ def filled(samples: NDArray[np.float64], options: AudioOptions) -> NDArray[np.fl
 def spectrogram(samples: NDArray[np.float64], options: AudioOptions) -> NDArray[np.float32]:
     """ln(|S| + floor) of a sound in [-1, 1], beyond which it is clipped: (n,) to (n_fft / 2 + 1, n // hop + 1).
 
+    With ``options.level`` the sound is first brought to that root mean square; silence stays silence.
     S is the short-time Fourier transform under a periodic Hann window; frame t is centred on sample t * hop, the sound
     being mirrored at its ends.
     """
     import numpy as np
     from scipy.signal import get_window
 
+    loudness = float(np.sqrt(np.mean(np.square(samples))))
+    if options.level is not None and loudness > 0.0:
+        samples = samples * (options.level / loudness)
     half = options.n_fft // 2
     padded = np.pad(np.clip(samples, -1.0, 1.0), half, mode="reflect")
     frames = np.lib.stride_tricks.sliding_window_view(padded, options.n_fft)[:: options.hop]
