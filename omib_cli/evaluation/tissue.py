@@ -41,24 +41,26 @@ def tissue_figure(
     labels: NDArray[np.float64],
     groups: NDArray[np.str_],
 ) -> Figure:
-    """Scores (n,), ranked within their section, beside labels (n,), at the spots' positions (n, 2)."""
+    """Scores (n,), ranked within their section, beside labels (n,) if any is known, at the spots' positions (n, 2)."""
     names, labelled = _sections(groups), bool(np.isfinite(labels).any())
-    figure = Figure(figsize=(WIDE, 0.6 + 3.1 * len(names)), layout="constrained")
-    panels = figure.subplots(len(names), 2, squeeze=False)
+    height = 3.1 if labelled else 5.0
+    figure = Figure(figsize=(WIDE if labelled else 0.65 * WIDE, 0.6 + height * len(names)), layout="constrained")
+    panels = figure.subplots(len(names), 1 + labelled, squeeze=False)
     drawn = None
-    for (left, right), name in zip(panels, names, strict=True):
-        right.set_visible(labelled)
+    for row, name in zip(panels, names, strict=True):
         here = groups == name
         positions, codes = coordinates[here], _codes(labels[here])
         ranks = np.argsort(np.argsort(scores[here], kind="stable")) / max(1, int(here.sum()) - 1)
-        size = _spot_size(positions)
+        size = _spot_size(positions) * (1 if labelled else 2.5)
+        left = row[0]
         drawn = left.scatter(*positions.T, c=ranks, cmap="magma", vmin=0, vmax=1, s=size, linewidth=0)
-        for code, (kind, colour) in enumerate(zip(KINDS, _colours(), strict=True)):
-            if (codes == code).any():
-                right.scatter(*positions[codes == code].T, color=colour, s=size, linewidth=0, label=kind)
         left.set_title(f"{short(name, 30)}: score")
-        right.set_title("label")
-        for axes in (left, right):
+        for right in row[1:]:
+            for code, (kind, colour) in enumerate(zip(KINDS, _colours(), strict=True)):
+                if (codes == code).any():
+                    right.scatter(*positions[codes == code].T, color=colour, s=size, linewidth=0, label=kind)
+            right.set_title("label")
+        for axes in row:
             _as_image(axes)
     if drawn is not None:
         bar = figure.colorbar(drawn, ax=panels[:, 0], shrink=0.5, pad=0.02, location="left")
