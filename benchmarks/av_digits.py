@@ -57,7 +57,9 @@ def variants(options: argparse.Namespace) -> dict[str, Path]:
 
 
 def omib(*words: object) -> None:
-    subprocess.run([sys.executable, "-m", "omib_cli", *map(str, words), "--quiet"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, "-m", "omib_cli", *map(str, words), "--quiet"], check=True, stdout=subprocess.DEVNULL
+    )
 
 
 def accuracy(report: Path) -> float:
