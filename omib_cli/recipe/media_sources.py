@@ -108,6 +108,23 @@ class MediaOptions(ClipOptions):
         return self
 
 
+class DigitAudioOptions(AudioOptions):
+    """Of a spoken digit: short frames that blur a voice's pitch, equal loudness, and a floor above the rooms' noise."""
+
+    rate: Count = 8000
+    """Samples per second to which the sound is brought, one channel."""
+    seconds: Positive = 0.64
+    """Length to which the sound is cut, or repeated where it is shorter."""
+    n_fft: Annotated[int, Field(ge=2)] = 128
+    """Samples in a frame of the Fourier transform; F = n_fft / 2 + 1."""
+    hop: Count = 128
+    """Samples from frame to frame; T = seconds * rate / hop, rounded down, + 1."""
+    level: Positive | None = 0.1
+    """Root mean square to which each sound is brought first, so that loudness tells nothing; None leaves it."""
+    floor: Positive = 1e-3
+    """Added to the magnitude before its natural logarithm is taken."""
+
+
 class AvDigitsOptions(SourceOptions):
     """Handwritten and spoken digits, paired digit by digit as in AV-MNIST; modalities `image` and `audio`.
 
@@ -122,7 +139,7 @@ class AvDigitsOptions(SourceOptions):
     """Speakers heard in the test split only, drawn from the seed; it gets the same share of the images."""
     validation_speakers: Annotated[int, Field(ge=0)] = 0
     """Speakers of the validation split, likewise."""
-    audio: AudioOptions = AudioOptions(rate=8000, seconds=0.64, n_fft=256, hop=80)
+    audio: DigitAudioOptions = DigitAudioOptions()
     """Of the spectrogram, whose frequencies are then standardised by mean and deviation over the training speakers."""
     corrupt: dict[Literal["image", "audio"], Positive] = {}
     """Gaussian noise in the test split alone: its deviation, in units of the full range of an image (then cut to it),
