@@ -25,6 +25,8 @@ COMMANDS = (
     "embed",
     "evaluate",
     "run",
+    "compare",
+    "sweep",
     "inspect",
     "recipe",
 )

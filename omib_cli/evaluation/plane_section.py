@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from omib_cli.evaluation.conventions import shown
-from omib_cli.evaluation.html import esc, paragraph, section, table
+from omib_cli.evaluation.html import esc, paragraph, section, table, tag
 from omib_cli.evaluation.probes import Recovery
 from omib_cli.evaluation.sufficiency import Quantity
 
@@ -14,10 +14,10 @@ def information_section(plane: Sequence[Quantity], recovery: Mapping[str, Recove
     """Tables of the information plane and of recovered parts; nothing where there is neither."""
     content = []
     if plane:
-        rows = [[esc(each.name), shown(each.estimate.value), _range(each), esc(each.words)] for each in plane]
-        content.append(table(["nats", "", "95 % interval", "what it is"], rows))
+        rows = [[_named(each), shown(each.estimate.value), _range(each)] for each in plane]
+        content.append(table(["", "nats", "95 % interval"], rows))
     if recovery:
-        rows = [[esc(name), shown(each.r2), shown(each.control)] for name, each in recovery.items()]
+        rows = [[esc(name), _share(each.r2), _share(each.control)] for name, each in recovery.items()]
         content.append(table(["part", "R²", "R², shuffled"], rows))
         content.append(
             paragraph(
@@ -28,6 +28,15 @@ def information_section(plane: Sequence[Quantity], recovery: Mapping[str, Recove
             )
         )
     return section("Information", paragraph(f"On the {split} split.", "foot"), *content) if content else ""
+
+
+def _named(quantity: Quantity) -> str:
+    return esc(quantity.name) + tag("small", esc(quantity.words))
+
+
+def _share(value: float) -> str:
+    """R² to three decimals: smaller ones are noise; below 0 is as good as 0."""
+    return shown(round(value, 3) + 0.0)
 
 
 def _range(quantity: Quantity) -> str:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import statistics
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -15,7 +13,7 @@ from omib_cli.cli.app import main
 STAGES = ["simulate", "prepare", "estimate-mi", "warmup", "train", "embed", "evaluate", "run"]
 COMMANDS = [
     [],
-    *([name] for name in [*STAGES, "inspect", "recipe"]),
+    *([name] for name in [*STAGES, "compare", "sweep", "inspect", "recipe"]),
     *(["recipe", name] for name in ["list", "show", "copy", "check", "schema"]),
 ]
 HEAVY = {"torch", "numpy", "h5py", "pandas", "scipy", "sklearn", "anndata", "matplotlib", "rich", "pydantic"}
@@ -71,15 +69,6 @@ def test_help_of_a_stage_says_what_it_writes_and_has_the_common_options(shown_he
     assert "Writes " in shown
     for option in ("--out", "--fresh", "--max-minutes", "--json", "--quiet", "--verbose"):
         assert option in shown
-
-
-def test_help_comes_within_the_time_of_a_blink():
-    seconds = []
-    for _ in range(5):
-        begun = time.perf_counter()
-        omib("train", "--help", check=True)
-        seconds.append(time.perf_counter() - begun)
-    assert statistics.median(seconds) < 0.35
 
 
 def test_estimation_points_to_the_page_that_says_what_the_quantities_are(shown_help):
