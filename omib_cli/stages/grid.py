@@ -233,32 +233,31 @@ def run_cells(cells: Sequence[Cell], launch: Launch, jobs: int, job: Job) -> Non
         A stop was asked for; the cells at work have saved their state.
     """
     waiting = [cell for cell in cells if cell.record.state != "done"]
-    progress = job.progress
-    progress.begin("compare", len(cells), "runs", done=len(cells) - len(waiting))
+    job.progress.begin("grid", len(cells), "runs", done=len(cells) - len(waiting))
     working: list[tuple[Cell, subprocess.Popen[bytes]]] = []
+    asked = False
     try:
-        while waiting or working:
+        while working or (waiting and job.stop.reason is None):
             while waiting and len(working) < jobs and job.stop.reason is None:
                 working.append(_start(waiting.pop(0), launch))
+            if job.stop.reason is not None and not asked:  # once: a second signal may find no handler any more
+                asked = True
+                _stop(working)
             for cell, process in [each for each in working if each[1].poll() is not None]:
                 working.remove((cell, process))
                 _finish(cell, process.returncode, job)
-            if job.stop.reason is not None and not working:
-                break
-            if job.stop.reason is not None:
-                _stop(working)
             time.sleep(POLL_SECONDS)
     finally:
         _stop(working)
         for _, process in working:
             process.wait()
-    progress.end()
     if job.stop.reason is not None:
         raise Interrupted(
             f"stopped ({job.stop.reason}); finished runs are kept, the others continue where they were",
             where=launch.out,
             do="run the same command again",
         )
+    job.progress.end()
 
 
 def _start(cell: Cell, launch: Launch) -> tuple[Cell, subprocess.Popen[bytes]]:
@@ -271,7 +270,9 @@ def _start(cell: Cell, launch: Launch) -> tuple[Cell, subprocess.Popen[bytes]]:
 def _finish(cell: Cell, code: int, job: Job) -> None:
     """Note how a run ended; one that was killed could not say so itself."""
     record = cell.record
-    if code < 0 or (code and record.state == "new"):
+    if code and record.state == "new" and job.stop.reason is not None:
+        record.add("stopped", 0.0, 0.0, job.stop.reason).write(cell.folder)
+    elif code < 0 or (code and record.state == "new"):
         reason = f"killed by signal {-code}" if code < 0 else f"exit code {code}, see {LOG}"
         record.add("failed", 0.0, 0.0, reason).write(cell.folder)
     if record.state == "done":

@@ -105,6 +105,19 @@ def test_a_killed_grid_goes_on_without_repeating_what_is_done(recipe, tmp_path):
     assert {path.suffix for path in out.glob("small.*")} == {".md", ".json", ".csv", ".png"}
 
 
+def test_a_grid_that_is_asked_to_stop_has_its_runs_save_their_state(recipe, tmp_path):
+    out = tmp_path / "grid"
+    words = [*compare(recipe, out, "--quiet", "--set", "train.epochs=100000"), "--jobs", "1"]
+    process = subprocess.Popen(words)
+    while process.poll() is None and not list(out.rglob("warmup.safetensors")):
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 75
+    (record,) = (json.loads(path.read_text()) for path in out.rglob("run.json"))
+    assert record["state"] == "stopped"
+    assert list(out.rglob("model.safetensors.partial/state.safetensors"))
+
+
 def test_a_failed_cell_is_shown_with_its_reason_beside_the_others(recipe, tmp_path, capsys):
     words = ["compare", str(recipe), "--methods", "concat", "--seeds", "1", "--out", str(tmp_path / "grid"), "--quiet"]
     with pytest.raises(SystemExit) as end:
