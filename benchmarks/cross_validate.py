@@ -62,7 +62,7 @@ def network(recipe: Recipe, facts: dict, beta: float) -> Predict:
         with tempfile.TemporaryDirectory() as folder:
             for make in (warmup_phase, main_phase) if seeded.warms_up else (main_phase,):
                 phase = make(model, seeded)
-                if phase.name == "train" and model.fusion.uses_beta:
+                if phase.name == "train" and seeded.fusion.uses_beta:
                     model.fusion.set_beta(beta, 1.0)
                 where = Path(folder) / phase.name
                 job = Job(threads=1, save_every=float("inf"))

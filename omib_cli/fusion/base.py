@@ -80,9 +80,6 @@ class FusionMethod(nn.Module, ABC):
         The shape of every prediction head.
     """
 
-    uses_beta = False
-    """Whether the loss has a redundancy weight, for which bounds must be estimated."""
-
     def __init__(self, options: FusionOptions, widths: dict[str, int], task: Task, head: HeadOptions) -> None:
         super().__init__()
         self.names = list(widths)

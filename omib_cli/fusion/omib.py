@@ -31,7 +31,6 @@ class Omib(FusionMethod):
     :attr:`beta` and :attr:`joint_information` are set before main training, by :meth:`set_beta`.
     """
 
-    uses_beta = True
     log_rho: torch.Tensor
 
     def __init__(self, options: OmibOptions, widths: dict[str, int], task: Task, head: HeadOptions) -> None:

@@ -155,6 +155,11 @@ class FusionOptions(Section):
 
     method: str
 
+    @property
+    def uses_beta(self) -> bool:
+        """Whether the loss has the redundancy weight, for which bounds must be estimated."""
+        return False
+
     def misfits(self, widths: Mapping[str, int]) -> list[str]:
         """What does not go together with modalities whose encodings have these widths, in words."""
         if len(widths) < self.least_modalities:
@@ -202,6 +207,11 @@ class OmibOptions(FusionOptions):
     which the paper's bound on beta is proved; `one` is Equation 10 [A4]."""
     main_training: Literal["full", "without-omf"] = "full"
     """`without-omf`: after warm-up, a head on the concatenated encodings alone (the ablation w/o OMF)."""
+
+    @property
+    def uses_beta(self) -> bool:
+        """In full; without OMF there is nothing that it weighs."""
+        return self.main_training == "full"
 
     @model_validator(mode="after")
     def _heads_divide_latent(self) -> OmibOptions:

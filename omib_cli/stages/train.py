@@ -14,7 +14,6 @@ from omib_cli.artifacts.information import Information, read_information
 from omib_cli.artifacts.partial import Partial
 from omib_cli.errors import MismatchError
 from omib_cli.information.bounds import choose_beta
-from omib_cli.recipe.methods import FUSIONS
 from omib_cli.recipe.schema import Recipe
 from omib_cli.runtime.job import Job
 from omib_cli.runtime.machine import pick_device, prepare_torch
@@ -102,8 +101,7 @@ def run(
 
 def needs_information(recipe: Recipe) -> bool:
     """Whether beta is to be taken from an estimated bound."""
-    uses_beta: bool = FUSIONS.implementation(recipe.fusion.method).uses_beta
-    return uses_beta and recipe.beta.policy != "value"
+    return recipe.fusion.uses_beta and recipe.beta.policy != "value"
 
 
 def _complete(recipe: Recipe, inputs: _Inputs, out: Path, job: Job) -> _Inputs:
@@ -143,7 +141,7 @@ def _load_warmup(inputs: _Inputs, data: Dataset, model: Any) -> list[dict[str, A
 
 def _set_beta(recipe: Recipe, model: Any, known: Information | None, job: Job) -> dict[str, Any] | None:
     """Choose beta, give it to the fusion method, and say aloud when it is outside its bound."""
-    if not model.fusion.uses_beta:
+    if not recipe.fusion.uses_beta:
         return None
     beta = choose_beta(recipe.beta, known.bounds if known else None, recipe.seed, len(recipe.modalities))
     if known is None:

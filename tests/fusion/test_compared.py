@@ -196,7 +196,6 @@ def test_anomaly_detection_has_no_bias_on_the_way_to_a_distance_and_a_centre_for
 @methods
 def test_there_is_no_warm_up(name):
     fusion = make(name)
-    assert not fusion.uses_beta
     with pytest.raises(NotImplementedError, match="no warm-up"):
         fusion.warmup_losses(encodings(), labels(), None)
 

@@ -7,6 +7,7 @@ import sys
 from typing import Literal
 
 import pytest
+from small import small_recipe
 
 from omib_cli.errors import RecipeError, UsageError
 from omib_cli.recipe.load import bundled, bundled_text, load_recipe, recipe_from_values
@@ -306,3 +307,15 @@ def test_reading_a_recipe_imports_no_heavy_library():
     code = "import sys; from omib_cli.recipe.load import load_recipe; load_recipe('sim-i'); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"torch", "numpy", "h5py", "pandas", "typer"} & set(loaded)
+
+
+@pytest.mark.parametrize(
+    ("fusion", "expected"),
+    [
+        ({"method": "omib"}, True),
+        ({"method": "omib", "main_training": "without-omf"}, False),
+        ({"method": "concat"}, False),
+    ],
+)
+def test_only_a_loss_with_beta_asks_for_its_bound(fusion, expected):
+    assert small_recipe(fusion=fusion).fusion.uses_beta is expected
