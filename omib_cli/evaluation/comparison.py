@@ -121,9 +121,7 @@ class Comparison:
     def _cells(self, row: Row) -> list[str]:
         cells = [row.name, *(_spread(row.metrics.get(name)) for name in self.metrics)]
         gap = row.difference
-        cells.append(
-            "–" if gap is None else f"{shown(gap.value, True)} [{shown(gap.low, True)}, {shown(gap.high, True)}]"
-        )
+        cells.append("–" if gap is None else f"{gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]".replace("-", "−"))
         return [*cells, str(row.count), shown(row.seconds.mean), f"{row.peak_mib:,.0f}"]
 
 
@@ -194,4 +192,4 @@ def _missing(outcome: Outcome) -> str:
 def _spread(value: Across | None) -> str:
     if value is None or not value.count:
         return "–"
-    return shown(value.mean) + (f" ± {shown(value.sd)}" if finite(value.sd) is not None else "")
+    return shown(value.mean) + (f" ± {value.sd:.3f}" if finite(value.sd) is not None else "")
