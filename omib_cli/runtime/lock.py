@@ -30,7 +30,7 @@ def exclusive(path: Path, job: Job) -> Iterator[None]:
             if job.stop.reason is not None:
                 raise job.stop.interruption(path.parent)
             if not waited:
-                job.progress.note(f"another process is at work on {path.parent / path.name.strip('.')}: waiting")
+                job.progress.note(f"another process is at work in {path.parent}: waiting")
             waited = True
             time.sleep(POLL_SECONDS)
         yield
