@@ -35,7 +35,7 @@ def information_plane(run: Run, bootstrap: int) -> list[Quantity]:
 
     * I(ξ; y) at least: H(y) of the split's labels less the cross-entropy of the fused prediction (Barber and Agakov
       2003); of a regression ½ ln(var(y) / mean squared error), the same with Gaussians.
-    * Σ KL: the divergence of all bottlenecks from their prior, an upper bound on I(ξ; v_1..v_M).
+    * Σ KL: the divergence of all bottlenecks from their prior, an upper bound on I(ξ; v_1..v_M) of sampled codes.
     * KL(ŷ_i ‖ ŷ): how far the prediction of a branch, which sees z_i beside ξ, is from that of ξ alone.
     """
     rows = (run.split == run.headline) & run.predictors[0].present & np.isfinite(run.labels)
@@ -45,10 +45,12 @@ def information_plane(run: Run, bootstrap: int) -> list[Quantity]:
     found = []
     sufficiency = _sufficiency(run, rows, counts)
     if sufficiency is not None:
-        found.append(Quantity("I(ξ; y)", sufficiency, "at least; what the embedding's prediction proves"))
+        found.append(Quantity("I(ξ; y)", sufficiency, "is at least this: what the embedding's prediction proves"))
     if run.compression:
         total = np.sum([values[rows] for values in run.compression.values()], axis=0)
-        words = "at most I(ξ; all modalities), the bottlenecks' divergence from their prior"
+        words = (
+            "the bottlenecks' divergence from their prior: with their noise on, I(ξ; all modalities) is at most this"
+        )
         found.append(Quantity("Σ KL", _mean(total, counts), words))
     if run.branches_see_embedding:
         for branch in run.predictors[1:]:
