@@ -28,6 +28,14 @@ Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N o
 Threads = Annotated[
     int | None, typer.Option("--threads", min=1, help="CPU threads; else what Slurm or the cgroup grants.")
 ]
+Memory = Annotated[
+    str | None,
+    typer.Option(
+        "--memory",
+        metavar="SIZE",
+        help="Most memory for samples: 512M, 8G; larger data is read from disk as training goes. Half of what is free.",
+    ),
+]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Start over, whatever is there already.")]
 MaxMinutes = Annotated[
     float | None,
@@ -41,6 +49,16 @@ DryRun = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="The result as one line of JSON.")]
+SEEDS = 3
+"""Runs of each cell of a grid, where neither an option nor a study says otherwise."""
+Recipes = Annotated[
+    list[str],
+    typer.Argument(metavar="RECIPE...", help="Recipes, by name or file; or a study, and recipes in place of its own."),
+]
+Seeds = Annotated[
+    int | None, typer.Option("--seeds", min=1, help=f"Runs of each, with seeds from the first on; {SEEDS} by default.")
+]
+FirstSeed = Annotated[int, typer.Option("--first-seed", min=0, help="The first seed.")]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Runs at once; they divide the CPU threads.")]
 AsList = Annotated[
     bool, typer.Option("--list", help="Print the runs as shell commands, one a line, and stop; --collect comes after.")

@@ -24,23 +24,26 @@ recipe = typer.Typer(
 
 @recipe.command(
     "list",
-    short_help="List the recipes that come with omib.",
+    short_help="List the recipes and studies that come with omib.",
     epilog=opt.examples("omib recipe list", "omib recipe list --json"),
 )
 def list_recipes(as_json: opt.AsJson = False) -> None:
-    """List the recipes that come with omib, each with what it is for."""
-    from omib_cli.recipe.load import bundled, bundled_text
+    """List the recipes that come with omib, each with what it is for; then the studies, each of several runs."""
+    from omib_cli.recipe.load import bundled, bundled_text, studies
 
-    titles = {name: bundled_text(name).partition("\n")[0].lstrip("# ") for name in bundled()}
+    found = {
+        kind: {name: bundled_text(name).partition("\n")[0].lstrip("# ") for name in names}
+        for kind, names in (("recipes", bundled()), ("studies", studies()))
+    }
     if as_json:
-        show_json({"recipes": titles})
+        show_json(found)
     else:
-        show_rows(titles)
+        show_rows({**found["recipes"], **found["studies"]})
 
 
 @recipe.command(epilog=opt.examples("omib recipe show sim-i", "omib recipe show rosmap > my-study.yaml"))
 def show(name: Name) -> None:
-    """Print a recipe that comes with omib."""
+    """Print a recipe or a study that comes with omib."""
     from omib_cli.recipe.load import bundled_text
 
     say(bundled_text(name).rstrip("\n"))
@@ -54,7 +57,7 @@ def copy(
     name: Name,
     file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="Where to; else NAME.yaml here.")] = None,
 ) -> None:
-    """Copy a recipe to a file of your own, to change it; nothing is overwritten."""
+    """Copy a recipe or a study to a file of your own, to change it; nothing is overwritten."""
     from omib_cli.errors import UsageError
     from omib_cli.recipe.load import bundled_text
 
@@ -74,9 +77,17 @@ def copy(
     epilog=opt.examples("omib recipe check my-study.yaml", "omib recipe check sim-i --set fusion.latent=64 --json"),
 )
 def check(recipe: opt.RecipeArgument, overrides: opt.Overrides = None, as_json: opt.AsJson = False) -> None:
-    """Say whether a recipe is valid; if not, every problem with its line (exit 2)."""
-    from omib_cli.recipe.load import load_recipe
+    """Say whether a recipe, or a study and its recipes, is valid; if not, every problem with its line (exit 2)."""
+    from omib_cli.recipe.load import load_recipe, load_study
 
+    if (study := load_study(recipe)) is not None:
+        for name in study.recipes:
+            load_recipe(name, overrides or ())
+        if as_json:
+            show_json({"study": study.study, "ok": True})
+        else:
+            say(f"ok: {study.study}")
+        return
     found = load_recipe(recipe, overrides or ())
     if as_json:
         show_json({"recipe": found.name, "ok": True, "hash": found.hash()})

@@ -5,7 +5,7 @@ Notation: S seeds that two variants have in common, R resamples.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +33,8 @@ class Outcome:
         Content hash of the dataset that it was judged on.
     extra
         Other figures of the run, by name.
+    subvectors
+        Of simulated data: what its report says of each sub-vector (:mod:`omib_cli.evaluation.subvectors`).
     at
         The value that is swept; None for what is no number.
     """
@@ -47,6 +49,7 @@ class Outcome:
     dataset: str = ""
     main_metric: str = ""
     extra: dict[str, float] = field(default_factory=dict)
+    subvectors: Mapping[str, Any] = field(default_factory=dict)
     at: float | None = None
 
     @property
@@ -85,19 +88,49 @@ class Row:
 
 
 @dataclass(frozen=True)
+class SubvectorRow:
+    """What one sub-vector of simulated data predicts, over seeds: at best, and by a linear classifier."""
+
+    name: str
+    columns: int
+    bayes: Across
+    accuracy: Across
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {"columns": self.columns, "bayes": self.bayes.plain(), "accuracy": self.accuracy.plain()}
+
+
+@dataclass(frozen=True)
 class Comparison:
-    """All variants of a recipe; ``reference`` is the one that the others are compared with."""
+    """All variants of a recipe.
+
+    Attributes
+    ----------
+    reference
+        The variant that the others are compared with.
+    subvectors
+        Of simulated data.
+    printed
+        What a publication prints, by metric and row.
+    notes
+        What is to be known of that.
+    """
 
     recipe: str
     reference: str
     main_metric: str
     rows: list[Row]
+    subvectors: list[SubvectorRow] = field(default_factory=list)
+    printed: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
     @property
     def metrics(self) -> list[str]:
-        """The columns that there is something to show in, the main metric first."""
+        """The columns that there is something to show in, the main metric first, others that are printed last."""
         there = {name for row in self.rows for name in row.metrics}
-        return sorted((name for name in COLUMNS if name in there), key=lambda name: name != self.main_metric)
+        shown_ones = [name for name in dict.fromkeys((*COLUMNS, *self.printed)) if name in there]
+        return sorted(shown_ones, key=lambda name: name != self.main_metric)
 
     def plain(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -106,26 +139,55 @@ class Comparison:
             "reference": self.reference,
             "main_metric": self.main_metric,
             "rows": [row.plain() for row in self.rows],
+            "subvectors": {row.name: row.plain() for row in self.subvectors},
+            "printed": {metric: dict(values) for metric, values in self.printed.items()},
+            "notes": list(self.notes),
         }
 
     def markdown(self) -> str:
-        """A table: mean ± sample standard deviation over seeds; failures below it."""
+        """A table: mean ± sample standard deviation over seeds; below it failures, sub-vectors, notes."""
         label = convention(self.main_metric).label if self.main_metric else "metric"
-        head = ["", *(convention(name).label for name in self.metrics)]
+        head = [""]
+        for name in self.metrics:
+            head += [convention(name).label, *(["printed"] if name in self.printed else [])]
         head += [f"{label}: difference to {self.reference} [95 %]", "runs", "seconds", "MiB"]
-        lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
-        lines += [f"| {' | '.join(self._cells(row))} |" for row in self.rows]
-        problems = [f"- {row.name}: {reason}" for row in self.rows for reason in row.missing]
-        return "\n".join([*lines, *(["", "Not in the table:", *problems] if problems else [])])
+        blocks = [_table(head, [self._cells(row) for row in self.rows])]
+        if problems := [f"- {row.name}: {reason}" for row in self.rows for reason in row.missing]:
+            blocks.append("\n".join(["Not in the table:", *problems]))
+        if self.subvectors:
+            blocks.append(self._subvector_table())
+        if self.notes:
+            blocks.append("\n".join(f"- {note}" for note in self.notes))
+        return "\n\n".join(blocks)
+
+    def _subvector_table(self) -> str:
+        printed = self.printed.get("accuracy", {})
+        head = ["sub-vector", "columns", "accuracy at best", "linear classifier", *(["printed"] if printed else [])]
+        lines = []
+        for row in self.subvectors:
+            cells = [row.name, f"{row.columns:,}", _spread(row.bayes), _spread(row.accuracy)]
+            lines.append([*cells, *([_printed(printed, row.name)] if printed else [])])
+        return _table(head, lines)
 
     def _cells(self, row: Row) -> list[str]:
-        cells = [row.name, *(_spread(row.metrics.get(name)) for name in self.metrics)]
+        cells = [row.name]
+        for name in self.metrics:
+            cells.append(_spread(row.metrics.get(name)))
+            if name in self.printed:
+                cells.append(_printed(self.printed[name], row.name))
         gap = row.difference
         cells.append("–" if gap is None else f"{gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]".replace("-", "−"))
         return [*cells, str(row.count), shown(row.seconds.mean), f"{row.peak_mib:,.0f}"]
 
 
-def compare(recipe: str, outcomes: Sequence[Outcome], reference: str, seed: int = 0) -> Comparison:
+def compare(
+    recipe: str,
+    outcomes: Sequence[Outcome],
+    reference: str,
+    printed: Mapping[str, Mapping[str, float]] | None = None,
+    notes: Sequence[str] = (),
+    seed: int = 0,
+) -> Comparison:
     """Bring outcomes together, variants in the order in which they come.
 
     A difference is the mean over common seeds; its interval comes from resamples of the seeds and, within each, of the
@@ -151,7 +213,19 @@ def compare(recipe: str, outcomes: Sequence[Outcome], reference: str, seed: int 
                 at=own[0].at,
             )
         )
-    return Comparison(recipe, reference, main, rows)
+    return Comparison(recipe, reference, main, rows, _subvectors(outcomes), printed or {}, notes)
+
+
+def _subvectors(outcomes: Sequence[Outcome]) -> list[SubvectorRow]:
+    """Over seeds, each counted once: all variants of a seed have the same data."""
+    by_seed = {outcome.seed: outcome.subvectors for outcome in outcomes if outcome.subvectors}
+    found = []
+    for name, first in next(iter(by_seed.values()), {}).items():
+        own = [each[name] for each in by_seed.values() if name in each]
+        bayes = across([each["bayes"] for each in own])
+        accuracy = across([each["accuracy"]["value"] for each in own])
+        found.append(SubvectorRow(name, first["columns"], bayes, accuracy))
+    return found
 
 
 def paired_difference(own: Sequence[Outcome], others: Sequence[Outcome], metric: str, seed: int) -> Estimate | None:
@@ -187,6 +261,15 @@ def _over_seeds(values: Sequence[dict[str, float]]) -> dict[str, Across]:
 def _missing(outcome: Outcome) -> str:
     state = {"new": "not run yet", "stopped": "stopped, to be continued"}.get(outcome.state, outcome.state)
     return f"seed {outcome.seed}: {state}" + (f" ({outcome.reason})" if outcome.reason else "")
+
+
+def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    rows = [f"| {' | '.join(line)} |" for line in [head, *lines]]
+    return "\n".join([rows[0], f"|{' --- |' * len(head)}", *rows[1:]])
+
+
+def _printed(values: Mapping[str, float], name: str) -> str:
+    return shown(values[name]) if name in values else "–"
 
 
 def _spread(value: Across | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -38,38 +38,56 @@ def variants_figure(table: Comparison, outcomes: Sequence[Outcome]) -> Figure | 
 def sweep_figure(table: Comparison) -> Figure | None:
     """The main metric against the value that is swept, its compression and what it proves of I(ξ; y) below.
 
-    Bands are standard deviations over seeds. Of beta, the interval [M_l, M_u] of the recipe as it is is shaded, its
-    mean over seeds.
+    Of simulated data also how well its parts can be read from the embedding. Bands are standard deviations over seeds.
+    Of beta, the interval [M_l, M_u] of the recipe as it is is shaded, its mean over seeds.
     """
     rows = sorted((row for row in table.rows if row.at is not None and row.count), key=lambda row: row.at or 0.0)
     if not rows:
         return None
-    figure = Figure(figsize=(WIDE, 5.6), layout="constrained")
-    upper, lower = figure.subplots(2, 1, sharex=True)
+    parts = _extras(rows, "r2/")
+    figure = Figure(figsize=(WIDE, 5.6 + (2.8 if parts else 0.0)), layout="constrained")
+    panels = figure.subplots(3 if parts else 2, 1, sharex=True)
     known = convention(table.main_metric)
-    _band(upper, rows, [row.metrics[table.main_metric] for row in rows], INK, known.label)
-    upper.set_ylabel(f"{known.label} ({'higher' if known.higher_is_better else 'lower'} is better)")
-    names = dict.fromkeys(name for row in rows for name in row.extra if name.startswith("kl/"))
-    palette = colours([name.removeprefix("kl/") for name in names])
-    for name in names:
-        modality = name.removeprefix("kl/")
-        having = [row for row in rows if name in row.extra]
-        _band(lower, having, [row.extra[name] for row in having], palette[modality], f"KL {modality}")
-    having = [row for row in rows if "I(xi;y)" in row.extra]
-    _band(lower, having, [row.extra["I(xi;y)"] for row in having], INK, "I(ξ; y), at least")
-    lower.set_ylabel("nats")
-    lower.set_yscale("symlog", linthresh=0.1)
-    lower.legend(loc="best")
+    _band(panels[0], rows, [row.metrics[table.main_metric] for row in rows], INK, known.label)
+    panels[0].set_ylabel(f"{known.label} ({'higher' if known.higher_is_better else 'lower'} is better)")
+    _extra_bands(panels[1], rows, {name: f"KL {name.removeprefix('kl/')}" for name in _extras(rows, "kl/")})
+    _extra_bands(panels[1], rows, {"I(xi;y)": "I(ξ; y), at least"}, INK)
+    panels[1].set_ylabel("nats")
+    panels[1].set_yscale("symlog", linthresh=0.1)
+    if parts:
+        _extra_bands(panels[2], rows, {name: _part(name.removeprefix("r2/")) for name in parts})
+        panels[2].set_ylabel("R² of a linear probe of ξ")
+    for axes in panels[1:]:
+        axes.legend(loc="best")
     bounds = next((row.extra for row in table.rows if row.at is None and "M_u" in row.extra), None)
     ratio = (rows[-1].at or 0.0) / (rows[0].at or 1.0)
-    for axes in (upper, lower):
+    for axes in panels:
         if ratio > MOST_LINEAR:
             axes.set_xscale("log")
         if bounds is not None and rows[0].name.startswith("beta-"):
             axes.axvspan(bounds["M_l"].mean, bounds["M_u"].mean, color=GOOD, zorder=0)
         rows_grid(axes)
-    lower.set_xlabel("β, shaded between M_l and M_u" if rows[0].name.startswith("beta-") else "value")
+    panels[-1].set_xlabel("β, shaded between M_l and M_u" if rows[0].name.startswith("beta-") else "value")
     return figure
+
+
+def _extras(rows: Sequence[Row], kind: str) -> list[str]:
+    """Names of the other figures of a kind that any row has."""
+    return list(dict.fromkeys(name for row in rows for name in row.extra if name.startswith(kind)))
+
+
+def _part(name: str) -> str:
+    """A part of simulated data in words."""
+    return "all that matters, along δ" if name == "score" else f"{name} along δ" if name.startswith("a") else name
+
+
+def _extra_bands(axes: Axes, rows: Sequence[Row], labels: Mapping[str, str], colour: str | None = None) -> None:
+    """A band for each of the other figures, over the rows that have it."""
+    palette = colours(list(labels))
+    for name, label in labels.items():
+        having = [row for row in rows if name in row.extra]
+        if having:
+            _band(axes, having, [row.extra[name] for row in having], colour or palette[name], label)
 
 
 def _band(axes: Axes, rows: Sequence[Row], values: Sequence[Across], colour: str, label: str) -> None:

@@ -1,4 +1,4 @@
-"""Recipes by name or path: read, overridden, checked; every problem reported at once, with its line."""
+"""Recipes and studies by name or path: read, overridden, checked; every problem at once, with its line."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -16,7 +16,10 @@ from omib_cli.recipe.model import ModalityOptions
 from omib_cli.recipe.problems import Found, did_you_mean, problems_of
 from omib_cli.recipe.schema import Recipe, recipe_model
 from omib_cli.recipe.section import Section
+from omib_cli.recipe.study import Study
 from omib_cli.recipe.yaml_reader import KeyPath, dotted, read_yaml
+
+Valid = TypeVar("Valid", bound=Section)
 
 SUFFIXES = (".yaml", ".yml")
 _METHOD = ("fusion", "method")
@@ -59,20 +62,40 @@ def recipe_from_values(values: dict[str, Any], overrides: Sequence[str] = (), se
     return _checked(_Draft("that the file carries", json.loads(json.dumps(values))), overrides, seed)
 
 
+def load_study(reference: str) -> Study | None:
+    """Read and check a study; None if this is a recipe, or nothing at all.
+
+    Raises
+    ------
+    RecipeError
+        A study that cannot be used; holds every problem found.
+    """
+    path = studies().get(reference, Path(reference))
+    if not path.is_file():
+        return None
+    draft = _read_draft(path)
+    return _validated(draft, Study, draft.values) if "study" in draft.values else None
+
+
 def bundled() -> dict[str, Path]:
     """The recipes that come with omib, by name."""
-    return {path.stem: path for path in sorted(_bundled_folder().glob("*.yaml"))}
+    return _yaml_files(_bundled_folder())
+
+
+def studies() -> dict[str, Path]:
+    """The studies that come with omib, by name."""
+    return _yaml_files(_bundled_folder() / "studies")
 
 
 def bundled_text(name: str) -> str:
-    """The text of a bundled recipe.
+    """The text of a bundled recipe or study.
 
     Raises
     ------
     UsageError
         There is none of that name.
     """
-    known = bundled()
+    known = bundled() | studies()
     if name not in known:
         raise _unknown(name)
     return known[name].read_text(encoding="utf-8")
@@ -98,6 +121,10 @@ def recipe_path(reference: str | Path) -> Path:
 
 
 def _unknown(reference: str) -> UsageError:
+    if reference in studies():
+        return UsageError(
+            f"{reference} is a study, of several runs", do=f"omib recipe show {reference} says what runs it"
+        )
     is_path = reference.endswith(SUFFIXES) or "/" in reference
     known = bundled()
     guess = did_you_mean(reference, known)
@@ -106,6 +133,10 @@ def _unknown(reference: str) -> UsageError:
         expected="a YAML file, or one of " + ", ".join(known),
         do="omib recipe list says what each is for",
     )
+
+
+def _yaml_files(folder: Path) -> dict[str, Path]:
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
 def _bundled_folder() -> Path:
@@ -191,15 +222,18 @@ def _checked(draft: _Draft, overrides: Sequence[str], seed: int | None) -> Recip
         _apply(draft, override)
     if seed is not None:
         draft.put(("seed",), seed, "--seed")
-    model = recipe_model()
+    return _validated(draft, recipe_model(), _named(draft.values))
+
+
+def _validated(draft: _Draft, model: type[Valid], values: dict[str, Any]) -> Valid:
     try:
-        recipe = model.model_validate_json(json.dumps(_plain(_named(draft.values))), strict=True)
+        checked = model.model_validate_json(json.dumps(_plain(values)), strict=True)
     except ValidationError as error:
         for found in problems_of(error, model):
             draft.report(found)
     if draft.problems:
         raise RecipeError(draft.source, [text for _, text in sorted(draft.problems, key=lambda problem: problem[0])])
-    return recipe
+    return checked
 
 
 def _apply(draft: _Draft, override: str) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from omib_cli.artifacts import format as fmt
+from omib_cli.artifacts.catalogue import REPORT_FILE
 from omib_cli.artifacts.files import replacing
 from omib_cli.errors import OmibError
 from omib_cli.evaluation.comparison import Comparison, Outcome, compare
@@ -20,8 +21,10 @@ from omib_cli.evaluation.metrics import headline_draws
 from omib_cli.evaluation.runs import Run, read_run
 from omib_cli.evaluation.sufficiency import task_information
 from omib_cli.evaluation.variants import sweep_figure, variants_figure
+from omib_cli.recipe.study import Study
 from omib_cli.runtime.job import Job
 from omib_cli.stages.grid import Cell, Launch, run_cells
+from omib_cli.stages.run import REPORT
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ def run(
     job: Job,
     *,
     reference: str,
+    study: Study | None = None,
     jobs: int = 1,
     collect_only: bool = False,
     bootstrap: int = 1000,
@@ -56,6 +60,8 @@ def run(
     ----------
     reference
         The variant that the others are compared with.
+    study
+        Where the cells are from, if they are: its printed values and notes go into the tables.
     collect_only
         Run nothing.
     bootstrap
@@ -72,7 +78,8 @@ def run(
     comparisons = []
     for name in dict.fromkeys(cell.recipe.name for cell in cells):
         own = {cell: found for cell, found in outcomes.items() if cell.recipe.name == name}
-        table = compare(name, list(own.values()), reference)
+        printed = study.printed.get(name) if study else None
+        table = compare(name, list(own.values()), reference, printed, study.notes if study else ())
         _write(launch.out / name, table, own)
         comparisons.append(table)
     return GridResult(launch.out, comparisons)
@@ -85,7 +92,7 @@ def outcome(cell: Cell, bootstrap: int, job: Job) -> Outcome:
     if record.state != "done":
         return found(record.state, record.reason)
     try:
-        run = read_run(cell.embedding)
+        run, reported = read_run(cell.embedding), _reported(cell)
         return found(
             "done",
             seconds=record.seconds,
@@ -93,7 +100,8 @@ def outcome(cell: Cell, bootstrap: int, job: Job) -> Outcome:
             judged=headline_draws(run, bootstrap),
             dataset=run.provenance.parents.get(fmt.DATASET, ""),
             main_metric=run.task.main_metric,
-            extra=_extra(run),
+            extra={**_extra(run), **_recovery(reported)},
+            subvectors=reported.get("subvectors", {}),
         )
     except OmibError as error:
         job.progress.warn(f"{cell.name}: {error.what}")
@@ -109,6 +117,20 @@ def _extra(run: Run) -> dict[str, float]:
     beta = run.beta or {}
     known = {name: beta[key] for name, key in (("beta", "value"), ("M_l", "lower"), ("M_u", "upper")) if beta.get(key)}
     return {**{name: float(value) for name, value in known.items()}, **terms, "I(xi;y)": task_information(run)}
+
+
+def _reported(cell: Cell) -> dict[str, Any]:
+    """The run as its report has it; nothing of a report that cannot be read."""
+    try:
+        report = json.loads((cell.folder / REPORT / REPORT_FILE).read_text(encoding="utf-8"))
+        return dict(report["runs"][0])
+    except (OSError, ValueError, LookupError):
+        return {}
+
+
+def _recovery(reported: dict[str, Any]) -> dict[str, float]:
+    """R² with which each part of simulated data can be read from the embedding."""
+    return {f"r2/{part}": float(found["r2"]) for part, found in reported.get("recovery", {}).items()}
 
 
 def _write(stem: Path, table: Comparison, outcomes: dict[Cell, Outcome]) -> None:

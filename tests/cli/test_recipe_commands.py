@@ -7,7 +7,7 @@ import json
 import pytest
 
 from omib_cli.cli import app
-from omib_cli.recipe.load import bundled, bundled_text
+from omib_cli.recipe.load import bundled, bundled_text, studies
 
 
 @pytest.fixture
@@ -24,11 +24,12 @@ def omib(tmp_path, monkeypatch, capsys):
     return run
 
 
-def test_list_names_every_recipe_with_what_it_is_for(omib):
+def test_list_names_every_recipe_and_study_with_what_it_is_for(omib):
     lines = omib("list")[1].splitlines()
-    assert [line.split()[0] for line in lines] == list(bundled())
+    assert [line.split()[0] for line in lines] == [*bundled(), *studies()]
     assert all(len(line.split()) > 3 for line in lines)
-    assert list(json.loads(omib("list", "--json")[1])["recipes"]) == list(bundled())
+    as_json = json.loads(omib("list", "--json")[1])
+    assert (list(as_json["recipes"]), list(as_json["studies"])) == (list(bundled()), list(studies()))
 
 
 def test_show_prints_the_file_as_it_is(omib):

@@ -1,0 +1,68 @@
+"""What ``omib compare`` and ``omib sweep`` have in common: which study and recipes are meant, and running the cells."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omib_cli.cli.console import say, show_grid
+from omib_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from omib_cli.recipe.study import Study
+    from omib_cli.runtime.job import Job
+    from omib_cli.stages.grid import Cell, Launch
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What to do with the cells, as the options of both commands have it."""
+
+    jobs: int
+    as_list: bool
+    collect: bool
+    as_json: bool
+
+
+def study_and_recipes(names: Sequence[str], command: str) -> tuple[Study | None, list[str]]:
+    """A study if the first name is one, with its recipes or those named after it; else the recipes.
+
+    Raises
+    ------
+    UsageError
+        A study that the other command runs.
+    """
+    from omib_cli.recipe.load import load_study
+
+    study = load_study(names[0])
+    if study is None:
+        return None, list(names)
+    if study.command != command:
+        raise UsageError(f"{study.study} is not for omib {command}", do=f"omib {study.command} {study.study}")
+    return study, list(names[1:]) or study.recipes
+
+
+def launch_of(
+    job: Job, out: Path | None, name: str, input_path: Path | None, device: str, threads: int | None, jobs: int
+) -> Launch:
+    """How cells are started; what they may use is divided among those at work."""
+    from omib_cli.stages.grid import Launch
+
+    return Launch(out or Path(name), input_path, device, threads or max(1, job.threads // jobs))
+
+
+def work(cells: Sequence[Cell], launch: Launch, job: Job, asked: Asked, reference: str, study: Study | None) -> None:
+    """List the cells, or run them and show the tables."""
+    if asked.as_list:
+        for cell in cells:
+            say(shlex.join(["omib", *launch.words(cell)]))
+        return
+    from omib_cli.stages import compare as stage
+
+    result = stage.run(
+        cells, launch, job, reference=reference, study=study, jobs=asked.jobs, collect_only=asked.collect
+    )
+    show_grid(result, as_json=asked.as_json)
