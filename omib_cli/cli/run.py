@@ -28,6 +28,7 @@ def run(
     seed: opt.Seed = None,
     device: opt.Device = "auto",
     threads: opt.Threads = None,
+    memory: opt.Memory = None,
     fresh: opt.Fresh = False,
     max_minutes: opt.MaxMinutes = None,
     dry_run: opt.DryRun = False,
@@ -41,7 +42,13 @@ def run(
     embedding.h5ad and report/, as the single commands do.
     """
     with working(
-        device=device, threads=threads, fresh=fresh, max_minutes=max_minutes, quiet=quiet, verbose=verbose
+        device=device,
+        threads=threads,
+        memory=memory,
+        fresh=fresh,
+        max_minutes=max_minutes,
+        quiet=quiet,
+        verbose=verbose,
     ) as job:
         from omib_cli.recipe.load import load_recipe
 

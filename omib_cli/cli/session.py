@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from omib_cli.cli.console import remark, say, show_json, show_rows
 from omib_cli.cli.progress import ConsoleProgress, clock
 from omib_cli.runtime.job import Job
-from omib_cli.runtime.machine import granted_threads, peak_memory_mib
+from omib_cli.runtime.machine import granted_threads, memory_size, peak_memory_mib
 from omib_cli.runtime.stop import StopFlag
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ def working(
     *,
     device: str = "auto",
     threads: int | None = None,
+    memory: str | None = None,
     fresh: bool = False,
     max_minutes: float | None = None,
     quiet: bool = False,
@@ -32,7 +33,14 @@ def working(
     stop = StopFlag(max_minutes)
     stop.listen()
     progress = ConsoleProgress(quiet=quiet, verbose=verbose)
-    job = Job(device=device, threads=threads or granted_threads(), fresh=fresh, stop=stop, progress=progress)
+    job = Job(
+        device=device,
+        threads=threads or granted_threads(),
+        memory=None if memory is None else memory_size(memory),
+        fresh=fresh,
+        stop=stop,
+        progress=progress,
+    )
     begun = time.monotonic()
     try:
         yield job

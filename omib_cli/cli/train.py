@@ -31,6 +31,7 @@ def train(
     seed: opt.Seed = None,
     device: opt.Device = "auto",
     threads: opt.Threads = None,
+    memory: opt.Memory = None,
     fresh: opt.Fresh = False,
     max_minutes: opt.MaxMinutes = None,
     dry_run: opt.DryRun = False,
@@ -45,7 +46,13 @@ def train(
     """
     target: Path = out or dataset.with_name("model.safetensors")
     with working(
-        device=device, threads=threads, fresh=fresh, max_minutes=max_minutes, quiet=quiet, verbose=verbose
+        device=device,
+        threads=threads,
+        memory=memory,
+        fresh=fresh,
+        max_minutes=max_minutes,
+        quiet=quiet,
+        verbose=verbose,
     ) as job:
         resolved = recipe_for(dataset, recipe, overrides, seed)
         if dry_run:

@@ -19,6 +19,7 @@ def warmup(
     seed: opt.Seed = None,
     device: opt.Device = "auto",
     threads: opt.Threads = None,
+    memory: opt.Memory = None,
     fresh: opt.Fresh = False,
     max_minutes: opt.MaxMinutes = None,
     dry_run: opt.DryRun = False,
@@ -33,7 +34,13 @@ def warmup(
     """
     target: Path = out or dataset.with_name("warmup.safetensors")
     with working(
-        device=device, threads=threads, fresh=fresh, max_minutes=max_minutes, quiet=quiet, verbose=verbose
+        device=device,
+        threads=threads,
+        memory=memory,
+        fresh=fresh,
+        max_minutes=max_minutes,
+        quiet=quiet,
+        verbose=verbose,
     ) as job:
         resolved = recipe_for(dataset, recipe, overrides, seed)
         if dry_run:

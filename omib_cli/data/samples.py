@@ -1,26 +1,52 @@
-"""A split of a dataset as tensors, checked once, and the order in which training goes through it.
+"""A split of a dataset as tensors in memory, checked once.
 
 Notation: N samples, M modalities, B batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from math import prod
+from typing import Protocol
 
 import torch
 
 from omib_cli.artifacts import format as fmt
 from omib_cli.artifacts.dataset import Dataset
+from omib_cli.data.checks import TrainingCheck
+from omib_cli.data.order import Order, Window
 from omib_cli.encoders.neighbourhood import Neighbourhood
-from omib_cli.errors import DataError
-from omib_cli.runtime.seeds import derive_seed
 
 INFERENCE_VALUES = 2**24
 """Input values in a batch of inference: what bounds its memory, whatever the modality."""
 INFERENCE_ROWS = 1024
 """Most samples in a batch of inference."""
+
+
+class Split(Protocol):
+    """What training needs of a split, in memory or on disk; all samples come on the device that it was read for."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def labels(self) -> torch.Tensor:
+        """(N,) float32."""
+
+    @property
+    def order(self) -> Order:
+        """How an epoch goes through it."""
+
+    @property
+    def inference_batch(self) -> int:
+        """Samples that inference takes at once."""
+
+    def batches(self, size: int) -> Iterator[Samples]:
+        """In order, ``size`` at a time."""
+
+    def shuffled(self, windows: Iterable[Window], bounds: Sequence[tuple[int, int]]) -> Iterator[Samples]:
+        """Batches of an epoch: those between the bounds, which are ascending places in the order of the windows."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +78,33 @@ class Samples:
     @property
     def inference_batch(self) -> int:
         """Samples that inference takes at once."""
-        largest = max(prod(value.shape[1:]) for value in self.values)
-        return max(1, min(INFERENCE_ROWS, INFERENCE_VALUES // largest))
+        return inference_batch(tuple(value.shape[1:]) for value in self.values)
+
+    @property
+    def order(self) -> Order:
+        """How an epoch goes through them; of graphs all at once, since a batch is one piece of its graph."""
+        tensors = [value for value in self.values if isinstance(value, torch.Tensor)]
+        sizes = [prod(value.shape[1:]) * value.element_size() for value in tensors]
+        return Order(len(self), sum(sizes) if len(tensors) == len(self.values) else 0)
 
     def to(self, device: torch.device) -> Samples:
-        """The same on a device."""
-        present = None if self.present is None else self.present.to(device)
-        return Samples([value.to(device) for value in self.values], self.labels.to(device), present)
+        """The same on a device; copied while the CPU goes on, where the memory is pinned."""
+        if device == self.labels.device:
+            return self
+        present = None if self.present is None else self.present.to(device, non_blocking=True)
+        values = [value.to(device, non_blocking=True) for value in self.values]
+        return Samples(values, self.labels.to(device, non_blocking=True), present)
+
+    def copied(self) -> Samples:
+        """The same in memory of its own; tensors only."""
+        values = [value.clone() if isinstance(value, torch.Tensor) else value for value in self.values]
+        return Samples(values, self.labels, self.present)
+
+    def pinned(self) -> Samples:
+        """The same in page-locked memory; tensors only."""
+        present = None if self.present is None else self.present.pin_memory()
+        values = [value.pin_memory() if isinstance(value, torch.Tensor) else value for value in self.values]
+        return Samples(values, self.labels.pin_memory(), present)
 
     def batches(self, size: int) -> Iterator[Samples]:
         """In order, ``size`` at a time."""
@@ -66,6 +112,61 @@ class Samples:
             stop = start + size
             present = None if self.present is None else self.present[start:stop]
             yield Samples([value[start:stop] for value in self.values], self.labels[start:stop], present)
+
+    def shuffled(self, windows: Iterable[Window], bounds: Sequence[tuple[int, int]]) -> Iterator[Samples]:
+        """Batches of an epoch, between the bounds."""
+        begin, windows = from_place(windows, bounds)
+        device = self.labels.device
+        return cut(((self, window.rows().to(device)) for window in windows), bounds, begin)
+
+
+def inference_batch(shapes: Iterable[tuple[int, ...]]) -> int:
+    """Samples of modalities of these shapes that inference takes at once."""
+    return max(1, min(INFERENCE_ROWS, INFERENCE_VALUES // max(map(prod, shapes))))
+
+
+def from_place(windows: Iterable[Window], bounds: Sequence[tuple[int, int]]) -> tuple[int, Iterator[Window]]:
+    """The windows from the one on in which the first bound lies, and where it begins; none where there is no bound."""
+    begin, remaining = 0, iter(windows)
+    for window in remaining:
+        if bounds and bounds[0][0] < begin + len(window):
+            return begin, chain([window], remaining)
+        begin += len(window)
+    return begin, iter(())
+
+
+def cut(
+    parts: Iterable[tuple[Samples, torch.Tensor]], bounds: Sequence[tuple[int, int]], begin: int
+) -> Iterator[Samples]:
+    """Batches between bounds, which may reach over the end of a part.
+
+    A part is samples and the order (n,) to take them in; the first one begins at the place ``begin``.
+    """
+    if not bounds:
+        return
+    remaining = iter(parts)
+    samples, index = next(remaining)
+    for start, stop in bounds:
+        pieces = []
+        while start < stop:
+            while start >= begin + len(index):
+                begin += len(index)
+                samples, index = next(remaining)
+            upto = min(stop, begin + len(index))
+            pieces.append(samples.take(index[start - begin : upto - begin]))
+            start = upto
+        yield joined(pieces)
+
+
+def joined(pieces: Sequence[Samples]) -> Samples:
+    """Pieces of consecutive samples as one; of graphs there is only ever one piece."""
+    if len(pieces) == 1:
+        return pieces[0]
+    values: list[torch.Tensor | Neighbourhood] = [
+        torch.cat(list(of)) for of in zip(*(piece.values for piece in pieces), strict=True)
+    ]
+    masks = [piece.present for piece in pieces if piece.present is not None]
+    return Samples(values, torch.cat([piece.labels for piece in pieces]), torch.cat(masks) if masks else None)
 
 
 def read_samples(dataset: Dataset, rows: range, device: torch.device) -> Samples:
@@ -88,59 +189,10 @@ def _read(dataset: Dataset, name: str, rows: range, device: torch.device) -> tor
 
 
 def read_split(dataset: Dataset, split: str, device: torch.device) -> Samples:
-    """Read a split for training or validation; classes must be more than one in training.
-
-    Raises
-    ------
-    DataError
-        Too few samples to train on, one class only, or a modality that says nothing.
-    """
+    """Read a split for training or validation into memory; what it must be is in :mod:`omib_cli.data.checks`."""
     samples = read_samples(dataset, dataset.rows(split), device)
     if split == "train":
-        if len(samples) < 2:
-            raise DataError(
-                "too few samples to train on",
-                where=dataset.path,
-                got=f"{len(samples)} in the train split",
-                expected="2 at the very least, hundreds to learn anything",
-            )
-        for i, (name, modality) in enumerate(dataset.modalities.items()):
-            values = samples.values[i]
-            if modality.kind == fmt.VECTOR and isinstance(values, torch.Tensor):
-                must_vary(values if samples.present is None else values[samples.present[:, i]], name, dataset)
-        if dataset.task == "anomaly":
-            _must_be_normal(samples.labels, dataset)
-        elif dataset.classes and bool((samples.labels == samples.labels[0]).all()):
-            only = dataset.classes[int(samples.labels[0])]
-            raise DataError("all training samples have the same label", where=dataset.path, got=f"only class {only!r}")
+        check = TrainingCheck(dataset)
+        check.look(dict(zip(dataset.modalities, samples.values, strict=True)), samples.present)
+        check.close()
     return samples
-
-
-def must_vary(values: torch.Tensor, name: str, dataset: Dataset) -> None:
-    """Refuse a modality (N, D) that no training sample has, or that is the same in all of them."""
-    if len(values) == 0:
-        raise DataError(f"no training sample has modality {name!r}", where=dataset.path, do="leave it out")
-    if len(values) > 1 and bool((values == values[0]).all()):
-        raise DataError(
-            f"modality {name!r} is constant: the same in every training sample",
-            where=f"{dataset.path}:/{fmt.MODALITIES}/{name}",
-            do="leave it out, or prepare the data again",
-        )
-
-
-def _must_be_normal(labels: torch.Tensor, dataset: Dataset) -> None:
-    """Refuse to learn what is normal from samples that are known not to be."""
-    if anomalies := int((labels == 1).sum()):
-        raise DataError(
-            "labelled anomalies in the training split",
-            where=dataset.path,
-            got=f"{anomalies} of {len(labels)} samples",
-            expected="normal samples, or samples without a label",
-            do="prepare the data again: `omib prepare` leaves them out or refuses them",
-        )
-
-
-def epoch_order(count: int, seed: int, phase: str, epoch: int) -> torch.Tensor:
-    """The order (count,) in which an epoch visits its samples; depends on nothing but the arguments."""
-    generator = torch.Generator().manual_seed(derive_seed(seed, phase, "order", epoch))
-    return torch.randperm(count, generator=generator)

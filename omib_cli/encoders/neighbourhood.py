@@ -56,7 +56,7 @@ class Neighbourhood:
         neighbours = place[self.neighbours[nodes]]  # -1 looks at the extra last place, which holds -1
         return Neighbourhood(self.values[nodes], neighbours, self.degree[nodes], place[chosen])
 
-    def to(self, device: torch.device) -> Neighbourhood:
-        """The same on a device."""
+    def to(self, device: torch.device, non_blocking: bool = False) -> Neighbourhood:
+        """The same on a device, as of a tensor."""
         parts = (self.values, self.neighbours, self.degree, self.targets)
-        return Neighbourhood(*(part.to(device) for part in parts))
+        return Neighbourhood(*(part.to(device, non_blocking=non_blocking) for part in parts))

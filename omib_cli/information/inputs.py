@@ -10,7 +10,7 @@ from torch import Tensor
 
 from omib_cli.artifacts import format as fmt
 from omib_cli.artifacts.dataset import Dataset
-from omib_cli.data.samples import must_vary
+from omib_cli.data.checks import Variation, must_vary
 from omib_cli.errors import UsageError
 from omib_cli.information.estimation import standardise
 from omib_cli.recipe.training import InformationOptions
@@ -70,7 +70,7 @@ def read_vectors(data: Dataset, names: Sequence[str], options: InformationOption
     order, found = list(data.modalities), {}
     for name in names:
         values, here = _read(data, name, chosen), present[:, order.index(name)]
-        must_vary(values[here], name, data)
+        must_vary(Variation().see(values[here]), name, data)
         found[name] = _standardised(values, here, what, options)
     return found
 

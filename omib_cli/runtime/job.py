@@ -20,6 +20,8 @@ class Job:
         ``auto``, ``cpu``, ``cuda``, ``cuda:n`` or ``mps``.
     threads
         CPU threads for torch; by default what the scheduler grants.
+    memory
+        Most bytes that samples may take in memory at once; None takes a share of what is available.
     fresh
         Start over instead of continuing or reporting "done".
     save_every
@@ -28,6 +30,7 @@ class Job:
 
     device: str = "auto"
     threads: int = field(default_factory=granted_threads)
+    memory: int | None = None
     fresh: bool = False
     save_every: float = 20.0
     stop: StopFlag = field(default_factory=StopFlag)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,52 @@ def granted_threads() -> int:
         return max(1, min(available, int(quota) // int(period)))
     except (OSError, ValueError):  # no cgroup v2, or quota "max"
         return max(1, available)
+
+
+def available_memory() -> int:
+    """Bytes that this process may still take: what is free, what the cgroup leaves, what Slurm grants a node."""
+    bounds = [found for found in (_free_memory(), _cgroup_memory(), _slurm_memory()) if found is not None]
+    return min(bounds, default=2**32)
+
+
+def _free_memory() -> int | None:
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, ValueError, StopIteration):  # no Linux
+        return None
+
+
+def _cgroup_memory() -> int | None:
+    folder = Path("/sys/fs/cgroup")
+    try:
+        used = int((folder / "memory.current").read_text())
+        cached = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+        return max(0, int((folder / "memory.max").read_text()) - used + int(cached["inactive_file"]))
+    except (OSError, ValueError, KeyError):  # no cgroup v2, or limit "max"
+        return None
+
+
+def _slurm_memory() -> int | None:
+    """In Slurm's MiB, of the node or else of each CPU; 0 stands for all of it."""
+    node, each = os.environ.get("SLURM_MEM_PER_NODE", ""), os.environ.get("SLURM_MEM_PER_CPU", "")
+    if node.isdigit() and int(node) > 0:
+        return int(node) * 2**20
+    return int(each) * granted_threads() * 2**20 if each.isdigit() and int(each) > 0 else None
+
+
+def memory_size(text: str) -> int:
+    """``512M``, ``1.5G``, ``2GiB``, in binary units, as bytes.
+
+    Raises
+    ------
+    UsageError
+        It is not of that form.
+    """
+    found = re.fullmatch(r"([0-9]+|[0-9]*\.[0-9]+)([KMGT]?)(iB|B)?", text.strip(), re.IGNORECASE)
+    if found is None:
+        raise UsageError(f"--memory {text} is not a size", expected="a number with a unit: 512M, 1.5G")
+    return int(float(found[1]) * 1024 ** " KMGT".index(found[2].upper() or " "))
 
 
 def peak_memory_mib() -> float:

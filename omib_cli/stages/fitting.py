@@ -10,23 +10,64 @@ from typing import Any
 
 import torch
 
+from omib_cli.artifacts import format as fmt
 from omib_cli.artifacts.dataset import Dataset
 from omib_cli.artifacts.provenance import Provenance
-from omib_cli.data.samples import Samples, read_split
+from omib_cli.data.order import Order
+from omib_cli.data.samples import Split, read_split
+from omib_cli.data.stream import Stream, row_bytes
 from omib_cli.errors import MismatchError, UsageError
 from omib_cli.recipe.schema import Recipe
 from omib_cli.recipe.training import PhaseOptions
 from omib_cli.runtime.job import Job
+from omib_cli.runtime.machine import available_memory
 from omib_cli.training.log import MetricsLog
+
+MEMORY_SHARE = 0.5
+"""Of the memory that is available, what samples may take."""
 
 
 def read_splits(
-    data: Dataset, options: PhaseOptions, phase: str, device: torch.device
-) -> tuple[Samples, Samples | None]:
-    """The training split and, where there is one, the validation split; refused as in :func:`must_have_validation`."""
+    data: Dataset, options: PhaseOptions, phase: str, device: torch.device, job: Job
+) -> tuple[Split, Split | None]:
+    """The training split and, where there is one, the validation split; refused as in :func:`must_have_validation`.
+
+    What fits into the memory for samples is read into it (on an accelerator into the device's); what does not is read
+    from the dataset as training goes, for which it must stay open.
+
+    Raises
+    ------
+    UsageError
+        ``--memory`` is less than reading from disk takes.
+    """
     must_have_validation(data, options, phase)
-    has_validation = len(data.rows("validation")) > 0
-    return read_split(data, "train", device), read_split(data, "validation", device) if has_validation else None
+    left = job.memory if job.memory is not None else int(MEMORY_SHARE * available_memory())
+    if device.type == "cuda":
+        left = min(left, int(MEMORY_SHARE * torch.cuda.mem_get_info(device)[0]))
+    found: list[Split] = []
+    for split in ("train", "validation"):
+        order = Order(len(data.rows(split)), row_bytes(data))
+        if not order.count:
+            continue
+        if order.count * order.row_bytes <= left or _has_graph(data):
+            left -= order.count * order.row_bytes
+            found.append(read_split(data, split, device))
+        else:
+            left -= 2 * order.window * order.row_bytes
+            if split == "train" and left < 0 and job.memory is not None:
+                raise UsageError(
+                    "--memory is too little to read this dataset from disk",
+                    got=f"{job.memory / 2**20:,.0f}M",
+                    expected=f"at least {2 * order.window * order.row_bytes / 2**20:,.0f}M, two windows of rows",
+                )
+            job.progress.note(f"the {split} split is read from disk as {phase} goes")
+            found.append(Stream(data, split, device))
+    return found[0], found[1] if len(found) > 1 else None
+
+
+def _has_graph(data: Dataset) -> bool:
+    """A graph is held in memory: the neighbourhoods of a batch are anywhere in it."""
+    return any(modality.kind == fmt.GRAPH for modality in data.modalities.values())
 
 
 def must_have_validation(data: Dataset, options: PhaseOptions, phase: str) -> None:

@@ -77,17 +77,16 @@ def run(
         return StageResult.of(out, found, already_there=True)
     prepare_torch(job.threads)
     device = pick_device(job.device)
+    known = read_information(inputs.information) if inputs.information else None
+    partial = Partial(out, state_key(fmt.MODEL, recipe, parents), job)
     with Dataset(dataset) as data:
-        train, validation = read_splits(data, recipe.train, "train", device)
+        train, validation = read_splits(data, recipe.train, "train", device, job)
         facts = dataset_facts(data)
         model = fresh_model(recipe, facts, device)
-        history = _load_warmup(inputs, data, model) if inputs.warmup else []
-    known = read_information(inputs.information) if inputs.information else None
-    beta = _set_beta(recipe, model, known, job)
-    partial = Partial(out, state_key(fmt.MODEL, recipe, parents), job)
-    log = log_beside(out, history)
-    trainer = Trainer(model, main_phase(model, recipe), recipe.seed, partial, log, job)
-    kept = trainer.run(train, validation)
+        log = log_beside(out, _load_warmup(inputs, data, model) if inputs.warmup else [])
+        beta = _set_beta(recipe, model, known, job)
+        trainer = Trainer(model, main_phase(model, recipe), recipe.seed, partial, log, job)
+        kept = trainer.run(train, validation)
     provenance = make_provenance(fmt.MODEL, recipe, parents, {**facts, "epoch": kept, "beta": beta}, device, job)
     provenance.notes = {
         "history": log.history,

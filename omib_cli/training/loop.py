@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import torch
 
 from omib_cli.artifacts.partial import Partial
-from omib_cli.data.samples import Samples, epoch_order
+from omib_cli.data.samples import Samples, Split
 from omib_cli.errors import NumericError
 from omib_cli.fusion.base import StepLosses
 from omib_cli.recipe.training import PhaseOptions
@@ -52,9 +52,9 @@ class Phase:
     name: str
     options: PhaseOptions
     losses: Callable[[Samples], StepLosses]
-    validate: Callable[[Samples], dict[str, float]]
-    start: Callable[[Samples], None] | None = None
-    watch: Callable[[Samples], None] | None = None
+    validate: Callable[[Split], dict[str, float]]
+    start: Callable[[Split], None] | None = None
+    watch: Callable[[Split], None] | None = None
 
 
 @dataclass
@@ -96,7 +96,7 @@ class Trainer:
         self.best: dict[str, torch.Tensor] | None = None
         self.at = _Position()
 
-    def run(self, train: Samples, validation: Samples | None) -> int:
+    def run(self, train: Split, validation: Split | None) -> int:
         """Train, leave the selected weights in the model, and return the epoch they are from.
 
         Raises
@@ -120,16 +120,14 @@ class Trainer:
         self.log.mark_kept(self.phase.name, kept)
         return kept
 
-    def _epoch(self, train: Samples) -> None:
+    def _epoch(self, train: Split) -> None:
         """The rest of an epoch, from the current step."""
-        options = self.phase.options
-        order = epoch_order(len(train), self.seed, self.phase.name, self.at.epoch)
-        steps = step_count(len(train), options.batch)
+        windows = train.order.windows(self.seed, self.phase.name, self.at.epoch)
+        bounds = batch_bounds(len(train), self.phase.options.batch)
         self.model.train()
         started = time.monotonic()
-        for step in range(self.at.step, steps):
-            index = order[step * options.batch : None if step + 1 == steps else (step + 1) * options.batch]
-            self._step(train.take(index.to(train.labels.device)), step, steps)
+        for step, batch in enumerate(train.shuffled(windows, bounds[self.at.step :]), self.at.step):
+            self._step(batch, step, len(bounds))
             self.at.step = step + 1
             if self.partial.due:
                 self.at.seconds, started = self.at.seconds + time.monotonic() - started, time.monotonic()
@@ -176,7 +174,7 @@ class Trainer:
             do=f"a smaller {self.phase.name}.optimiser.lr, or {self.phase.name}.clip: 1.0",
         )
 
-    def _close_epoch(self, train: Samples, validation: Samples | None) -> None:
+    def _close_epoch(self, train: Split, validation: Split | None) -> None:
         """Write the epoch's row, remember the best weights, decide whether to go on."""
         assert self.at.sums is not None
         means = dict(zip(self.at.names, (self.at.sums / len(train)).tolist(), strict=True))
@@ -198,7 +196,7 @@ class Trainer:
         if self.partial.due:
             self.partial.checkpoint(self._state())
 
-    def _look(self, purpose: str, function: Callable[[Samples], T], samples: Samples) -> T:
+    def _look(self, purpose: str, function: Callable[[Split], T], samples: Split) -> T:
         """Apply a function of the network as it would be kept: averaged, without dropout, with the same noise."""
         self.model.eval()
         torch.manual_seed(derive_seed(self.seed, self.phase.name, purpose))
@@ -258,7 +256,12 @@ class Trainer:
         return True
 
 
-def step_count(samples: int, batch: int) -> int:
-    """Steps of an epoch; a remainder of a single sample joins the last batch, since its spread would be undefined."""
-    steps = -(-samples // batch)
-    return steps - 1 if steps > 1 and samples % batch == 1 else steps
+def batch_bounds(samples: int, batch: int) -> list[tuple[int, int]]:
+    """Where each batch of an epoch begins and ends, in the epoch's order.
+
+    A remainder of a single sample joins the last batch, since its spread would be undefined.
+    """
+    starts = list(range(0, samples, batch))
+    if len(starts) > 1 and samples % batch == 1:
+        starts.pop()
+    return list(zip(starts, [*starts[1:], samples], strict=True))

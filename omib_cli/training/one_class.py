@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import torch
 
-from omib_cli.data.samples import Samples
+from omib_cli.data.samples import Samples, Split
 from omib_cli.errors import NumericError
 from omib_cli.fusion.base import StepLosses
 from omib_cli.recipe.model import AnomalyOptions
@@ -22,7 +22,7 @@ WATCHED = 1024
 
 
 def set_centres(
-    model: MultimodalModel, losses: Callable[[Samples], StepLosses], train: Samples, options: AnomalyOptions
+    model: MultimodalModel, losses: Callable[[Samples], StepLosses], train: Split, options: AnomalyOptions
 ) -> None:
     """Set every head's centre to the mean of its outputs over the training split, noise included (choice F5).
 
@@ -41,7 +41,7 @@ def set_centres(
         head.settle(options.epsilon)
 
 
-def must_not_collapse(model: MultimodalModel, train: Samples, options: AnomalyOptions, *, fused: bool) -> None:
+def must_not_collapse(model: MultimodalModel, train: Split, options: AnomalyOptions, *, fused: bool) -> None:
     """Refuse to go on once samples can no longer be told apart.
 
     Looks at the encodings, and where ``fused`` is set at the embedding and its head's output relative to the centre:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from omib_cli.data.samples import Samples
+from omib_cli.data.samples import Samples, Split
 from omib_cli.fusion.base import StepLosses
 from omib_cli.recipe.model import AnomalyOptions
 from omib_cli.recipe.schema import Recipe
@@ -19,7 +19,7 @@ from omib_cli.training.one_class import must_not_collapse, set_centres
 
 def _one_class(
     model: MultimodalModel, recipe: Recipe, losses: Callable[[Samples], StepLosses], *, fused: bool
-) -> dict[str, Callable[[Samples], None]]:
+) -> dict[str, Callable[[Split], None]]:
     """What surrounds a phase of one-class training; nothing for other tasks."""
     options = recipe.task
     if not isinstance(options, AnomalyOptions):
@@ -33,7 +33,7 @@ def _one_class(
 def warmup_phase(model: MultimodalModel, recipe: Recipe) -> Phase:
     """Algorithm 1: encoders and branches on [z_i, noise]; validated by the same loss with noise that never changes."""
 
-    def validate(samples: Samples) -> dict[str, float]:
+    def validate(samples: Split) -> dict[str, float]:
         batches = samples.batches(samples.inference_batch)
         total = sum(model.warmup_losses(batch).total.item() * len(batch) for batch in batches)
         return {"loss": total / len(samples)}
@@ -45,7 +45,7 @@ def warmup_phase(model: MultimodalModel, recipe: Recipe) -> Phase:
 def main_phase(model: MultimodalModel, recipe: Recipe) -> Phase:
     """Algorithm 2, or the only phase of a method without warm-up; validated by the task's loss, without noise."""
 
-    def validate(samples: Samples) -> dict[str, float]:
+    def validate(samples: Split) -> dict[str, float]:
         outputs = torch.cat([model.fuse(batch).output for batch in samples.batches(samples.inference_batch)])
         loss = model.task.loss(outputs, samples.labels).mean().item()
         readable = model.task.readable(outputs.cpu().numpy())

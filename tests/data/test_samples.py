@@ -1,4 +1,4 @@
-"""Samples in memory and the order in which training visits them."""
+"""Samples in memory."""
 
 from __future__ import annotations
 
@@ -9,19 +9,11 @@ import torch
 from small import small_recipe, toy_dataset
 
 from omib_cli.artifacts.dataset import Dataset
-from omib_cli.data.samples import epoch_order, read_samples, read_split
+from omib_cli.data.samples import read_samples, read_split
 from omib_cli.errors import DataError
 from omib_cli.information.inputs import read_vectors
 
 CPU = torch.device("cpu")
-
-
-def test_order_is_a_permutation_decided_by_seed_phase_and_epoch():
-    order = epoch_order(100, 0, "train", 3)
-    assert sorted(order.tolist()) == list(range(100))
-    assert torch.equal(order, epoch_order(100, 0, "train", 3))
-    for other in (epoch_order(100, 1, "train", 3), epoch_order(100, 0, "warmup", 3), epoch_order(100, 0, "train", 4)):
-        assert not torch.equal(order, other)
 
 
 def test_batches_cover_every_sample_once_the_last_one_included(tmp_path):
