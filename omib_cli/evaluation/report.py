@@ -20,6 +20,7 @@ from omib_cli.evaluation.plane_section import information_section
 from omib_cli.evaluation.probes import Recovery
 from omib_cli.evaluation.runs import FUSED, Run
 from omib_cli.evaluation.style import CSS
+from omib_cli.evaluation.subvectors import Subvector
 from omib_cli.evaluation.sufficiency import Quantity
 
 PAGE = "report.html"
@@ -28,13 +29,17 @@ FIGURES = "figures"
 
 @dataclass(frozen=True)
 class Chapter:
-    """A run, its scores and figures, its information plane, and what of a simulation's truth its embedding holds."""
+    """A run, its scores and figures, its information plane, and what is known of it where the data are simulated.
+
+    That is what of the truth the embedding holds, and what sub-vectors of the data predict.
+    """
 
     run: Run
     scores: Table
     pictures: list[Picture]
     plane: list[Quantity] = field(default_factory=list)
     recovery: dict[str, Recovery] = field(default_factory=dict)
+    subvectors: dict[str, Subvector] = field(default_factory=dict)
 
 
 def write_report(folder: Path, chapters: Sequence[Chapter], provenance: Provenance) -> None:
@@ -79,6 +84,7 @@ def _run_facts(chapter: Chapter) -> dict[str, Any]:
         "information": run.information,
         "plane": {each.name: each.estimate.plain() for each in chapter.plane},
         "recovery": {name: each.plain() for name, each in chapter.recovery.items()},
+        "subvectors": {name: each.plain() for name, each in chapter.subvectors.items()},
     }
 
 
@@ -149,7 +155,13 @@ def _chapter(chapter: Chapter, prefix: str) -> str:
             sections.figures(chapter.pictures, prefix),
             sections.beta_and_bounds(run),
             sections.weights_in_words(run),
-            information_section(chapter.plane, chapter.recovery, run.headline),
+            information_section(
+                chapter.plane,
+                chapter.recovery,
+                chapter.subvectors,
+                scores.splits[run.headline][FUSED].metrics.get("accuracy"),
+                run.headline,
+            ),
             sections.all_metrics(run, scores),
             sections.limits(run, scores),
             sections.provenance(run),

@@ -132,8 +132,9 @@ def _chapter(run: Run, bootstrap: int, job: Job) -> Chapter:
         job.progress.warn(f"{run.path.name} has no test split: the report is about its {run.headline} split")
     scores = score_run(run, bootstrap, job.progress)
     rows = run.split == run.headline
-    recovery = recover(run.values[rows], truth_of(run), run.recipe.seed)
-    return Chapter(run, scores, draw_run(run, scores), information_plane(run, bootstrap), recovery)
+    truth = truth_of(run, bootstrap)
+    recovery = recover(run.values[rows], truth.targets, run.recipe.seed)
+    return Chapter(run, scores, draw_run(run, scores), information_plane(run, bootstrap), recovery, truth.subvectors)
 
 
 def _figures(chapters: Sequence[Chapter]) -> dict[str, Any]:

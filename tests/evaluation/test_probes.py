@@ -13,7 +13,7 @@ from omib_cli.evaluation.probes import recover
 from omib_cli.evaluation.runs import read_run
 from omib_cli.stages import run as chain
 from omib_cli.stages import simulate
-from omib_cli.stages.truth import truth_of
+from omib_cli.stages.truth import Truth, truth_of
 
 
 def test_what_is_in_the_embedding_is_read_and_what_is_not_is_like_its_shuffled_control():
@@ -38,7 +38,7 @@ def test_the_truth_drawn_again_is_that_of_the_dataset_and_is_reported(tmp_path, 
     recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"samples": 800})})
     result = chain.run(recipe, None, tmp_path, job)
     run = read_run(tmp_path / "embedding.h5ad")
-    truth = truth_of(run)
+    truth = truth_of(run, 0).targets
     with Dataset(simulate.run(recipe, tmp_path / "dataset.h5", job).out, EVERYTHING) as data:
         rows = data.rows("test")
         values, labels = data.values("x1", rows), data.labels(rows)
@@ -59,4 +59,4 @@ def test_an_embedding_of_other_data_has_no_truth(tmp_path, job):
     chain.run(recipe, None, tmp_path, job)
     run = read_run(tmp_path / "embedding.h5ad")
     run.labels[:] = 1.0 - run.labels
-    assert truth_of(run) == {}
+    assert truth_of(run, 0) == Truth()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import types
+from dataclasses import replace
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
@@ -17,10 +18,11 @@ from omib_cli.evaluation.conventions import CONVENTIONS, shown
 from omib_cli.evaluation.drawing import colours, inline, short
 from omib_cli.evaluation.figures import draw_run
 from omib_cli.evaluation.maps import lay_out, map_figure
-from omib_cli.evaluation.metrics import score_run
+from omib_cli.evaluation.metrics import Estimate, score_run
 from omib_cli.evaluation.predictions import confusion
 from omib_cli.evaluation.report import Chapter, page
 from omib_cli.evaluation.runs import read_run
+from omib_cli.evaluation.subvectors import Subvector
 from omib_cli.evaluation.tissue import tissue_figure
 from omib_cli.runtime.progress import Progress
 
@@ -153,6 +155,17 @@ def test_several_runs_begin_with_means(tmp_path):
     text, checker = checked(*chapters)
     assert text.index("Across runs") < text.index("Run 1: small, seed 0") < text.index("All metrics")
     assert {"run-1", "run-2"} <= set(checker.ids)
+
+
+def test_each_chapter_has_the_sub_vectors_of_its_own_data_and_others_none(ordinary):
+    simulated = [
+        replace(ordinary, subvectors={name: Subvector(1200, bayes, Estimate(0.612, 0.58, 0.64))})
+        for name, bayes in (("a0", 0.667), ("a0 <&> a1", 0.5))
+    ]
+    text, checker = checked(*simulated, ordinary)
+    assert text.count("accuracy at best") == text.count("fused prediction</th>") == 2
+    for row in (["a0", "1,200", "0.667", "0.612", "0.580 to 0.640"], ["a0 <&> a1", "1,200", "0.500", "0.612"]):
+        assert "|".join(row) in "|".join(checker.text)
 
 
 def test_figures_are_the_same_twice(ordinary):
