@@ -10,6 +10,7 @@ from omib_cli.artifacts.files import SAFETENSORS, must_exist, replacing, signatu
 from omib_cli.artifacts.hashing import described
 from omib_cli.artifacts.provenance import Provenance
 from omib_cli.errors import DataError
+from omib_cli.runtime import processes
 
 if TYPE_CHECKING:
     import torch
@@ -18,13 +19,18 @@ _HEADER = "omib"
 
 
 def write_checkpoint(out: Path, weights: Mapping[str, torch.Tensor], provenance: Provenance) -> Provenance:
-    """Write weights by name, whole or not at all; ``provenance`` says what network they belong to."""
+    """Write weights by name, whole or not at all; ``provenance`` says what network they belong to.
+
+    Of several processes, which have the same weights, the first one writes; the others wait for it.
+    """
     from safetensors.torch import save_file
 
     tensors = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
     provenance.seal({name: described(value.numpy()) for name, value in tensors.items()})
-    with replacing(out) as temporary:
-        save_file(tensors, temporary, metadata={_HEADER: provenance.to_json()})
+    if processes.is_first():
+        with replacing(out) as temporary:
+            save_file(tensors, temporary, metadata={_HEADER: provenance.to_json()})
+    processes.wait()
     return provenance
 
 

@@ -17,6 +17,7 @@ from omib_cli.artifacts.hashing import described
 from omib_cli.artifacts.hdf5 import open_hdf5, read_provenance, write_provenance
 from omib_cli.artifacts.provenance import Provenance
 from omib_cli.errors import DataError
+from omib_cli.runtime import processes
 
 if TYPE_CHECKING:
     import anndata
@@ -41,7 +42,10 @@ def write_embedding(
     obsm: Mapping[str, NDArray[Any]],
     provenance: Provenance,
 ) -> Provenance:
-    """Write the embedding (N, k), whole or not at all; arrays may be memory-mapped."""
+    """Write the embedding (N, k), whole or not at all; arrays may be memory-mapped.
+
+    Of several processes, which have the same arrays, the first one writes; the others wait for it.
+    """
     import anndata
     import h5py
     import numpy as np
@@ -51,12 +55,14 @@ def write_embedding(
     # Columns are hashed as plain values, so that the hash does not depend on how pandas stores text.
     arrays = {"X": embedding, **{f"obsm/{key}": array for key, array in obsm.items()}}
     provenance.seal({key: described(value) for key, value in {**arrays, **_columns(obs)}.items()})
-    data = anndata.AnnData(X=embedding, obs=obs, obsm=obsm)
-    data.uns["omib"] = {"provenance": provenance.to_json()}
-    with replacing(out) as temporary:
-        data.write_h5ad(temporary)
-        with h5py.File(temporary, "r+") as file:
-            write_provenance(file, provenance)
+    if processes.is_first():
+        data = anndata.AnnData(X=embedding, obs=obs, obsm=obsm)
+        data.uns["omib"] = {"provenance": provenance.to_json()}
+        with replacing(out) as temporary:
+            data.write_h5ad(temporary)
+            with h5py.File(temporary, "r+") as file:
+                write_provenance(file, provenance)
+    processes.wait()
     return provenance
 
 

@@ -12,6 +12,7 @@ from omib_cli.artifacts.files import replacing
 from omib_cli.artifacts.hashing import described
 from omib_cli.artifacts.hdf5 import open_hdf5, read_provenance, write_provenance
 from omib_cli.artifacts.provenance import Provenance
+from omib_cli.runtime import processes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,16 +50,18 @@ def write_information(
     mutual: Mapping[tuple[str, str], NDArray[np.float64]],
     provenance: Provenance,
 ) -> Provenance:
-    """Write the file, whole or not at all."""
+    """Write the file, whole or not at all; of several processes the first one does, and the others wait."""
     import h5py
 
     arrays = {f"{fmt.ENTROPY}/{name}": values for name, values in entropy.items()}
     arrays |= {f"{fmt.MUTUAL}/{fmt.PAIR.format(a, b)}": values for (a, b), values in mutual.items()}
     provenance.seal({path: described(array) for path, array in arrays.items()})
-    with replacing(out) as temporary, h5py.File(temporary, "w") as file:
-        for path, array in arrays.items():
-            file[path] = array
-        write_provenance(file, provenance)
+    if processes.is_first():
+        with replacing(out) as temporary, h5py.File(temporary, "w") as file:
+            for path, array in arrays.items():
+                file[path] = array
+            write_provenance(file, provenance)
+    processes.wait()
     return provenance
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from omib_cli.artifacts.files import replacing
 from omib_cli.errors import DataError, StaleError
+from omib_cli.runtime import processes
 
 if TYPE_CHECKING:
     import torch
@@ -45,6 +46,7 @@ class Partial:
         self._saved = time.monotonic()
         if job.fresh:
             self.discard()
+            processes.wait()
 
     def load(self) -> dict[str, Any] | None:
         """The saved tree, or None where there is none.
@@ -81,7 +83,10 @@ class Partial:
         return state
 
     def save(self, tree: dict[str, Any]) -> None:
-        """Replace the saved state by ``tree``."""
+        """Replace the saved state by ``tree``; of several processes the first one does."""
+        self._saved = time.monotonic()
+        if not processes.is_first():
+            return
         tensors: dict[str, torch.Tensor] = {}
         plain = pack(tree, tensors)
         save_file = _save_file(bool(tensors))
@@ -102,6 +107,8 @@ class Partial:
 
     def discard(self) -> None:
         """Remove the folder: the artifact is whole, or the state is not wanted."""
+        if not processes.is_first():
+            return
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from omib_cli.errors import Interrupted, OmibError
+from omib_cli.runtime import processes
 
 if TYPE_CHECKING:
     from omib_cli.stages.compare import GridResult
@@ -20,13 +21,17 @@ _STYLES = {"error": "31;1", "warning": "33", "try": "36"}
 
 
 def say(text: str) -> None:
-    """Write to stdout, at once: a reader that has left is noticed here."""
+    """Write to stdout, at once: a reader that has left is noticed here. Of several processes the first one speaks."""
+    if not processes.is_first():
+        return
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
 
 def remark(text: str, label: str = "") -> None:
-    """Write a line to stderr, its label coloured on a terminal."""
+    """Write a line to stderr, its label coloured on a terminal; of several processes the first one does."""
+    if not processes.is_first():
+        return
     colour = _STYLES.get(label)
     tinted = colour is not None and sys.stderr.isatty() and not os.environ.get("NO_COLOR")
     start = f"{label}:" if label else ""
@@ -35,7 +40,12 @@ def remark(text: str, label: str = "") -> None:
 
 
 def show_error(error: OmibError, *, debug: bool = False) -> None:
-    """The error's rows on stderr: what, where, got, expected, what to try; problems of a recipe one a line."""
+    """The error's rows on stderr: what, where, got, expected, what to try; problems of a recipe one a line.
+
+    What another process than the first meets is said in one line, since all meet the same as a rule.
+    """
+    if not processes.is_first():
+        sys.stderr.write(f"process {processes.rank()}: {error.what}\n")
     if debug:
         traceback.print_exception(error)
     for label, text in error.lines():

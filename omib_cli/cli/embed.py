@@ -36,7 +36,13 @@ def embed(
     """
     target: Path = out or dataset.with_name("embedding.h5ad")
     with working(
-        device=device, threads=threads, fresh=fresh, max_minutes=max_minutes, quiet=quiet, verbose=verbose
+        device=device,
+        threads=threads,
+        fresh=fresh,
+        max_minutes=max_minutes,
+        quiet=quiet,
+        verbose=verbose,
+        divisible=True,
     ) as job:
         from omib_cli.stages import embed as stage
 

@@ -42,7 +42,13 @@ def estimate_mi(
     """
     target: Path = out or dataset.with_name("information.h5")
     with working(
-        device=device, threads=threads, fresh=fresh, max_minutes=max_minutes, quiet=quiet, verbose=verbose
+        device=device,
+        threads=threads,
+        fresh=fresh,
+        max_minutes=max_minutes,
+        quiet=quiet,
+        verbose=verbose,
+        divisible=True,
     ) as job:
         resolved = recipe_for(dataset, recipe, overrides, seed)
         if dry_run:

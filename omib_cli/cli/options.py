@@ -36,6 +36,11 @@ Memory = Annotated[
         help="Most memory for samples: 512M, 8G; larger data is read from disk as training goes. Half of what is free.",
     ),
 ]
+Precision = Annotated[
+    str | None,
+    typer.Option("--precision", metavar="fp32|bf16", help="Of matrix products in training; else the recipe's."),
+]
+Compile = Annotated[bool, typer.Option("--compile", help="Have torch compile the training step first.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Start over, whatever is there already.")]
 MaxMinutes = Annotated[
     float | None,
@@ -71,6 +76,12 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show more: machi
 def names(text: str) -> list[str]:
     """The names in a list with commas."""
     return [name for part in text.split(",") if (name := part.strip())]
+
+
+def with_precision(overrides: list[str] | None, precision: str | None) -> list[str]:
+    """The settings, and the precision of both phases where it is given."""
+    given = [] if precision is None else [f"{phase}.precision={precision}" for phase in ("warmup", "train")]
+    return [*(overrides or ()), *given]
 
 
 def examples(*lines: str) -> str:

@@ -29,6 +29,8 @@ def run(
     device: opt.Device = "auto",
     threads: opt.Threads = None,
     memory: opt.Memory = None,
+    precision: opt.Precision = None,
+    compiled: opt.Compile = False,
     fresh: opt.Fresh = False,
     max_minutes: opt.MaxMinutes = None,
     dry_run: opt.DryRun = False,
@@ -45,6 +47,7 @@ def run(
         device=device,
         threads=threads,
         memory=memory,
+        compiled=compiled,
         fresh=fresh,
         max_minutes=max_minutes,
         quiet=quiet,
@@ -52,7 +55,7 @@ def run(
     ) as job:
         from omib_cli.recipe.load import load_recipe
 
-        resolved = load_recipe(recipe, overrides or (), seed)
+        resolved = load_recipe(recipe, opt.with_precision(overrides, precision), seed)
         folder = out or Path(resolved.name)
         if dry_run:
             steps = [f"data: {input_path or resolved.data.source}", *training_steps(resolved), "embed", "evaluate"]

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from omib_cli.cli.console import remark, say, show_json, show_rows
 from omib_cli.cli.progress import ConsoleProgress, clock
+from omib_cli.errors import UsageError
+from omib_cli.runtime import processes
 from omib_cli.runtime.job import Job
 from omib_cli.runtime.machine import granted_threads, memory_size, peak_memory_mib
 from omib_cli.runtime.stop import StopFlag
@@ -24,18 +26,35 @@ def working(
     device: str = "auto",
     threads: int | None = None,
     memory: str | None = None,
+    compiled: bool = False,
     fresh: bool = False,
     max_minutes: float | None = None,
     quiet: bool = False,
     verbose: bool = False,
+    divisible: bool = False,
 ) -> Iterator[Job]:
-    """The job of a command, listening to signals from here on; the terminal is given back at the end."""
+    """The job of a command, listening to signals from here on; the terminal is given back at the end.
+
+    ``divisible`` says whether several processes may share the command's work.
+
+    Raises
+    ------
+    UsageError
+        It is started in several processes and not divisible.
+    """
+    if processes.count() > 1 and not divisible:
+        raise UsageError(
+            "this command runs in one process",
+            got=f"{processes.count()} processes (WORLD_SIZE)",
+            expected="omib estimate-mi, warmup, train or embed under torchrun",
+        )
     stop = StopFlag(max_minutes)
     stop.listen()
-    progress = ConsoleProgress(quiet=quiet, verbose=verbose)
+    progress = ConsoleProgress(quiet=quiet or not processes.is_first(), verbose=verbose)
     job = Job(
         device=device,
         threads=threads or granted_threads(),
+        compile=compiled,
         memory=None if memory is None else memory_size(memory),
         fresh=fresh,
         stop=stop,
@@ -50,6 +69,7 @@ def working(
         raise
     finally:
         progress.close()
+        processes.part()
         if verbose:
             remark(
                 f"     device {job.device}, {job.threads} threads, {clock(time.monotonic() - begun)}, "

@@ -32,6 +32,8 @@ def train(
     device: opt.Device = "auto",
     threads: opt.Threads = None,
     memory: opt.Memory = None,
+    precision: opt.Precision = None,
+    compiled: opt.Compile = False,
     fresh: opt.Fresh = False,
     max_minutes: opt.MaxMinutes = None,
     dry_run: opt.DryRun = False,
@@ -49,12 +51,14 @@ def train(
         device=device,
         threads=threads,
         memory=memory,
+        compiled=compiled,
         fresh=fresh,
         max_minutes=max_minutes,
         quiet=quiet,
         verbose=verbose,
+        divisible=True,
     ) as job:
-        resolved = recipe_for(dataset, recipe, overrides, seed)
+        resolved = recipe_for(dataset, recipe, opt.with_precision(overrides, precision), seed)
         if dry_run:
             steps = training_steps(resolved, warm=warmup is None, known=information is None)
             inputs = {"information": information, "warmup": warmup}

@@ -20,6 +20,8 @@ def warmup(
     device: opt.Device = "auto",
     threads: opt.Threads = None,
     memory: opt.Memory = None,
+    precision: opt.Precision = None,
+    compiled: opt.Compile = False,
     fresh: opt.Fresh = False,
     max_minutes: opt.MaxMinutes = None,
     dry_run: opt.DryRun = False,
@@ -37,12 +39,14 @@ def warmup(
         device=device,
         threads=threads,
         memory=memory,
+        compiled=compiled,
         fresh=fresh,
         max_minutes=max_minutes,
         quiet=quiet,
         verbose=verbose,
+        divisible=True,
     ) as job:
-        resolved = recipe_for(dataset, recipe, overrides, seed)
+        resolved = recipe_for(dataset, recipe, opt.with_precision(overrides, precision), seed)
         if dry_run:
             trial = rehearsal(resolved, dataset, job, main=False)
             show_plan(resolved, [warmup_step(resolved)], target, as_json=as_json, dataset=dataset, trial=trial)

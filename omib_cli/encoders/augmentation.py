@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import torch
 from torch.nn import functional
+
+from omib_cli.runtime.noise import drawn
 
 RATIOS = (3 / 4, 4 / 3)
 """Width to height of a crop, log-uniform between these."""
@@ -39,10 +42,10 @@ def random_view(images: torch.Tensor, least_area: float, flip: bool) -> torch.Te
     if least_area < 1.0:
         width, height = _sizes(count, least_area, rows / columns, images)
         theta[:, 0, 0], theta[:, 1, 1] = width, height
-        places = 2 * torch.rand(2, count, device=images.device) - 1
+        places = 2 * drawn(lambda shape: torch.rand(shape, device=images.device), (2, count), dim=1) - 1
         theta[:, 0, 2], theta[:, 1, 2] = (1 - width) * places[0], (1 - height) * places[1]
     if flip:
-        theta[:, 0, 0] *= 1 - 2 * torch.randint(2, (count,), device=images.device)
+        theta[:, 0, 0] *= 1 - 2 * drawn(lambda shape: torch.randint(2, shape, device=images.device), (count,))
     grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
     return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
@@ -64,7 +67,8 @@ def random_warp(spectrograms: torch.Tensor, most: float) -> torch.Tensor:
     torch.Tensor
         (N, 1, F, T).
     """
-    factors = 1 + most * (2 * torch.rand(3, len(spectrograms), device=spectrograms.device) - 1)
+    numbers = drawn(lambda shape: torch.rand(shape, device=spectrograms.device), (3, len(spectrograms)), dim=1)
+    factors = 1 + most * (2 * numbers - 1)
     theta = spectrograms.new_zeros(len(spectrograms), 2, 3)
     theta[:, 0, 0], theta[:, 0, 2] = factors[0], factors[1] - 1
     theta[:, 1, 1], theta[:, 1, 2] = factors[2], factors[2] - 1  # 0 Hz stays where it is
@@ -74,9 +78,18 @@ def random_warp(spectrograms: torch.Tensor, most: float) -> torch.Tensor:
 
 def _sizes(count: int, least_area: float, shape: float, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Width and height of a crop for each image, as shares of the image's; ``shape`` is the image's height to width."""
-    area = torch.empty(TRIES, count, device=like.device).uniform_(least_area, 1.0)
-    log_ratio = torch.empty_like(area).uniform_(math.log(RATIOS[0]), math.log(RATIOS[1]))
+
+    def between(low: float, high: float) -> torch.Tensor:
+        draw = partial(_uniform, low, high, like.device)
+        return drawn(draw, (TRIES, count), dim=1)
+
+    area = between(least_area, 1.0)
+    log_ratio = between(math.log(RATIOS[0]), math.log(RATIOS[1]))
     half = torch.exp(0.5 * log_ratio)
     width, height = area.sqrt() * half * math.sqrt(shape), area.sqrt() / half / math.sqrt(shape)
     first = ((width <= 1) & (height <= 1)).float().argmax(dim=0, keepdim=True)
     return width.gather(0, first)[0].clamp(max=1.0), height.gather(0, first)[0].clamp(max=1.0)
+
+
+def _uniform(low: float, high: float, device: torch.device, shape: list[int]) -> torch.Tensor:
+    return torch.empty(shape, device=device).uniform_(low, high)

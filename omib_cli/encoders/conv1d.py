@@ -11,6 +11,7 @@ from torch import nn
 from omib_cli.encoders.base import Encoder
 from omib_cli.encoders.pooling import masked_mean
 from omib_cli.recipe.model import Conv1dOptions
+from omib_cli.runtime.noise import Dropout
 
 
 class Conv1dEncoder(Encoder):
@@ -36,7 +37,7 @@ class Conv1dEncoder(Encoder):
             nn.Conv1d(widths[i], widths[i + 1], options.kernel, padding="same", bias=bias or i < last)
             for i in range(options.layers)
         )
-        self.dropout = nn.Dropout(options.dropout)
+        self.dropout = Dropout(options.dropout)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, T, D + 1) to (B, d)."""

@@ -11,6 +11,7 @@ from torch import nn
 from omib_cli.encoders.base import Encoder
 from omib_cli.encoders.neighbourhood import Neighbourhood
 from omib_cli.recipe.model import GcnOptions
+from omib_cli.runtime.noise import Dropout
 
 SLOPE = 0.2
 
@@ -38,7 +39,7 @@ class GcnEncoder(Encoder):
         self.first = GCNConv(shape[0], options.hidden, normalize=False, add_self_loops=False, bias=bias)
         self.second = GCNConv(options.hidden, options.width, normalize=False, add_self_loops=False, bias=bias)
         norm = nn.LayerNorm(options.hidden, elementwise_affine=bias) if options.norm == "layer" else nn.Identity()
-        self.between = nn.Sequential(norm, nn.LeakyReLU(SLOPE), nn.Dropout(options.dropout))
+        self.between = nn.Sequential(norm, nn.LeakyReLU(SLOPE), Dropout(options.dropout))
 
     def forward(self, x: Neighbourhood) -> torch.Tensor:
         """The targets' encodings (B, d)."""

@@ -10,6 +10,7 @@ from torch import nn
 
 from omib_cli.encoders.base import ACTIVATIONS, Encoder
 from omib_cli.recipe.model import MlpOptions
+from omib_cli.runtime.noise import Dropout
 
 
 class MlpEncoder(Encoder):
@@ -25,19 +26,19 @@ class MlpEncoder(Encoder):
         bias: bool = True,
     ) -> None:
         super().__init__(options, shape, config, bias)
-        layers: list[nn.Module] = [nn.Dropout(options.input_dropout)] if options.input_dropout else []
+        layers: list[nn.Module] = [Dropout(options.input_dropout)] if options.input_dropout else []
         width = shape[0]
         for hidden in options.hidden:
             layers.append(nn.Linear(width, hidden))
             if options.norm == "layer":
                 layers.append(nn.LayerNorm(hidden, elementwise_affine=bias))
             layers.append(ACTIVATIONS[options.activation]())
-            layers += [nn.Dropout(options.dropout)] if options.dropout else []
+            layers += [Dropout(options.dropout)] if options.dropout else []
             width = hidden
         layers.append(nn.Linear(width, options.width, bias=bias))
         if options.output_activation:
             layers.append(ACTIVATIONS[options.activation]())
-        layers += [nn.Dropout(options.dropout)] if options.dropout else []
+        layers += [Dropout(options.dropout)] if options.dropout else []
         self.layers = nn.Sequential(*layers)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -18,6 +18,7 @@ from omib_cli.encoders.base import Encoder
 from omib_cli.encoders.resnet_weights import read_weights
 from omib_cli.errors import RecipeError
 from omib_cli.recipe.model import ResNetOptions
+from omib_cli.runtime.noise import drawn
 
 STAGES = 4
 RGB_MEAN, RGB_SD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -114,7 +115,8 @@ class ResNetEncoder(Encoder):
         if not self.training:
             middles = (torch.arange(wanted, device=video.device) + 0.5) * stored / wanted
             return video[:, middles.long()]
-        order = torch.rand(video.shape[:2], device=video.device).argsort(dim=1)[:, :wanted].sort(dim=1).values
+        numbers = drawn(lambda shape: torch.rand(shape, device=video.device), video.shape[:2])
+        order = numbers.argsort(dim=1)[:, :wanted].sort(dim=1).values
         return video[torch.arange(len(video), device=video.device).unsqueeze(1), order]
 
 

@@ -19,6 +19,7 @@ from omib_cli.encoders.pretrained import (
 )
 from omib_cli.errors import DataError
 from omib_cli.recipe.model import TextOptions
+from omib_cli.runtime.noise import Dropout
 
 KEY = "modalities.*.encoder.weights"
 
@@ -67,7 +68,7 @@ class TextEncoder(Encoder):
             self.top = nn.Conv1d(width, options.width, 3, padding=1, bias=bias)
         else:
             self.top = nn.Linear(width, options.width, bias=bias)
-        self.dropout = nn.Dropout(options.dropout)
+        self.dropout = Dropout(options.dropout)
 
     def load_pretrained(self) -> None:
         """Load the pretrained layers from the folder that ``weights`` names.

@@ -16,6 +16,8 @@ from torch import nn
 
 from omib_cli.fusion.posterior import Posterior
 from omib_cli.recipe.model import FusionOptions, HeadOptions
+from omib_cli.runtime.noise import current_part
+from omib_cli.runtime.processes import add_up
 from omib_cli.tasks.base import Task
 
 T = TypeVar("T")
@@ -118,11 +120,40 @@ class FusionMethod(nn.Module, ABC):
 
 
 def mean_present(values: torch.Tensor, present: torch.Tensor | None) -> torch.Tensor:
-    """Mean of (B,) values over the rows that are present (B,), 0 if none is; over all rows if ``present`` is None."""
+    """Mean of (B,) values over the rows that are present (B,), 0 if none is; over all rows if ``present`` is None.
+
+    Of a part of a batch, what makes the sum over parts, each times its weight, the mean over the whole batch.
+    """
     if present is None:
         return values.mean()
-    weight = present.to(values.dtype)
-    return (values * weight).sum() / weight.sum().clamp_min(1.0)
+    weight, part = present.to(values.dtype), current_part()
+    count = weight.sum()
+    if part is None or not part.among_processes:
+        return (values * weight).sum() / count.clamp_min(1.0)
+    everywhere = add_up(count * float(part.weight > 0)).clamp_min(1.0)
+    return (values * weight).sum() / (everywhere * (part.weight or 1.0))
+
+
+def means_of_whole(
+    values: Sequence[torch.Tensor], present: Sequence[torch.Tensor | None]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Means of K x (B,) values over the rows that are present in each, and how many those are: (K,) and (K,).
+
+    Where the batch is divided among processes, over all of it; no gradient reaches the rows of others.
+    """
+    part = current_part()
+    if part is None or not part.among_processes:
+        means = [mean_present(value, there) for value, there in zip(values, present, strict=True)]
+        counts = [len(value) if there is None else there.sum() for value, there in zip(values, present, strict=True)]
+        return torch.stack(means), torch.stack([torch.as_tensor(count, device=values[0].device) for count in counts])
+    masks = [
+        torch.ones_like(value) if there is None else there.to(value.dtype)
+        for value, there in zip(values, present, strict=True)
+    ]
+    sums = torch.stack([(value * mask).sum() for value, mask in zip(values, masks, strict=True)])
+    both = torch.stack([sums.detach(), torch.stack([mask.sum() for mask in masks])]) * float(part.weight > 0)
+    total, count = add_up(both)
+    return total / count.clamp_min(1.0), count
 
 
 def column(present: torch.Tensor | None, modality: int) -> torch.Tensor | None:

@@ -22,6 +22,7 @@ from omib_cli.fusion.bottleneck import Bottleneck
 from omib_cli.fusion.posterior import Posterior, kl_to_prior
 from omib_cli.fusion.relative_weight import log_rho, relative_weights
 from omib_cli.recipe.model import HeadOptions, OmibOptions
+from omib_cli.runtime.noise import randn_like
 from omib_cli.tasks.base import Task
 
 
@@ -61,7 +62,7 @@ class Omib(FusionMethod):
 
     def warmup_losses(self, z: Sequence[torch.Tensor], label: torch.Tensor, present: torch.Tensor | None) -> StepLosses:
         """Equation 4: each branch on its encoding and fresh noise e_i ~ N(0, I_k)."""
-        branch = self.branch_losses([self._branch(i, z, torch.randn_like) for i in range(len(z))], label, present)
+        branch = self.branch_losses([self._branch(i, z, randn_like) for i in range(len(z))], label, present)
         return StepLosses(torch.stack(branch).sum(), self._named("trb", branch))
 
     def losses(self, z: Sequence[torch.Tensor], label: torch.Tensor, present: torch.Tensor | None) -> StepLosses:

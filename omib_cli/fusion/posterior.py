@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import torch
 
+from omib_cli.runtime.noise import randn_like
+
 
 class Posterior(NamedTuple):
     """p(zeta_i | z_i): a Gaussian with mean (B, k) and diagonal log-variance (B, k)."""
@@ -20,7 +22,7 @@ class Posterior(NamedTuple):
 
     def sample(self) -> torch.Tensor:
         """zeta = mu + sigma * eps (Equation 6, with sigma the standard deviation, which is what makes it a sample)."""
-        return self.mean + self.sd * torch.randn_like(self.mean)
+        return self.mean + self.sd * randn_like(self.mean)
 
 
 def kl_to_prior(posterior: Posterior, reduction: str) -> torch.Tensor:

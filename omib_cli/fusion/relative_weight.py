@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import torch
 
-from omib_cli.fusion.base import column, mean_present
+from omib_cli.fusion.base import both as both_present
+from omib_cli.fusion.base import column, means_of_whole
 
 EPSILON = 1e-8
 """Nats added to each divergence, so that two perfect branches compare as equals."""
@@ -23,16 +24,15 @@ def log_rho(divergences: torch.Tensor, present: torch.Tensor | None, estimator: 
     without such samples counts as rho = 1.
     """
     first = divergences[0].clamp_min(0.0) + EPSILON
-    found = []
-    for i, divergence in enumerate(divergences[1:], start=1):
-        other = divergence.clamp_min(0.0) + EPSILON
-        both = None if present is None else column(present, 0) & column(present, i)  # type: ignore[operator]
-        if estimator == "mean-of-ratios":
-            value = mean_present(other / first, both).log()
-        else:
-            value = mean_present(other, both).log() - mean_present(first, both).log()
-        found.append(value if both is None else torch.where(both.any(), value, torch.zeros_like(value)))
-    return torch.stack(found)
+    others = [divergence.clamp_min(0.0) + EPSILON for divergence in divergences[1:]]
+    both = [both_present(column(present, 0), column(present, i + 1)) for i in range(len(others))]
+    if estimator == "mean-of-ratios":
+        means, counts = means_of_whole([other / first for other in others], both)
+        found = means.log()
+    else:
+        means, counts = means_of_whole([*others, *[first] * len(others)], [*both, *both])
+        found = means[: len(others)].log() - means[len(others) :].log()
+    return found if present is None else torch.where(counts[: len(others)] > 0, found, torch.zeros_like(found))
 
 
 def relative_weights(log_ratio: torch.Tensor) -> torch.Tensor:

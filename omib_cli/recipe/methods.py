@@ -73,6 +73,11 @@ class MisaOptions(FusionOptions):
     reconstruction: Weight = 1.0
     """Weight of the squared error with which both parts restore the projected encoding (a mean over modalities)."""
 
+    @property
+    def couples_samples(self) -> bool:
+        """Differences and moments are of the batch's codes."""
+        return True
+
 
 class DeepIbOptions(FusionOptions):
     """Deep multi-view information bottleneck (Wang et al. 2019)."""
@@ -115,6 +120,11 @@ class MmibCuiOptions(BasedOptions):
             return [f"latent width {latent} is no multiple of `fusion.heads` ({self.heads})"]
         return super().misfits(widths)
 
+    @property
+    def couples_samples(self) -> bool:
+        """Pairs that do not belong together come from the batch."""
+        return True
+
 
 class MmibZhangOptions(FusionOptions):
     """MMIB of Zhang et al. (2022), rebuilt from the abstract: informative between modalities, terse within."""
@@ -132,6 +142,11 @@ class MmibZhangOptions(FusionOptions):
     """What is minimised: the KL of each modality's code to the prior, or the symmetric KL of two modalities' codes."""
     kl: Weight = 1e-3
     """Weight of `compress` (summed over dimensions; over modalities for `kl`, a mean over pairs for `skl`)."""
+
+    @property
+    def couples_samples(self) -> bool:
+        """Pairs that do not belong together come from the batch."""
+        return True
 
 
 class DmibOptions(FusionOptions):

@@ -160,6 +160,11 @@ class FusionOptions(Section):
         """Whether the loss has the redundancy weight, for which bounds must be estimated."""
         return False
 
+    @property
+    def couples_samples(self) -> bool:
+        """Whether a gradient depends on what other samples are in the batch, which several processes do not see."""
+        return False
+
     def misfits(self, widths: Mapping[str, int]) -> list[str]:
         """What does not go together with modalities whose encodings have these widths, in words."""
         if len(widths) < self.least_modalities:
@@ -212,6 +217,11 @@ class OmibOptions(FusionOptions):
     def uses_beta(self) -> bool:
         """In full; without OMF there is nothing that it weighs."""
         return self.main_training == "full"
+
+    @property
+    def couples_samples(self) -> bool:
+        """If the gradient flows through r, which is a ratio of the batch's means."""
+        return self.r_gradient == "flow"
 
     @model_validator(mode="after")
     def _heads_divide_latent(self) -> OmibOptions:

@@ -113,7 +113,12 @@ class PhaseOptions(Section):
     epochs: Annotated[int, Field(ge=0)]
     """Passes over the training split."""
     batch: Count = 128
-    """Samples per step."""
+    """Samples per step, over all processes."""
+    micro_batch: Count | None = None
+    """Most samples that go through the network at once, for batches that memory does not hold; their gradients are
+    added up. What compares samples, such as r, then sees those of a micro-batch."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Of matrix products and convolutions; losses, divergences and weights are float32 in any case."""
     optimiser: OptimiserOptions = OptimiserOptions()
     """Made afresh for each phase."""
     schedule: ScheduleOptions = ScheduleOptions()

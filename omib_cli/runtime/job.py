@@ -20,6 +20,8 @@ class Job:
         ``auto``, ``cpu``, ``cuda``, ``cuda:n`` or ``mps``.
     threads
         CPU threads for torch; by default what the scheduler grants.
+    compile
+        Whether to have torch compile the step.
     memory
         Most bytes that samples may take in memory at once; None takes a share of what is available.
     fresh
@@ -30,6 +32,7 @@ class Job:
 
     device: str = "auto"
     threads: int = field(default_factory=granted_threads)
+    compile: bool = False
     memory: int | None = None
     fresh: bool = False
     save_every: float = 20.0

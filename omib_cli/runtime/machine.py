@@ -8,13 +8,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omib_cli.errors import UsageError
+from omib_cli.runtime import processes
 
 if TYPE_CHECKING:
     import torch
 
 
 def granted_threads() -> int:
-    """CPU threads this process may use: Slurm's grant, else the cgroup's quota, else its affinity (at least 1)."""
+    """CPU threads this process may use: Slurm's grant, else the cgroup's quota, else its affinity (at least 1).
+
+    The processes of one command on one machine divide them.
+    """
+    _, beside = processes.here()
+    return max(1, _all_granted_threads() // beside)
+
+
+def _all_granted_threads() -> int:
     slurm = os.environ.get("SLURM_CPUS_PER_TASK", "")
     if slurm.isdigit() and int(slurm) > 0:
         return int(slurm)
@@ -55,7 +64,7 @@ def _slurm_memory() -> int | None:
     node, each = os.environ.get("SLURM_MEM_PER_NODE", ""), os.environ.get("SLURM_MEM_PER_CPU", "")
     if node.isdigit() and int(node) > 0:
         return int(node) * 2**20
-    return int(each) * granted_threads() * 2**20 if each.isdigit() and int(each) > 0 else None
+    return int(each) * _all_granted_threads() * 2**20 if each.isdigit() and int(each) > 0 else None
 
 
 def memory_size(text: str) -> int:
@@ -94,8 +103,11 @@ def pick_device(name: str) -> torch.device:
     """
     import torch
 
+    place, beside = processes.here()
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and beside > 1:
+        name = f"cuda:{place}"
     kind, _, index = name.partition(":")
     count = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}.get(kind)
     if count is None or (index and not index.isdigit()):
@@ -109,10 +121,16 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def prepare_torch(threads: int) -> None:
-    """Fix what makes a run repeatable: thread count and deterministic kernels."""
+def prepare_torch(threads: int, device: str) -> torch.device:
+    """Fix what makes a run repeatable, thread count and deterministic kernels; find the command's other processes.
+
+    Returns the device of that name, as :func:`pick_device`.
+    """
     import torch
 
     torch.set_num_threads(threads)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # required by deterministic cuBLAS
     torch.use_deterministic_algorithms(True)
+    chosen = pick_device(device)
+    processes.meet(chosen)
+    return chosen

@@ -19,8 +19,9 @@ from omib_cli.data.samples import Samples, read_samples
 from omib_cli.errors import DataError, NumericError
 from omib_cli.fusion.posterior import kl_to_prior
 from omib_cli.recipe.schema import recipe_model
+from omib_cli.runtime import processes
 from omib_cli.runtime.job import Job
-from omib_cli.runtime.machine import pick_device, prepare_torch
+from omib_cli.runtime.machine import prepare_torch
 from omib_cli.runtime.seeds import derive_seed
 from omib_cli.stages.fitting import make_provenance, state_key
 from omib_cli.stages.result import StageResult
@@ -52,7 +53,7 @@ def run(dataset: Path, model: Path, out: Path, job: Job) -> StageResult:
         parents = {fmt.DATASET: data.provenance.hash, fmt.MODEL: header.hash}
         if (found := already_done(out, fmt.EMBEDDING, recipe, parents, job)) is not None:
             return StageResult.of(out, found, already_there=True)
-        prepare_torch(job.threads)
+        device = prepare_torch(job.threads, job.device)
         network, trained = load_model(model, recipe, data, job)
         if trained.parents.get(fmt.DATASET) != data.provenance.hash:
             job.progress.note("this is not the dataset that the model was trained on; its splits are its own")
@@ -65,7 +66,7 @@ def run(dataset: Path, model: Path, out: Path, job: Job) -> StageResult:
     if coordinates is not None:
         obsm[layout.SPATIAL] = coordinates
     facts = {"task": recipe.task.kind, "classes": trained.facts["classes"], "modalities": network.names}
-    provenance = make_provenance(fmt.EMBEDDING, recipe, parents, facts, pick_device(job.device), job)
+    provenance = make_provenance(fmt.EMBEDDING, recipe, parents, facts, device, job)
     provenance.notes = {
         "history": trained.notes.get("history", []),
         "information": trained.notes.get("information"),
@@ -78,7 +79,10 @@ def run(dataset: Path, model: Path, out: Path, job: Job) -> StageResult:
 
 
 class _Arrays:
-    """The embedding's arrays, memory-mapped in the partial folder and filled a block of rows at a time."""
+    """The embedding's arrays, memory-mapped in the partial folder and filled a block of rows at a time.
+
+    Of several processes each fills a block in a round; the first one makes the arrays and saves the state.
+    """
 
     def __init__(self, partial: Partial, count: int, network: MultimodalModel, seed: int, job: Job) -> None:
         self._partial, self._count, self._network, self._seed, self._job = partial, count, network, seed, job
@@ -91,19 +95,30 @@ class _Arrays:
         arrays = self._open(list(state["names"])) if state is not None else {}
         progress = self._job.progress
         progress.begin("embed", self._count, "samples", done)
-        for rows in data.blocks(range(done, self._count)):
-            found = self._compute(data, rows)
+        for turn in _rounds(list(data.blocks(range(done, self._count)))):
+            own = turn[processes.rank()] if processes.rank() < len(turn) else None
+            found = {} if own is None else self._compute(data, own)
             if not arrays:
-                arrays = self._create(found)
+                arrays = self._made(found)
             for name, value in found.items():
-                arrays[name][rows.start : rows.stop] = value
-            progress.advance(len(rows))
-            if self._partial.due:
+                arrays[name][own.start : own.stop] = value  # type: ignore[union-attr]
+            progress.advance(sum(map(len, turn)))
+            if processes.agree(self._partial.due):
                 for array in arrays.values():
                     array.flush()
-                self._partial.checkpoint({"rows": rows.stop, "names": list(arrays)})
+                processes.wait()
+                self._partial.checkpoint({"rows": turn[-1].stop, "names": list(arrays)})
+        for array in arrays.values():
+            array.flush()
+        processes.wait()
         progress.end()
         return dict(arrays)
+
+    def _made(self, found: dict[str, NDArray[np.float32]]) -> dict[str, np.memmap[Any, Any]]:
+        """The arrays, made by the first process, whose block is the first of all."""
+        arrays = self._create(found) if processes.is_first() else {}
+        (names, *_) = processes.gathered(list(arrays))
+        return arrays or self._open(names)
 
     @torch.no_grad()
     def _compute(self, data: Dataset, rows: range) -> dict[str, NDArray[np.float32]]:
@@ -152,6 +167,12 @@ class _Arrays:
 
     def _open(self, names: list[str]) -> dict[str, np.memmap[Any, Any]]:
         return {name: np.lib.format.open_memmap(self._path(name), mode="r+") for name in names}
+
+
+def _rounds(blocks: list[range]) -> list[list[range]]:
+    """Consecutive blocks, one for each process at a time."""
+    count = processes.count()
+    return [blocks[start : start + count] for start in range(0, len(blocks), count)]
 
 
 def _observations(data: Dataset, network: MultimodalModel, arrays: dict[str, NDArray[Any]]) -> pd.DataFrame:

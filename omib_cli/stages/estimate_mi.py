@@ -22,8 +22,9 @@ from omib_cli.information.bounds import bounds_of_seeds, pairs_of, spread
 from omib_cli.information.estimation import Estimate, estimate
 from omib_cli.information.inputs import Input, pair_rows, read_vectors, standardised, wants_encodings
 from omib_cli.recipe.schema import Recipe
+from omib_cli.runtime import processes
 from omib_cli.runtime.job import Job
-from omib_cli.runtime.machine import pick_device, prepare_torch
+from omib_cli.runtime.machine import prepare_torch
 from omib_cli.stages.fitting import make_provenance, state_key
 from omib_cli.stages.result import StageResult
 
@@ -57,8 +58,7 @@ def run(recipe: Recipe, dataset: Path, out: Path, job: Job, warmup: Path | None 
             parents[fmt.WARMUP] = expect(warmup, fmt.WARMUP).hash
         if (found := already_done(out, fmt.INFORMATION, recipe, parents, job)) is not None:
             return StageResult.of(out, found, already_there=True)
-        prepare_torch(job.threads)
-        device = pick_device(job.device)
+        device = prepare_torch(job.threads, job.device)
         inputs = _read_inputs(recipe, data, warmup, job)
     partial = Partial(out, state_key(fmt.INFORMATION, recipe, parents), job)
     found_estimates = _estimate_all(recipe, inputs, partial, job, device)
@@ -118,6 +118,9 @@ def _estimate_all(
     finished: dict[str, list[dict[str, Any]]] = state["finished"]
     pending = state["current"]
     pairs = [(name, name) for name in inputs] + pairs_of(list(inputs))
+    if processes.count() > 1:
+        _estimate_in_rounds(recipe, inputs, pairs, finished, partial, job, device)
+        return _as_estimates(finished)
 
     def checkpoint(current: Callable[[], dict[str, Any]]) -> None:
         if partial.due:
@@ -144,6 +147,44 @@ def _estimate_all(
             )
             pending = None
             done.append(asdict(result))
+    return _as_estimates(finished)
+
+
+def _estimate_in_rounds(
+    recipe: Recipe,
+    inputs: dict[str, Input],
+    pairs: list[tuple[str, str]],
+    finished: dict[str, list[dict[str, Any]]],
+    partial: Partial,
+    job: Job,
+    device: torch.device,
+) -> None:
+    """An estimate for each process at a time; what a round has found is saved at its end, not within."""
+    names = {pair: pair[0] if pair[0] == pair[1] else fmt.PAIR.format(*pair) for pair in pairs}
+    missing = [
+        (pair, repetition)
+        for pair in pairs
+        for repetition in range(len(finished.setdefault(names[pair], [])), recipe.information.seeds)
+    ]
+
+    def leave(_: Callable[[], dict[str, Any]]) -> None:
+        if job.stop.reason is not None:
+            raise job.stop.interruption(partial.folder)
+
+    for start in range(0, len(missing), processes.count()):
+        turn = missing[start : start + processes.count()]
+        own = None
+        if processes.rank() < len(turn):
+            pair, repetition = turn[processes.rank()]
+            x, z = pair_rows(inputs[pair[0]], inputs[pair[1]])
+            facts = {"seed": recipe.seed, "repetition": repetition, "name": names[pair]}
+            own = asdict(estimate(x, z, recipe.information, job=job, checkpoint=leave, device=device, **facts))  # type: ignore[arg-type]
+        for (pair, _), result in zip(turn, processes.gathered(own), strict=False):
+            finished[names[pair]].append(result)
+        partial.save({"finished": finished, "current": None})
+
+
+def _as_estimates(finished: dict[str, list[dict[str, Any]]]) -> dict[str, list[Estimate]]:
     return {name: [Estimate(**each) for each in several] for name, several in finished.items()}
 
 

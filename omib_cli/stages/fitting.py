@@ -19,6 +19,7 @@ from omib_cli.data.stream import Stream, row_bytes
 from omib_cli.errors import MismatchError, UsageError
 from omib_cli.recipe.schema import Recipe
 from omib_cli.recipe.training import PhaseOptions
+from omib_cli.runtime import processes
 from omib_cli.runtime.job import Job
 from omib_cli.runtime.machine import available_memory
 from omib_cli.training.log import MetricsLog
@@ -84,6 +85,22 @@ def must_have_validation(data: Dataset, options: PhaseOptions, phase: str) -> No
             where=data.path,
             do=f"make one (data.validation or data.split.validation: 0.1), or --set {phase}.select=last"
             + (f" --set {phase}.patience=null" if options.patience else ""),
+        )
+
+
+def must_be_divisible(recipe: Recipe) -> None:
+    """Refuse several processes for a method whose gradients need the whole batch in one place.
+
+    Raises
+    ------
+    UsageError
+        It is such a method, and there are several.
+    """
+    if processes.count() > 1 and recipe.fusion.couples_samples:
+        raise UsageError(
+            f"{recipe.fusion.method}, as the recipe has it, compares the samples of a batch and cannot be divided",
+            got=f"{processes.count()} processes",
+            do="train it in one process",
         )
 
 

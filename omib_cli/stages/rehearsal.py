@@ -12,7 +12,7 @@ from omib_cli.artifacts.dataset import Dataset
 from omib_cli.data.samples import read_samples
 from omib_cli.recipe.schema import Recipe
 from omib_cli.runtime.job import Job
-from omib_cli.runtime.machine import pick_device, prepare_torch
+from omib_cli.runtime.machine import prepare_torch
 from omib_cli.stages.fitting import must_have_warmup
 from omib_cli.training.inference import dataset_facts
 from omib_cli.training.model import fresh_model
@@ -34,14 +34,14 @@ def rehearse(recipe: Recipe, dataset: Path, job: Job, *, main: bool) -> dict[str
     DataError
         Data that the encoders cannot read, or weights that are not there.
     """
-    prepare_torch(job.threads)
+    device = prepare_torch(job.threads, job.device)
     if not main:
         must_have_warmup(recipe, "omib train --dry-run")
     options = recipe.main_phase if main else recipe.warmup
     with Dataset(dataset) as data:
         rows = data.rows("train")
         batch = read_samples(data, range(rows.start, min(rows.stop, rows.start + options.batch)), torch.device("cpu"))
-        model = fresh_model(recipe, dataset_facts(data), pick_device(job.device))
+        model = fresh_model(recipe, dataset_facts(data), device)
     batch = batch.to(next(model.parameters()).device)
     started = time.monotonic()
     losses = model.losses(batch) if main else model.warmup_losses(batch)

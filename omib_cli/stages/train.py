@@ -16,11 +16,12 @@ from omib_cli.errors import MismatchError
 from omib_cli.information.bounds import choose_beta
 from omib_cli.recipe.schema import Recipe
 from omib_cli.runtime.job import Job
-from omib_cli.runtime.machine import pick_device, prepare_torch
+from omib_cli.runtime.machine import prepare_torch
 from omib_cli.stages import estimate_mi, warmup
 from omib_cli.stages.fitting import (
     log_beside,
     make_provenance,
+    must_be_divisible,
     must_have_validation,
     must_have_warmup,
     read_splits,
@@ -58,12 +59,13 @@ def run(
     Raises
     ------
     UsageError
-        A warm-up checkpoint is given for a method that has no warm-up.
+        A warm-up checkpoint is given for a method that has no warm-up, or several processes for one that needs one.
     MismatchError
         The inputs were not made for each other, or ``out`` was made otherwise.
     DataError, NumericError, Interrupted
         As for warm-up.
     """
+    must_be_divisible(recipe)
     if warmup is not None:
         must_have_warmup(recipe, "leave --warmup out")
     with Dataset(dataset) as data:  # before hours of warm-up and estimation
@@ -75,8 +77,7 @@ def run(
     parents = inputs.parents()
     if (found := already_done(out, fmt.MODEL, recipe, parents, job)) is not None:
         return StageResult.of(out, found, already_there=True)
-    prepare_torch(job.threads)
-    device = pick_device(job.device)
+    device = prepare_torch(job.threads, job.device)
     known = read_information(inputs.information) if inputs.information else None
     partial = Partial(out, state_key(fmt.MODEL, recipe, parents), job)
     with Dataset(dataset) as data:

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from omib_cli.recipe.model import HeadOptions
+from omib_cli.runtime.noise import Dropout
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {"gelu": nn.GELU, "relu": nn.ReLU, "leaky-relu": nn.LeakyReLU}
 
@@ -13,11 +14,11 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {"gelu": nn.GELU, "relu": nn.ReLU, "l
 def prediction_head(width: int, outputs: int, options: HeadOptions, bias: bool = True) -> nn.Sequential:
     """A head (B, width) to (B, outputs): one hidden layer, or linear (Appendix H; no softmax inside)."""
     if options.hidden == 0:
-        return nn.Sequential(nn.Dropout(options.dropout), nn.Linear(width, outputs, bias=bias))
+        return nn.Sequential(Dropout(options.dropout), nn.Linear(width, outputs, bias=bias))
     return nn.Sequential(
         nn.Linear(width, options.hidden, bias=bias),
         _ACTIVATIONS[options.activation](),
-        nn.Dropout(options.dropout),
+        Dropout(options.dropout),
         nn.Linear(options.hidden, outputs, bias=bias),
     )
 

@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from omib_cli.runtime import processes
+
 
 class MetricsLog:
-    """The rows of a run.
+    """The rows of a run; of several processes the first one writes them.
 
     Parameters
     ----------
@@ -31,6 +33,8 @@ class MetricsLog:
     def add(self, row: dict[str, Any]) -> None:
         """Append a row."""
         self.rows.append(row)
+        if not processes.is_first():
+            return
         with self.path.open("a") as file:
             file.write(json.dumps(row) + "\n")
 
@@ -45,5 +49,7 @@ class MetricsLog:
         return self._before + self.rows
 
     def _rewrite(self) -> None:
+        if not processes.is_first():
+            return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_text("".join(json.dumps(row) + "\n" for row in self.history))

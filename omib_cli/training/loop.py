@@ -3,13 +3,16 @@
 It can stop after any step and continue as if it had not: the order of samples and all noise are functions of
 (seed, phase, epoch, step), and the saved state holds the rest. A phase that was interrupted ends with the same
 weights, bit for bit, as one that was not.
+
+In several processes each works on its part of every batch; gradients, the terms that are logged and the wish to stop
+are added up in one message a step, so that all processes do the same from there on.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -20,9 +23,12 @@ from omib_cli.data.samples import Samples, Split
 from omib_cli.errors import NumericError
 from omib_cli.fusion.base import StepLosses
 from omib_cli.recipe.training import PhaseOptions
+from omib_cli.runtime import processes
 from omib_cli.runtime.job import Job
+from omib_cli.runtime.noise import working_on
 from omib_cli.runtime.seeds import derive_seed
 from omib_cli.training.averaging import WeightAverage
+from omib_cli.training.division import Division, own_rows
 from omib_cli.training.log import MetricsLog
 from omib_cli.training.model import MultimodalModel
 from omib_cli.training.schedule import make_optimiser, parameter_groups, rate_factor
@@ -95,6 +101,9 @@ class Trainer:
         self.average = WeightAverage(model, phase.options.average) if phase.options.average else None
         self.best: dict[str, torch.Tensor] | None = None
         self.at = _Position()
+        self.losses = torch.compile(phase.losses) if job.compile else phase.losses
+        self._device = next(model.parameters()).device
+        self._save_now = False
 
     def run(self, train: Split, validation: Split | None) -> int:
         """Train, leave the selected weights in the model, and return the epoch they are from.
@@ -124,37 +133,68 @@ class Trainer:
         """The rest of an epoch, from the current step."""
         windows = train.order.windows(self.seed, self.phase.name, self.at.epoch)
         bounds = batch_bounds(len(train), self.phase.options.batch)
+        own = [own_rows(start, stop) for start, stop in bounds[self.at.step :]]
         self.model.train()
         started = time.monotonic()
-        for step, batch in enumerate(train.shuffled(windows, bounds[self.at.step :]), self.at.step):
-            self._step(batch, step, len(bounds))
-            self.at.step = step + 1
-            if self.partial.due:
+        for batch in train.shuffled(windows, own):
+            start, stop = bounds[self.at.step]
+            self._step(batch, Division(stop - start, self.phase.options.micro_batch), len(bounds))
+            self.at.step += 1
+            if self._save_now:
                 self.at.seconds, started = self.at.seconds + time.monotonic() - started, time.monotonic()
                 self.partial.checkpoint(self._state())
         self.at.seconds += time.monotonic() - started
 
-    def _step(self, batch: Samples, step: int, steps: int) -> None:
+    def _step(self, batch: Samples, division: Division, steps: int) -> None:
         options = self.phase.options
-        at_step = self.at.epoch * steps + step
-        torch.manual_seed(derive_seed(self.seed, self.phase.name, "noise", at_step))
+        at_step = self.at.epoch * steps + self.at.step
         factor = rate_factor(options.schedule, at_step, steps, options.epochs)
         for group, rate in zip(self.optimiser.param_groups, self._rates, strict=True):
             group["lr"] = rate * factor
-        losses = self.phase.losses(batch)
         self.optimiser.zero_grad(set_to_none=True)
-        losses.total.backward()  # type: ignore[no-untyped-call]
+        noise = derive_seed(self.seed, self.phase.name, "noise", at_step)
+        terms = None
+        for piece, part in division.pieces(batch):
+            torch.manual_seed(noise)
+            with working_on(part), self._precision():
+                losses = self.losses(piece)
+            weight = 1.0 if part is None else part.weight
+            (losses.total if part is None else losses.total * weight).backward()  # type: ignore[no-untyped-call]
+            self.at.names = ["loss", *losses.terms]
+            found = torch.stack([losses.total.detach(), *losses.terms.values()]).float() * weight
+            terms = found if terms is None else terms + found
+        assert terms is not None
+        terms, self._save_now = self._agree(terms)
         if options.clip is not None:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), options.clip)
         self.optimiser.step()
         if self.average is not None:
             self.average.update(self.model)
-        self._note(losses, len(batch), at_step)
+        self._note(terms, division.total, at_step)
 
-    def _note(self, losses: StepLosses, count: int, at_step: int) -> None:
+    def _agree(self, terms: torch.Tensor) -> tuple[torch.Tensor, bool]:
+        """Add gradients and terms up over the processes, and whether any wants the state saved or is to stop."""
+        if processes.count() == 1:
+            return terms, self.partial.due
+        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+        wishes = terms.new_tensor([float(self.partial.due), float(self.job.stop.reason is not None)])
+        everything = processes.add_up(torch.cat([*(gradient.flatten() for gradient in gradients), terms, wishes]))
+        sizes = [*(each.numel() for each in gradients), len(terms), 2]
+        *summed, terms, wishes = torch.split(everything, sizes)
+        for gradient, total in zip(gradients, summed, strict=True):
+            gradient.copy_(total.view_as(gradient))
+        return terms, self._heed(wishes)
+
+    def _heed(self, wishes: torch.Tensor) -> bool:
+        """What all processes do together once any of them wants to save (first of ``wishes``) or to stop (second)."""
+        save, stop = wishes.tolist()
+        if stop:
+            self.job.stop.set("another process was asked to stop")
+        return bool(save or stop)
+
+    def _note(self, terms: torch.Tensor, count: int, at_step: int) -> None:
         """Add the step's terms to the epoch's sums; look at the loss now and then."""
-        self.at.names = ["loss", *losses.terms]
-        terms = torch.stack([losses.total.detach(), *losses.terms.values()]) * count
+        terms = terms * count
         self.at.sums = terms if self.at.sums is None else self.at.sums + terms
         if terms.device.type == "cpu" or (at_step + 1) % GPU_CHECK_EVERY == 0:
             value = terms[0].item() / count
@@ -163,6 +203,12 @@ class Trainer:
             self.job.progress.advance(count, loss=value)
         else:
             self.job.progress.advance(count)
+
+    def _precision(self) -> AbstractContextManager[object]:
+        """Matrix products in bfloat16 where asked for; losses stay in float32."""
+        if self.phase.options.precision == "fp32":
+            return nullcontext()
+        return torch.autocast(self._device.type, dtype=torch.bfloat16)
 
     def _not_finite(self, at_step: int) -> NumericError:
         assert self.at.sums is not None
@@ -185,6 +231,8 @@ class Trainer:
             "lr": self.optimiser.param_groups[0]["lr"],
             **means,
         }
+        for buffer in self.model.buffers():  # batch norm's: of each process's parts
+            processes.from_first(buffer)
         if self.phase.watch is not None:
             self._look("watch", self.phase.watch, train)
         if validation is not None:
@@ -193,7 +241,8 @@ class Trainer:
             self._compare(figures["loss"])
         self.log.add(row)
         self.at.epoch, self.at.step, self.at.seconds, self.at.sums = self.at.epoch + 1, 0, 0.0, None
-        if self.partial.due:
+        wishes = torch.tensor([float(self.partial.due), float(self.job.stop.reason is not None)])
+        if self._heed(processes.add_up(wishes.to(self._device))):
             self.partial.checkpoint(self._state())
 
     def _look(self, purpose: str, function: Callable[[Split], T], samples: Split) -> T:
@@ -243,9 +292,8 @@ class Trainer:
         if state is None:
             self.log.start([])
             return False
-        device = next(self.model.parameters()).device
         self.at = _Position(**state["position"])
-        self.at.sums = None if self.at.sums is None else self.at.sums.to(device)
+        self.at.sums = None if self.at.sums is None else self.at.sums.to(self._device)
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.best = state["best"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from omib_cli.data.samples import Samples, Split
 from omib_cli.fusion.base import StepLosses
 from omib_cli.recipe.model import AnomalyOptions
 from omib_cli.recipe.schema import Recipe
+from omib_cli.runtime import processes
 from omib_cli.training.loop import Phase
 from omib_cli.training.model import MultimodalModel
 from omib_cli.training.one_class import must_not_collapse, set_centres
@@ -42,12 +43,21 @@ def warmup_phase(model: MultimodalModel, recipe: Recipe) -> Phase:
     return Phase("warmup", recipe.warmup, model.warmup_losses, validate, **around)
 
 
+def _outputs(output: Callable[[Samples], torch.Tensor], batches: Iterable[Samples]) -> torch.Tensor:
+    """Outputs (N, C) of all batches in their order; of several processes each computes some of the batches."""
+    count, rank = processes.count(), processes.rank()
+    own = {turn: output(batch) for turn, batch in enumerate(batches) if turn % count == rank}
+    every = {turn: found for part in processes.gathered(own) for turn, found in part.items()}
+    return torch.cat([every[turn].to(own[rank].device if own else "cpu") for turn in sorted(every)])
+
+
 def main_phase(model: MultimodalModel, recipe: Recipe) -> Phase:
     """Algorithm 2, or the only phase of a method without warm-up; validated by the task's loss, without noise."""
 
     def validate(samples: Split) -> dict[str, float]:
-        outputs = torch.cat([model.fuse(batch).output for batch in samples.batches(samples.inference_batch)])
-        loss = model.task.loss(outputs, samples.labels).mean().item()
+        batches = samples.batches(samples.inference_batch)
+        outputs = _outputs(lambda batch: model.fuse(batch).output, batches)
+        loss = model.task.loss(outputs, samples.labels.to(outputs.device)).mean().item()
         readable = model.task.readable(outputs.cpu().numpy())
         metrics = model.task.metrics(readable, samples.labels.cpu().numpy().astype(np.float64))
         metric = metrics[model.task.main_metric]

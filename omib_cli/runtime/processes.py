@@ -1,0 +1,104 @@
+"""One command in several processes, as torchrun starts them: who is who, and sums over all of them.
+
+Alone, every function here does nothing. A command that can be divided does the same in every process but for its share
+of the samples; the first process alone writes files and speaks.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+PATIENCE = timedelta(hours=12)
+"""How long a process waits for the others: one may be estimating while the others are done."""
+
+
+def count() -> int:
+    """Number of processes of this command."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def rank() -> int:
+    """Number of this process, from 0."""
+    return int(os.environ.get("RANK", "0")) if count() > 1 else 0
+
+
+def here() -> tuple[int, int]:
+    """Number of this process among those of its machine, and how many those are."""
+    if count() == 1:
+        return 0, 1
+    return int(os.environ.get("LOCAL_RANK", "0")), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
+def is_first() -> bool:
+    """Whether this process writes and speaks."""
+    return rank() == 0
+
+
+def meet(device: torch.device) -> None:
+    """Find the other processes (gloo on the CPU, NCCL on CUDA), once."""
+    if count() == 1:
+        return
+    import torch
+    from torch import distributed
+
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    if not distributed.is_initialized():
+        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+
+
+def part() -> None:
+    """Leave the others, at the end of the program."""
+    if count() == 1:
+        return
+    from torch import distributed
+
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
+def wait() -> None:
+    """Until every process is here."""
+    if count() > 1:
+        from torch import distributed
+
+        distributed.barrier()
+
+
+def add_up(tensor: torch.Tensor) -> torch.Tensor:
+    """The sum over processes, in place."""
+    if count() > 1:
+        from torch import distributed
+
+        distributed.all_reduce(tensor)
+    return tensor
+
+
+def agree(wish: bool) -> bool:
+    """Whether any process wishes so."""
+    return any(gathered(wish))
+
+
+def from_first(tensor: torch.Tensor) -> torch.Tensor:
+    """The first process's values, in place."""
+    if count() > 1:
+        from torch import distributed
+
+        distributed.broadcast(tensor, 0)
+    return tensor
+
+
+def gathered(value: Any) -> list[Any]:
+    """The value of each process, in their order; values that pickle can hold between processes of one command."""
+    if count() == 1:
+        return [value]
+    from torch import distributed
+
+    found: list[Any] = [None] * count()
+    distributed.all_gather_object(found, value)
+    return found
