@@ -79,8 +79,19 @@ class Dataset:
         self._starts = _split_starts(self._file[fmt.SPLIT], path)
         self._allowed = tuple(splits)
         self._limit = max((self._starts[name].stop for name in splits), default=0)
-        must_be_unique(self.ids(self.readable), f"{path}:/{fmt.IDS}", do="make the dataset again")
+        self._must_have_unique_ids()
         _must_have_labels(self.labels(self.readable), self.classes, path, unknown=self.task == "anomaly")
+
+    def _must_have_unique_ids(self) -> None:
+        """By their hash codes, a block at a time: a million names would take more memory than the rows at work."""
+        import numpy as np
+
+        codes = np.empty(len(self.readable), dtype=np.int64)
+        for start in range(0, len(codes), fmt.BLOCK_ROWS):
+            names = self.ids(range(start, min(len(codes), start + fmt.BLOCK_ROWS)))
+            codes[start : start + len(names)] = [hash(name) for name in names]
+        if len(np.unique(codes)) != len(codes):
+            must_be_unique(self.ids(self.readable), f"{self.path}:/{fmt.IDS}", do="make the dataset again")
 
     def __enter__(self) -> Dataset:
         return self

@@ -27,6 +27,8 @@ from omib_cli.runtime.seeds import derive_seed
 
 LEAST_ROWS = 16
 """Samples below which nothing can be estimated."""
+COLUMNS = 64
+"""Columns that are standardised at once."""
 LEAST_HELDOUT = 4
 """Held-out samples: two in each half, so that each has a product pair."""
 EPOCH_PARTNERS = 16
@@ -74,10 +76,18 @@ def heldout_size(rows: int, options: InformationOptions) -> int:
 
 
 def standardise(values: Tensor) -> Tensor:
-    """Zero mean, unit variance in each column of (N, D); constant columns become zero. float32."""
-    spread, mean = torch.std_mean(values.double(), 0, correction=0)
-    constant = spread <= 1e-12 * mean.abs().clamp_min(1e-30)
-    return ((values - mean) / spread.masked_fill(constant, 1.0)).masked_fill(constant, 0.0).float()
+    """Zero mean, unit variance in each column of (N, D); constant columns become zero. float32.
+
+    Computed in double, some columns at a time, so that it takes little more memory than its result.
+    """
+    found = torch.empty(values.shape, dtype=torch.float32)
+    for start in range(0, values.shape[1], COLUMNS):
+        some = values[:, start : start + COLUMNS].double()
+        spread, mean = torch.std_mean(some, 0, correction=0)
+        constant = spread <= 1e-12 * mean.abs().clamp_min(1e-30)
+        some = ((some - mean) / spread.masked_fill(constant, 1.0)).masked_fill(constant, 0.0)
+        found[:, start : start + COLUMNS] = some
+    return found
 
 
 def split_rows(rows: int, options: InformationOptions, seed: int, repetition: int, name: str) -> tuple[Tensor, Tensor]:

@@ -108,11 +108,14 @@ def principal_components(values: Tensor, count: int) -> Tensor:
 
 
 def _standardised(values: Tensor, present: Tensor, what: str, options: InformationOptions) -> Input:
-    here = values[present]
+    everywhere = bool(present.all())
+    here = values if everywhere else values[present]
     if len(here):
         here = standardise(here)
         if what == "pca":
             here = standardise(principal_components(here, options.components))
+    if everywhere:
+        return Input(here, present, what)
     result = torch.zeros(len(values), here.shape[1])
     result[present] = here
     return Input(result, present, what)
@@ -120,9 +123,12 @@ def _standardised(values: Tensor, present: Tensor, what: str, options: Informati
 
 def _read(data: Dataset, name: str, chosen: Tensor) -> Tensor:
     rows = data.rows("train")
-    pieces = []
+    found = torch.empty(len(chosen), *data.modalities[name].shape)
+    done = 0
     for start in range(0, len(rows), fmt.BLOCK_ROWS):
         stop = min(start + fmt.BLOCK_ROWS, len(rows))
         block = torch.from_numpy(data.values(name, range(rows.start + start, rows.start + stop)))
-        pieces.append(block[chosen[(chosen >= start) & (chosen < stop)] - start])
-    return torch.cat(pieces) if pieces else torch.zeros(0, *data.modalities[name].shape)
+        own = chosen[(chosen >= start) & (chosen < stop)] - start
+        found[done : done + len(own)] = block[own]
+        done += len(own)
+    return found

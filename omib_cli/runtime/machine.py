@@ -131,6 +131,7 @@ def prepare_torch(threads: int, device: str) -> torch.device:
     torch.set_num_threads(threads)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # required by deterministic cuBLAS
     torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # costs a pass over every new tensor
     chosen = pick_device(device)
     processes.meet(chosen)
     return chosen

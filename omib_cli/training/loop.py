@@ -101,7 +101,7 @@ class Trainer:
         self.average = WeightAverage(model, phase.options.average) if phase.options.average else None
         self.best: dict[str, torch.Tensor] | None = None
         self.at = _Position()
-        self.losses = torch.compile(phase.losses) if job.compile else phase.losses
+        self.losses = _compiled(phase.losses) if job.compile else phase.losses
         self._device = next(model.parameters()).device
         self._save_now = False
 
@@ -313,3 +313,9 @@ def batch_bounds(samples: int, batch: int) -> list[tuple[int, int]]:
     if len(starts) > 1 and samples % batch == 1:
         starts.pop()
     return list(zip(starts, [*starts[1:], samples], strict=True))
+
+
+def _compiled(losses: Callable[[Samples], StepLosses]) -> Callable[[Samples], StepLosses]:
+    """The same, compiled; random numbers stay those of the seed."""
+    compiled: Callable[[Samples], StepLosses] = torch.compile(losses, options={"fallback_random": True})
+    return compiled
