@@ -149,9 +149,9 @@ class Trainer:
         options = self.phase.options
         at_step = self.at.epoch * steps + self.at.step
         factor = rate_factor(options.schedule, at_step, steps, options.epochs)
-        for group, rate in zip(self.optimiser.param_groups, self._rates, strict=True):
+        for group, rate in zip(self.optimiser.groups, self._rates, strict=True):
             group["lr"] = rate * factor
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimiser.zero_grad()
         noise = derive_seed(self.seed, self.phase.name, "noise", at_step)
         terms = None
         for piece, part in division.pieces(batch):
@@ -228,7 +228,7 @@ class Trainer:
             "phase": self.phase.name,
             "epoch": self.at.epoch + 1,
             "seconds": round(self.at.seconds, 3),
-            "lr": self.optimiser.param_groups[0]["lr"],
+            "lr": self.optimiser.groups[0]["lr"],
             **means,
         }
         for buffer in self.model.buffers():  # batch norm's: of each process's parts

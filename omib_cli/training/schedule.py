@@ -6,11 +6,11 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-import torch
 from torch import nn
 
 from omib_cli.encoders.base import Encoder
 from omib_cli.recipe.training import OptimiserOptions, ScheduleOptions
+from omib_cli.training.optimiser import Optimiser
 
 
 def rate_factor(options: ScheduleOptions, step: int, steps_per_epoch: int, epochs: int) -> float:
@@ -39,11 +39,6 @@ def parameter_groups(model: nn.Module, encoders: Iterable[Encoder], rate: float)
     ]
 
 
-def make_optimiser(options: OptimiserOptions, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
-    """A fresh optimiser of :func:`parameter_groups`; the fused kernels update all parameters at once."""
-    if options.kind == "sgd":
-        return torch.optim.SGD(
-            groups, lr=options.lr, weight_decay=options.weight_decay, momentum=options.momentum, fused=True
-        )
-    kind = torch.optim.Adam if options.kind == "adam" else torch.optim.AdamW
-    return kind(groups, lr=options.lr, weight_decay=options.weight_decay, fused=True)
+def make_optimiser(options: OptimiserOptions, groups: list[dict[str, Any]]) -> Optimiser:
+    """A fresh optimiser of :func:`parameter_groups`."""
+    return Optimiser(options.kind, groups, options.weight_decay, options.momentum)
