@@ -59,7 +59,7 @@ NAMES = (
 )
 
 
-def recipe_of(modalities: int, batch: int, epochs: int = 1) -> Recipe:
+def recipe_of(modalities: int, batch: int, precision: str = "fp32") -> Recipe:
     """The paper's network (Appendix H) for so many modalities."""
     return recipe_model().model_validate(
         {
@@ -68,7 +68,7 @@ def recipe_of(modalities: int, batch: int, epochs: int = 1) -> Recipe:
             "modalities": {f"x{i + 1}": {} for i in range(modalities)},
             "beta": {"policy": "value", "value": BETA},
             "warmup": {"epochs": 0},
-            "train": {"epochs": epochs, "batch": batch},
+            "train": {"epochs": 1, "batch": batch, "precision": precision},
         }
     )
 
@@ -81,13 +81,13 @@ def data_of(modalities: int, width: int) -> Samples:
     return Samples(list(values), labels, None)
 
 
-def trainer_of(recipe: Recipe, width: int, folder: Path) -> Trainer:
+def trainer_of(recipe: Recipe, width: int, folder: Path, compiled: bool = False) -> Trainer:
     """omib's own loop, as ``omib train`` has it."""
     names = list(recipe.modalities)
     facts = {"shapes": {key: [width] for key in names}, "kinds": dict.fromkeys(names, "vector"), "configs": {}}
     model = build_model(recipe, {**facts, "classes": ["0", "1"]}, torch.device("cpu"))
     model.fusion.set_beta(BETA, 1.0)
-    job = Job(threads=1, save_every=1e9)
+    job = Job(threads=1, save_every=1e9, compile=compiled)
     partial = Partial(folder / "model.safetensors", "benchmark", job)
     return Trainer(model, main_phase(model, recipe), recipe.seed, partial, MetricsLog(folder / "log.jsonl"), job)
 
@@ -233,19 +233,23 @@ def profile(trainer: Trainer, samples: Samples) -> list[tuple[str, float]]:
     return sorted(shares, key=lambda pair: -pair[1])
 
 
-def measure(name: str, threads: int, repeats: int, folder: Path) -> None:
+def measure(name: str, threads: int, options: argparse.Namespace, folder: Path) -> None:
     """One size: a line of the table for each batch, then the profile."""
     modalities, width, batches = SIZES[name]
     samples = data_of(modalities, width)
     for batch in batches:
         must_be_the_same(modalities, width, batch, samples, folder)
-        trainer = trainer_of(recipe_of(modalities, batch), width, folder)
+        trainer = trainer_of(recipe_of(modalities, batch, options.precision), width, folder, options.compile)
         own, plain = own_epochs(trainer, samples), plain_epochs(modalities, width, batch, samples)
         product = product_seconds(batch, width, 256) if width > 512 else product_seconds(batch, 512, 512)
         shape = (width, 256) if width > 512 else (512, 512)
-        flops = step_flops(trainer, next(iter(samples.batches(batch)))) * SAMPLES / batch
+        flops = (
+            step_flops(trainer_of(recipe_of(modalities, batch), width, folder), next(iter(samples.batches(batch))))
+            * SAMPLES
+            / batch
+        )
         times: dict[str, list[float]] = {"own": [], "plain": [], "product": []}
-        for turn in range(repeats + 1):
+        for turn in range(options.repeats + 1):
             found = {"own": next(own), "plain": next(plain), "product": product()}
             if turn:  # the first is to warm up
                 for key, seconds in found.items():
@@ -265,6 +269,8 @@ def main() -> None:
     """Measure every size with each number of threads."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--compile", action="store_true", help="omib's step, by torch")
+    parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32", help="of omib's step")
     parser.add_argument("--threads", type=int, nargs="+", default=[1])
     options = parser.parse_args()
     prepare_torch(1, "cpu")
@@ -275,7 +281,7 @@ def main() -> None:
         for threads in options.threads:
             torch.set_num_threads(threads)
             for name in SIZES:
-                measure(name, threads, options.repeats, Path(folder))
+                measure(name, threads, options, Path(folder))
 
 
 if __name__ == "__main__":

@@ -164,7 +164,7 @@ class Trainer:
             found = torch.stack([losses.total.detach(), *losses.terms.values()]).float() * weight
             terms = found if terms is None else terms + found
         assert terms is not None
-        terms, self._save_now = self._agree(terms)
+        terms, self._save_now = self._agree(terms, self._is_look(at_step))
         if options.clip is not None:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), options.clip)
         self.optimiser.step()
@@ -172,7 +172,11 @@ class Trainer:
             self.average.update(self.model)
         self._note(terms, division.total, at_step)
 
-    def _agree(self, terms: torch.Tensor) -> tuple[torch.Tensor, bool]:
+    def _is_look(self, at_step: int) -> bool:
+        """Whether values are looked at in this step: seldom on an accelerator, which would have to be waited for."""
+        return self._device.type == "cpu" or (at_step + 1) % GPU_CHECK_EVERY == 0
+
+    def _agree(self, terms: torch.Tensor, look: bool) -> tuple[torch.Tensor, bool]:
         """Add gradients and terms up over the processes, and whether any wants the state saved or is to stop."""
         if processes.count() == 1:
             return terms, self.partial.due
@@ -183,7 +187,7 @@ class Trainer:
         *summed, terms, wishes = torch.split(everything, sizes)
         for gradient, total in zip(gradients, summed, strict=True):
             gradient.copy_(total.view_as(gradient))
-        return terms, self._heed(wishes)
+        return terms, look and self._heed(wishes)
 
     def _heed(self, wishes: torch.Tensor) -> bool:
         """What all processes do together once any of them wants to save (first of ``wishes``) or to stop (second)."""
@@ -196,7 +200,7 @@ class Trainer:
         """Add the step's terms to the epoch's sums; look at the loss now and then."""
         terms = terms * count
         self.at.sums = terms if self.at.sums is None else self.at.sums + terms
-        if terms.device.type == "cpu" or (at_step + 1) % GPU_CHECK_EVERY == 0:
+        if self._is_look(at_step):
             value = terms[0].item() / count
             if not torch.isfinite(self.at.sums).all():
                 raise self._not_finite(at_step)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from small import small_recipe, toy_dataset
 
+from omib_cli.data import order
 from omib_cli.runtime.job import Job
 from omib_cli.runtime.progress import Progress
 from omib_cli.stages import estimate_mi, train, warmup
@@ -59,7 +60,14 @@ def stages(folder: Path):
         "warmup": lambda out, job: warmup.run(recipe, dataset, out, job),
         "train": lambda out, job: train.run(recipe, dataset, out, job, warmup=ready),
         "estimate-mi": lambda out, job: estimate_mi.run(recipe, dataset, out, job),
+        "train-from-disk": lambda out, job: train.run(recipe, dataset, out, from_disk(job), warmup=ready),
     }
+
+
+def from_disk(job: Job) -> Job:
+    """With memory for two windows of 12 samples."""
+    order.PIECE_BYTES, order.PIECES, job.memory = 3 * 48, 4, 2000
+    return job
 
 
 def main() -> None:

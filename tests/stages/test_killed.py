@@ -12,7 +12,7 @@ import pytest
 HERE = Path(__file__).parent
 
 
-@pytest.mark.parametrize("stage", ["warmup", "train", "estimate-mi"])
+@pytest.mark.parametrize("stage", ["warmup", "train", "train-from-disk", "estimate-mi"])
 def test_a_stage_killed_five_times_ends_with_the_hash_of_an_undisturbed_one(stage, tmp_path):
     environment = {**os.environ, "PYTHONPATH": f"{HERE.parent}{os.pathsep}{HERE.parents[1]}", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(HERE / "killed.py"), stage, str(tmp_path)]

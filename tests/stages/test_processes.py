@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 import yaml
 from small import small_recipe, toy_dataset
 
+from omib_cli.artifacts.checkpoint import read_header
 from omib_cli.artifacts.information import read_information
 from omib_cli.cli import app
 from omib_cli.data.samples import Samples
@@ -76,9 +78,9 @@ def test_two_processes_train_estimate_and_embed_as_one(files, tmp_path):
     assert embed.run(dataset, two, out, Job(threads=1, device="cpu")).hash == alone.hash
 
 
-def test_a_stop_reaches_all_processes_and_one_alone_can_go_on(files, tmp_path):
+def test_a_stop_reaches_all_processes_and_any_number_can_go_on(files, tmp_path):
     dataset, _, recipe = files
-    whole, parts = tmp_path / "whole.safetensors", tmp_path / "parts.safetensors"
+    whole, parts, alone = (tmp_path / f"{name}.safetensors" for name in ("whole", "parts", "alone"))
     process = subprocess.Popen([*TORCHRUN, *words(files, parts)], stderr=subprocess.DEVNULL)
     log = parts.with_suffix(".metrics.jsonl")
     while process.poll() is None and not (log.exists() and len(log.read_text().splitlines()) > 3):
@@ -86,11 +88,14 @@ def test_a_stop_reaches_all_processes_and_one_alone_can_go_on(files, tmp_path):
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=60) != 0
     assert not parts.exists()
-    assert (tmp_path / "parts.safetensors.partial" / "state.safetensors").exists()
-    known = {"information": tmp_path / "information.h5", "warmup": tmp_path / "warmup.safetensors"}
-    train.run(recipe, dataset, parts, Job(threads=1, device="cpu"))
-    train.run(recipe, dataset, whole, Job(threads=1, device="cpu"), **known)
-    must_agree(rows(whole), rows(parts), 1e-3)
+    shutil.copytree(f"{parts}.partial", f"{alone}.partial")
+    made = {"information": tmp_path / "information.h5", "warmup": tmp_path / "warmup.safetensors"}
+    given = [word for name, path in made.items() for word in (f"--{name}", str(path))]
+    for out in (parts, whole):
+        subprocess.run([*TORCHRUN, *words(files, out), *given], check=True, stdout=subprocess.DEVNULL)
+    assert read_header(parts).hash == read_header(whole).hash
+    train.run(recipe, dataset, alone, Job(threads=1, device="cpu"), **made)
+    must_agree(rows(whole), rows(alone), 1e-3)
 
 
 @pytest.fixture

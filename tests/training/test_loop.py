@@ -10,6 +10,7 @@ import pytest
 import torch
 from small import small_recipe, toy_dataset, write_dataset
 
+from omib_cli.artifacts import format as fmt
 from omib_cli.artifacts.checkpoint import read_checkpoint
 from omib_cli.errors import DataError, Interrupted, MismatchError, NumericError
 from omib_cli.recipe.training import OptimiserOptions, ScheduleOptions
@@ -262,3 +263,15 @@ def test_weight_average_is_the_recursion_by_hand():
     with average.in_place_of(model):
         assert model.weight.item() == pytest.approx(expected)
     assert model.weight.item() == 4.0
+
+
+def test_bfloat16_rounds_products_and_leaves_losses_and_weights_in_float32(tmp_path):
+    dataset = toy_dataset(tmp_path / "d.h5")
+    losses = {}
+    for precision in ("fp32", "bf16"):
+        phase = {"epochs": 2, "batch": 32, "optimiser": {"lr": 0.01}, "precision": precision}
+        out = tmp_path / f"{precision}.safetensors"
+        train.run(small_recipe(warmup={"epochs": 0}, train=phase), dataset, out, quiet())
+        assert {value.dtype for value in read_checkpoint(out, fmt.MODEL)[0].values()} == {torch.float32}
+        losses[precision] = read_checkpoint(out, fmt.MODEL)[1].notes["history"][-1]["loss"]
+    assert losses["fp32"] != losses["bf16"] == pytest.approx(losses["fp32"], rel=0.02)
