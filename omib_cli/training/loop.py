@@ -10,6 +10,7 @@ are added up in one message a step, so that all processes do the same from there
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -155,13 +156,13 @@ class Trainer:
         noise = derive_seed(self.seed, self.phase.name, "noise", at_step)
         terms = None
         for piece, part in division.pieces(batch):
-            torch.manual_seed(noise)
+            self._seed(noise)
             with working_on(part), self._precision():
                 losses = self.losses(piece)
-            weight = 1.0 if part is None else part.weight
-            (losses.total if part is None else losses.total * weight).backward()  # type: ignore[no-untyped-call]
+            (losses.total if part is None else losses.total * part.weight).backward()  # type: ignore[no-untyped-call]
             self.at.names = ["loss", *losses.terms]
-            found = torch.stack([losses.total.detach(), *losses.terms.values()]).float() * weight
+            found = torch.stack([losses.total.detach(), *losses.terms.values()]).float()
+            found = found if part is None else found * part.weight
             terms = found if terms is None else terms + found
         assert terms is not None
         terms, self._save_now = self._agree(terms, self._is_look(at_step))
@@ -201,12 +202,17 @@ class Trainer:
         terms = terms * count
         self.at.sums = terms if self.at.sums is None else self.at.sums + terms
         if self._is_look(at_step):
-            value = terms[0].item() / count
-            if not torch.isfinite(self.at.sums).all():
+            if not math.isfinite(self.at.sums[0].item()):  # the total: no term is infinite without it
                 raise self._not_finite(at_step)
-            self.job.progress.advance(count, loss=value)
+            self.job.progress.advance(count, loss=terms[0].item() / count)
         else:
             self.job.progress.advance(count)
+
+    def _seed(self, seed: int) -> None:
+        """As torch.manual_seed, which formats its caller's stack for every backend: as slow as a small layer."""
+        torch.default_generator.manual_seed(seed)
+        if self._device.type == "cuda":
+            torch.cuda.manual_seed(seed)
 
     def _precision(self) -> AbstractContextManager[object]:
         """Matrix products in bfloat16 where asked for; losses stay in float32."""
