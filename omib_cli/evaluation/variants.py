@@ -57,18 +57,28 @@ def sweep_figure(table: Comparison) -> Figure | None:
     if parts:
         _extra_bands(panels[2], rows, {name: _part(name.removeprefix("r2/")) for name in parts})
         panels[2].set_ylabel("R² of a linear probe of ξ")
+    panels[1].yaxis.set_major_formatter(_number)
     for axes in panels[1:]:
-        axes.legend(loc="best")
+        axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
     bounds = next((row.extra for row in table.rows if row.at is None and "M_u" in row.extra), None)
     ratio = (rows[-1].at or 0.0) / (rows[0].at or 1.0)
     for axes in panels:
         if ratio > MOST_LINEAR:
             axes.set_xscale("log")
+            axes.xaxis.set_major_formatter(_number)
         if bounds is not None and rows[0].name.startswith("beta-"):
             axes.axvspan(bounds["M_l"].mean, bounds["M_u"].mean, color=GOOD, zorder=0)
         rows_grid(axes)
     panels[-1].set_xlabel("β, shaded between M_l and M_u" if rows[0].name.startswith("beta-") else "value")
     return figure
+
+
+def _number(value: float, _place: int) -> str:
+    """A tick's label: powers of ten that are far from 1 as such."""
+    power = math.log10(value) if value > 0 else 0.0
+    if abs(power) < 3 or power != round(power):
+        return f"{value:g}"
+    return "10" + str(round(power)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def _extras(rows: Sequence[Row], kind: str) -> list[str]:

@@ -9,9 +9,11 @@ import pytest
 from embeddings import make_embedding
 
 from omib_cli.evaluation.comparison import Outcome, compare
+from omib_cli.evaluation.drawing import styled
 from omib_cli.evaluation.metrics import headline_draws
 from omib_cli.evaluation.runs import read_run
 from omib_cli.evaluation.sufficiency import task_information
+from omib_cli.evaluation.variants import sweep_figure
 
 
 def outcome(variant, seed, accuracy, draws=(), dataset="d", **more):
@@ -76,3 +78,19 @@ def test_a_prediction_proves_no_more_than_its_held_out_loss_says(tmp_path, task)
     else:
         expected = 0.5 * math.log(np.var(labels) / np.mean((outputs[:, 0] - labels) ** 2))
     assert task_information(run) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_sweep_is_drawn_with_its_parts_its_bound_and_powers_of_ten_in_words():
+    def at(beta, seed):
+        extra = {"kl/x1": 1.0 / beta, "I(xi;y)": 0.3, "r2/score": 0.9, "r2/b0": 0.0, "M_l": 0.02, "M_u": 0.05}
+        name, place = (f"beta-{beta:g}", beta) if beta < 100 else ("recipe", None)
+        return outcome(name, seed, 0.9 - beta / 100, extra=extra, at=place)
+
+    table = compare("r", [at(beta, seed) for beta in (1e-5, 1e-2, 1.0, 100.0) for seed in (0, 1)], "recipe")
+    figure = styled(lambda: sweep_figure(table))
+    assert figure is not None
+    drawn = sweep_figure(table)
+    assert [axes.get_ylabel() for axes in drawn.axes][1:] == ["nats", "R² of a linear probe of ξ"]
+    labels = [axes.get_major_formatter() for axes in (drawn.axes[-1].xaxis, drawn.axes[1].yaxis)]
+    assert [label(value, 0) for label in labels for value in (1e-6, 0.01, 10.0)] == 2 * ["10⁻⁶", "0.01", "10"]
+    assert {text.get_text() for text in drawn.axes[2].get_legend().get_texts()} == {"all that matters, along δ", "b0"}
