@@ -84,16 +84,25 @@ class Critic(nn.Module):
         Shift 0 are the joint pairs; any other shift pairs every x with another sample's z (rows are in random
         order, so a shift is a permutation without fixed points); shifts 0 to B-1 are all B x B pairs.
         """
+        shifts = list(shifts)
         z = torch.cat([batch.z, batch.z])
         right = None if batch.right is None else torch.cat([batch.right, batch.right])
         count = len(batch.x)
-        rows = []
-        for shift in shifts:
-            score = self.rest(batch.x + z[shift : shift + count]).squeeze(1)
+
+        def score(shift: int) -> Tensor:
+            found: Tensor = self.rest(batch.x + z[shift : shift + count]).squeeze(1)
             if right is not None:
-                score = score + (cast("Tensor", batch.left) * right[shift : shift + count]).sum(1)
-            rows.append(score)
-        return torch.stack(rows)
+                found = found + (cast("Tensor", batch.left) * right[shift : shift + count]).sum(1)
+            return found
+
+        if torch.is_grad_enabled():
+            return torch.stack([score(shift) for shift in shifts])
+        scores = batch.x.new_empty(
+            len(shifts), count
+        )  # in place: results among the large arrays would scatter the heap
+        for row, shift in zip(scores, shifts, strict=True):
+            row.copy_(score(shift))
+        return scores
 
     def forward(self, x: Tensor, z: Tensor) -> Tensor:
         """T of matched rows: (B,)."""
