@@ -84,9 +84,14 @@ def run(recipe: Recipe, dataset: Path, out: Path, job: Job, warmup: Path | None 
 
 def from_warmup(recipe: Recipe, dataset: Path, warmup: Path | None) -> Path | None:
     """The warm-up checkpoint, if the estimates are to be made on its encodings; None if they need none."""
+    return warmup if needs_encodings(recipe, dataset) else None
+
+
+def needs_encodings(recipe: Recipe, dataset: Path) -> bool:
+    """Whether any modality is represented by its encodings."""
     with Dataset(dataset) as data:
         kinds = [modality.kind for modality in data.modalities.values()]
-    return warmup if any(wants_encodings(kind, recipe.information.input) for kind in kinds) else None
+    return any(wants_encodings(kind, recipe.information.input) for kind in kinds)
 
 
 def _read_inputs(recipe: Recipe, data: Dataset, warmup: Path | None, job: Job) -> dict[str, Input]:

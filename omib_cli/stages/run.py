@@ -60,7 +60,7 @@ def run(recipe: Recipe, input_path: Path | None, folder: Path, job: Job, shared:
 def _chain(recipe: Recipe, input_path: Path | None, folder: Path, job: Job, shared: Path | None) -> StageResult:
     model, embedding = folder / MODEL, folder / EMBEDDING
     dataset = _dataset(recipe, input_path, folder, job, shared)
-    warm = folder / WARMUP if recipe.warms_up else None
+    warm = folder / WARMUP if train.needs_warmup(recipe, dataset) else None
     if warm is not None:
         _make(job, lambda now: warmup.run(recipe, dataset, warm, now))
     known = _information(recipe, dataset, warm, folder, job, shared) if train.needs_information(recipe) else None

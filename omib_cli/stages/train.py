@@ -104,10 +104,22 @@ def needs_information(recipe: Recipe) -> bool:
     return recipe.fusion.uses_beta and recipe.beta.policy != "value"
 
 
+def needs_warmup(recipe: Recipe, dataset: Path) -> bool:
+    """Whether a warm-up checkpoint is wanted: for its training, or for encodings to estimate the bound on.
+
+    A warm-up of no epochs leaves the initial weights; the bound is then that of what the encoders make of the data at
+    first.
+    """
+    if recipe.warms_up:
+        return True
+    estimates = needs_information(recipe) and recipe.fusion.has_warmup
+    return estimates and estimate_mi.needs_encodings(recipe, dataset)
+
+
 def _complete(recipe: Recipe, inputs: _Inputs, out: Path, job: Job) -> _Inputs:
     """Make the inputs that are needed and missing."""
     warm, known = inputs.warmup, inputs.information
-    if warm is None and recipe.warms_up:
+    if warm is None and needs_warmup(recipe, inputs.dataset):
         warm = warmup.run(recipe, inputs.dataset, out.with_name("warmup.safetensors"), job).out
     if known is None and needs_information(recipe):
         encodings = estimate_mi.from_warmup(recipe, inputs.dataset, warm)

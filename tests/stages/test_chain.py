@@ -8,7 +8,7 @@ import pytest
 from small import small_recipe, toy_dataset
 
 from omib_cli.artifacts.catalogue import describe
-from omib_cli.artifacts.checkpoint import read_checkpoint
+from omib_cli.artifacts.checkpoint import read_checkpoint, read_header
 from omib_cli.errors import DataError, Interrupted, MismatchError, StaleError
 from omib_cli.runtime.job import Job
 from omib_cli.runtime.progress import Progress
@@ -199,3 +199,16 @@ def test_one_modality_alone_is_a_plain_information_bottleneck(tmp_path):
     trained = describe(model)
     assert trained.facts["beta"]["lower"] == trained.facts["beta"]["upper"]  # 1 / H(v): there is nothing to share
     assert not [name for row in trained.notes["history"] for name in row if name.startswith("r/")]
+
+
+def test_without_warmup_epochs_the_bound_on_encodings_is_that_of_the_initial_ones(tmp_path):
+    none = {"epochs": 0, "batch": 32}
+    information = {**CHEAP, "input": "encodings"}
+    recipe = small_recipe(beta={"policy": "uniform"}, information=information, warmup=none)
+    run.run(recipe, None, tmp_path / "out", listening())
+    trained = read_header(tmp_path / "out" / "model.safetensors")
+    assert trained.facts["beta"]["lower"] < trained.facts["beta"]["upper"]
+    assert trained.notes["history"][0]["phase"] == "train"
+    dataset = tmp_path / "out" / "dataset.h5"
+    alone = train.run(recipe, dataset, tmp_path / "alone.safetensors", listening())
+    assert alone.hash == trained.hash
