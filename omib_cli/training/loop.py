@@ -181,13 +181,13 @@ class Trainer:
         """Add gradients and terms up over the processes, and whether any wants the state saved or is to stop."""
         if processes.count() == 1:
             return terms, self.partial.due
-        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+        trained = [(p, p.grad) for p in self.model.parameters() if p.grad is not None]
         wishes = terms.new_tensor([float(self.partial.due), float(self.job.stop.reason is not None)])
-        everything = processes.add_up(torch.cat([*(gradient.flatten() for gradient in gradients), terms, wishes]))
-        sizes = [*(each.numel() for each in gradients), len(terms), 2]
+        everything = processes.add_up(torch.cat([*(gradient.flatten() for _, gradient in trained), terms, wishes]))
+        sizes = [*(parameter.numel() for parameter, _ in trained), len(terms), 2]
         *summed, terms, wishes = torch.split(everything, sizes)
-        for gradient, total in zip(gradients, summed, strict=True):
-            gradient.copy_(total.view_as(gradient))
+        for (parameter, _), total in zip(trained, summed, strict=True):
+            parameter.grad = total.view_as(parameter)
         return terms, look and self._heed(wishes)
 
     def _heed(self, wishes: torch.Tensor) -> bool:
