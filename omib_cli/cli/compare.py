@@ -12,8 +12,7 @@ from omib_cli.cli.session import working
 
 EXAMPLES = opt.examples(
     "omib compare sim-i-best --methods omib,concat,dmib --seeds 5 --out compared --jobs 2",
-    "omib compare rosmap --input data/rosmap --ablations all --list | parallel -j 8",
-    "omib compare table-2 --out table-2",
+    "omib compare table-6 rosmap --input data/rosmap --list | parallel -j 8",
 )
 
 

@@ -11,9 +11,8 @@ from omib_cli.cli.grid import Asked, launch_of, study_and_recipes, work
 from omib_cli.cli.session import working
 
 EXAMPLES = opt.examples(
-    "omib sweep sim-i-best --beta 1e-6:10:13 --seeds 2 --out beta --jobs 2",
+    "omib sweep figure-3 sim-i-best --seeds 2 --out beta --jobs 2",
     "omib sweep rosmap --input data/rosmap --vary fusion.latent=16,64,256",
-    "omib sweep figure-3 sim-iii-best --out figure-3",
 )
 
 
