@@ -84,14 +84,12 @@ class Partial:
 
     def save(self, tree: dict[str, Any]) -> None:
         """Replace the saved state by ``tree``; of several processes the first one does."""
-        self._saved = time.monotonic()
-        if not processes.is_first():
-            return
-        tensors: dict[str, torch.Tensor] = {}
-        plain = pack(tree, tensors)
-        save_file = _save_file(bool(tensors))
-        with replacing(self.folder / _STATE) as temporary:
-            save_file(tensors, temporary, metadata={"key": self._key, "tree": json.dumps(plain)})
+        if processes.is_first():
+            tensors: dict[str, torch.Tensor] = {}
+            plain = pack(tree, tensors)
+            save_file = _save_file(bool(tensors))
+            with replacing(self.folder / _STATE) as temporary:
+                save_file(tensors, temporary, metadata={"key": self._key, "tree": json.dumps(plain)})
         self._saved = time.monotonic()
 
     @property
@@ -107,9 +105,8 @@ class Partial:
 
     def discard(self) -> None:
         """Remove the folder: the artifact is whole, or the state is not wanted."""
-        if not processes.is_first():
-            return
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if processes.is_first():
+            shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def sweep(out: Path) -> None:

@@ -39,7 +39,7 @@ def sweep_figure(table: Comparison) -> Figure | None:
     """The main metric against the value that is swept, its compression and what it proves of I(ξ; y) below.
 
     Of simulated data also how well its parts can be read from the embedding. Bands are standard deviations over seeds.
-    Of beta, the interval [M_l, M_u] of the recipe as it is is shaded, its mean over seeds.
+    Of beta, the interval [M_l, M_u] of the recipe as it is is shaded, its mean over seeds, with its ends' deviations.
     """
     rows = sorted((row for row in table.rows if row.at is not None and row.count), key=lambda row: row.at or 0.0)
     if not rows:
@@ -68,6 +68,10 @@ def sweep_figure(table: Comparison) -> Figure | None:
             axes.xaxis.set_major_formatter(_number)
         if bounds is not None and rows[0].name.startswith("beta-"):
             axes.axvspan(bounds["M_l"].mean, bounds["M_u"].mean, color=GOOD, zorder=0)
+            for end in (bounds["M_l"], bounds["M_u"]):
+                axes.axvline(end.mean, color=MUTED, linewidth=0.8, zorder=1)
+                if math.isfinite(end.sd):
+                    axes.axvspan(end.mean - end.sd, end.mean + end.sd, color=MUTED, alpha=0.3, linewidth=0, zorder=1)
         rows_grid(axes)
     panels[-1].set_xlabel("β, shaded between M_l and M_u" if rows[0].name.startswith("beta-") else "value")
     return figure

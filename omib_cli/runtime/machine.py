@@ -140,7 +140,7 @@ def prepare_torch(threads: int, device: str) -> torch.device:
 def _keep_freed_memory() -> None:
     """Have glibc keep what is freed: a training step that gets its arrays from the kernel anew waits for their pages.
 
-    With a thousand page faults a step, SIM-III at a batch of 128 trains 7 to 19 % slower.
+    Otherwise SIM-III at a batch of 128 has a thousand page faults a step.
     """
     import ctypes
 
