@@ -134,6 +134,13 @@ def mean_present(values: torch.Tensor, present: torch.Tensor | None) -> torch.Te
     return (values * weight).sum() / (everywhere * (part.weight or 1.0))
 
 
+def means_present(values: torch.Tensor, present: torch.Tensor | None) -> torch.Tensor:
+    """:func:`mean_present` of the values (M, B) of each modality, presence being (B, M): (M,)."""
+    if present is None:
+        return values.mean(dim=-1)
+    return torch.stack([mean_present(value, column(present, i)) for i, value in enumerate(values)])
+
+
 def means_of_whole(
     values: Sequence[torch.Tensor], present: Sequence[torch.Tensor | None]
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -142,6 +149,9 @@ def means_of_whole(
     Where the batch is divided among processes, over all of it; no gradient reaches the rows of others.
     """
     part = current_part()
+    if part is None and all(there is None for there in present):
+        means = torch.stack(list(values)).mean(dim=-1)
+        return means, torch.full_like(means, len(values[0]))
     if part is None or not part.among_processes:
         means = [mean_present(value, there) for value, there in zip(values, present, strict=True)]
         counts = [len(value) if there is None else there.sum() for value, there in zip(values, present, strict=True)]

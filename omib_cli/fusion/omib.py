@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from omib_cli.fusion.attention import CrossAttention
-from omib_cli.fusion.base import Fused, FusionMethod, StepLosses, column, each_where_present
+from omib_cli.fusion.base import Fused, FusionMethod, StepLosses, column, each_where_present, means_present
 from omib_cli.fusion.bottleneck import Bottleneck
 from omib_cli.fusion.posterior import Posterior, kl_to_prior
 from omib_cli.fusion.relative_weight import log_rho, relative_weights
@@ -62,8 +62,9 @@ class Omib(FusionMethod):
 
     def warmup_losses(self, z: Sequence[torch.Tensor], label: torch.Tensor, present: torch.Tensor | None) -> StepLosses:
         """Equation 4: each branch on its encoding and fresh noise e_i ~ N(0, I_k)."""
-        branch = self.branch_losses([self._branch(i, z, randn_like) for i in range(len(z))], label, present)
-        return StepLosses(torch.stack(branch).sum(), self._named("trb", branch))
+        outputs = torch.stack([self._branch(i, z, randn_like) for i in range(len(z))])
+        losses = means_present(self.task.loss(outputs, label), present)
+        return StepLosses(losses.sum(), self._named("trb", losses))
 
     def losses(self, z: Sequence[torch.Tensor], label: torch.Tensor, present: torch.Tensor | None) -> StepLosses:
         """Equation 10 (67 for more modalities) plus Equation 4 with xi in place of the noise (Algorithm 2)."""
@@ -77,7 +78,7 @@ class Omib(FusionMethod):
         ]
         samples = [self._sample(z, posteriors, label, present) for _ in range(self.options.samples)]  # E over epsilon
         task, branch_loss, divergences = (torch.stack(values).mean(dim=0) for values in zip(*samples, strict=True))
-        kl = torch.stack([kl_to_prior(posterior, self.options.kl_reduction).mean() for posterior in posteriors])
+        kl = torch.stack([kl_to_prior(posterior, self.options.kl_reduction) for posterior in posteriors]).mean(dim=-1)
         weights = self._weights(divergences, present)
         total = task / self.joint_information + self.beta * (weights * kl).sum() + branch_loss.sum()
         terms = {"task": task.detach(), **self._named("kl", kl), **self._named("trb", branch_loss)}
@@ -117,10 +118,11 @@ class Omib(FusionMethod):
         output = self.head(xi)
         into_branch = xi.detach() if self.options.routing == "routed" else xi
         branches = [self.branches[i](torch.cat([zi, into_branch], dim=-1)) for i, zi in enumerate(z)]
+        outputs = torch.stack([output, *branches])
         with torch.set_grad_enabled(self.options.r_gradient == "flow" and torch.is_grad_enabled()):
-            divergences = torch.stack([self.task.divergence(branch, output) for branch in branches])
-        branch_losses = torch.stack(self.branch_losses(branches, label, present))
-        return self.task.loss(output, label).mean(), branch_losses, divergences
+            divergences = self.task.divergence(outputs[1:], output)
+        losses = self.task.loss(outputs, label)
+        return losses[0].mean(), means_present(losses[1:], present), divergences
 
     def _branch(self, i: int, z: Sequence[torch.Tensor], noise: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
         companion = noise(z[i].new_empty(len(z[i]), self.latent))

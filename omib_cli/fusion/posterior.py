@@ -31,5 +31,5 @@ def kl_to_prior(posterior: Posterior, reduction: str) -> torch.Tensor:
     ``sum`` over the latent dimensions is the divergence itself, which the theory speaks of; ``mean`` is 1/k of it.
     """
     mean, log_variance = posterior.mean.float(), posterior.log_variance.float()
-    terms = 0.5 * (mean.square() + log_variance.exp() - log_variance - 1.0)
-    return terms.sum(dim=-1) if reduction == "sum" else terms.mean(dim=-1)
+    terms = mean.square() + log_variance.exp() - log_variance - 1.0
+    return 0.5 * (terms.sum(dim=-1) if reduction == "sum" else terms.mean(dim=-1))

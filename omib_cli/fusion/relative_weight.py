@@ -23,8 +23,7 @@ def log_rho(divergences: torch.Tensor, present: torch.Tensor | None, estimator: 
     Equation 11 to the letter. With missing modalities each pair is compared on the samples that have both; a batch
     without such samples counts as rho = 1.
     """
-    first = divergences[0].clamp_min(0.0) + EPSILON
-    others = [divergence.clamp_min(0.0) + EPSILON for divergence in divergences[1:]]
+    first, *others = (divergences.clamp_min(0.0) + EPSILON).unbind()
     both = [both_present(column(present, 0), column(present, i + 1)) for i in range(len(others))]
     if estimator == "mean-of-ratios":
         means, counts = means_of_whole([other / first for other in others], both)

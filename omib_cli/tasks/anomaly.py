@@ -40,11 +40,11 @@ class Anomaly(Task):
         return CentredHead(width, self.outputs, options)
 
     def loss(self, output: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-        """Squared distance from the centre (Section 4): (B, C) to (B,); no label is used."""
+        """Squared distance from the centre (Section 4): (..., B, C) to (..., B); no label is used."""
         return output.float().square().sum(dim=-1)
 
     def divergence(self, output: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-        """KL of unit-variance Gaussians around two centred outputs (choice B6): half the squared distance, (B,)."""
+        """KL of unit-variance Gaussians around two centred outputs (choice B6): half the squared distance, (..., B)."""
         return 0.5 * (output.float() - reference.float()).square().sum(dim=-1)
 
     def average(self, outputs: torch.Tensor) -> torch.Tensor:

@@ -43,11 +43,11 @@ class Task(ABC):
 
     @abstractmethod
     def loss(self, output: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-        """-log q(y | .) up to a constant: (B, C) outputs and (B,) labels to (B,) losses, float32."""
+        """-log q(y | .) up to a constant: (..., B, C) outputs and (B,) labels to (..., B) losses, float32."""
 
     @abstractmethod
     def divergence(self, output: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-        """KL(p || q) of the predictions behind two outputs: (B, C), (B, C) to (B,), at least 0, float32."""
+        """KL(p || q) of the predictions behind two outputs: (..., B, C), (B, C) to (..., B), at least 0, float32."""
 
     @abstractmethod
     def average(self, outputs: torch.Tensor) -> torch.Tensor:

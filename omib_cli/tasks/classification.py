@@ -26,8 +26,10 @@ class Classification(Task):
         return len(self.classes)
 
     def loss(self, output: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-        """Cross-entropy in nats (Equation 4; choice A1): (B, C) logits, (B,) class indices to (B,)."""
-        return F.cross_entropy(output.float(), label.long(), reduction="none")
+        """Cross-entropy in nats (Equation 4; choice A1): (..., B, C) logits, (B,) class indices to (..., B)."""
+        each = output.shape[:-1]
+        labels = label.long().expand(each).flatten()
+        return F.cross_entropy(output.float().flatten(end_dim=-2), labels, reduction="none").view(each)
 
     def divergence(self, output: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
         """KL(softmax(output) || softmax(reference)) in nats, from log-softmax; clamped at 0 against rounding."""

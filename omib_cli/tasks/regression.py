@@ -24,7 +24,7 @@ class Regression(Task):
         return 1
 
     def loss(self, output: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-        """Squared error (Appendix H), or absolute error: (B, 1), (B,) to (B,)."""
+        """Squared error (Appendix H), or absolute error: (..., B, 1), (B,) to (..., B)."""
         error = output.float().squeeze(-1) - label.float()
         return error.abs() if self.options.loss == "l1" else error.square()
 
