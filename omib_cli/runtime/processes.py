@@ -7,8 +7,12 @@ of the samples; the first process alone writes files and speaks.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+
+from omib_cli.errors import OmibError
 
 if TYPE_CHECKING:
     import torch
@@ -62,20 +66,39 @@ def part() -> None:
         distributed.destroy_process_group()
 
 
+@contextmanager
+def _others() -> Iterator[Any]:
+    """torch.distributed, for messages to the other processes.
+
+    Raises
+    ------
+    OmibError
+        One of them is gone.
+    """
+    from torch import distributed
+
+    try:
+        yield distributed
+    except RuntimeError as error:
+        raise OmibError(
+            f"another process of this command has ended; this is number {rank()} of {count()}",
+            got=str(error).partition(". This is")[0],  # gloo goes on with guesses
+            do="see what the other one said; the same command continues from the state saved last",
+        ) from error
+
+
 def wait() -> None:
     """Until every process is here."""
     if count() > 1:
-        from torch import distributed
-
-        distributed.barrier()
+        with _others() as distributed:
+            distributed.barrier()
 
 
 def add_up(tensor: torch.Tensor) -> torch.Tensor:
     """The sum over processes, in place."""
     if count() > 1:
-        from torch import distributed
-
-        distributed.all_reduce(tensor)
+        with _others() as distributed:
+            distributed.all_reduce(tensor)
     return tensor
 
 
@@ -87,9 +110,8 @@ def agree(wish: bool) -> bool:
 def from_first(tensor: torch.Tensor) -> torch.Tensor:
     """The first process's values, in place."""
     if count() > 1:
-        from torch import distributed
-
-        distributed.broadcast(tensor, 0)
+        with _others() as distributed:
+            distributed.broadcast(tensor, 0)
     return tensor
 
 
@@ -97,8 +119,7 @@ def gathered(value: Any) -> list[Any]:
     """The value of each process, in their order; values that pickle can hold between processes of one command."""
     if count() == 1:
         return [value]
-    from torch import distributed
-
     found: list[Any] = [None] * count()
-    distributed.all_gather_object(found, value)
+    with _others() as distributed:
+        distributed.all_gather_object(found, value)
     return found

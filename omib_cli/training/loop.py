@@ -25,6 +25,7 @@ from omib_cli.errors import NumericError
 from omib_cli.fusion.base import StepLosses
 from omib_cli.recipe.training import PhaseOptions
 from omib_cli.runtime import processes
+from omib_cli.runtime.exchange import Exchange
 from omib_cli.runtime.job import Job
 from omib_cli.runtime.noise import working_on
 from omib_cli.runtime.seeds import derive_seed
@@ -104,6 +105,7 @@ class Trainer:
         self.at = _Position()
         self.losses = _compiled(phase.losses) if job.compile else phase.losses
         self._device = next(model.parameters()).device
+        self._exchange = Exchange(self._device)
         self._save_now = False
 
     def run(self, train: Split, validation: Split | None) -> int:
@@ -183,11 +185,9 @@ class Trainer:
             return terms, self.partial.due
         trained = [(p, p.grad) for p in self.model.parameters() if p.grad is not None]
         wishes = terms.new_tensor([float(self.partial.due), float(self.job.stop.reason is not None)])
-        everything = processes.add_up(torch.cat([*(gradient.flatten() for _, gradient in trained), terms, wishes]))
-        sizes = [*(parameter.numel() for parameter, _ in trained), len(terms), 2]
-        *summed, terms, wishes = torch.split(everything, sizes)
+        *summed, terms, wishes = self._exchange.sums([*(gradient for _, gradient in trained), terms, wishes])
         for (parameter, _), total in zip(trained, summed, strict=True):
-            parameter.grad = total.view_as(parameter)
+            parameter.grad = total if self.phase.options.clip is None else total.clone()  # clipping writes to it
         return terms, look and self._heed(wishes)
 
     def _heed(self, wishes: torch.Tensor) -> bool:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from omib_cli.runtime.job import Job
 from omib_cli.stages import embed, train
 from omib_cli.training.division import Division, own_rows, share
 
+HERE = Path(__file__).parent
 MODALITY = {"encoder": {"kind": "mlp", "hidden": [16], "width": 8, "dropout": 0.2, "input_dropout": 0.1}}
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "omib_cli"]
 
@@ -96,6 +98,34 @@ def test_a_stop_reaches_all_processes_and_any_number_can_go_on(files, tmp_path):
     assert read_header(parts).hash == read_header(whole).hash
     train.run(recipe, dataset, alone, Job(threads=1, device="cpu"), **made)
     must_agree(rows(whole), rows(alone), 1e-3)
+
+
+def run_in(count, program, *words):
+    """A program of this folder in so many processes: its output."""
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(count)]
+    paths = os.pathsep.join([str(HERE), str(HERE.parent), str(HERE.parents[1])])
+    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
+    command = [*torchrun, str(HERE / program), *map(str, words)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_a_process_that_is_killed_ends_the_others_with_a_message_and_nothing_is_lost(files, tmp_path):
+    dataset, path, _ = files
+    whole, pieces = tmp_path / "whole" / "m.safetensors", tmp_path / "pieces" / "m.safetensors"
+    for out in (whole, pieces):
+        out.parent.mkdir()
+    (tmp_path / "pieces" / "information.h5").symlink_to(tmp_path / "whole" / "information.h5")
+    expected = run_in(2, "killed_process.py", path, dataset, whole, 0).stdout
+    killed = run_in(2, "killed_process.py", path, dataset, pieces, 35)
+    assert "SIGKILL" in killed.stderr
+    assert "another process of this command has ended" in killed.stderr
+    assert not pieces.exists()
+    assert run_in(2, "killed_process.py", path, dataset, pieces, 0).stdout == expected != ""
+
+
+def test_sums_through_common_memory_are_those_of_messages():
+    found = run_in(3, "summing.py")
+    assert found.stdout.count("equal") == 3, found.stderr
 
 
 @pytest.fixture

@@ -1,0 +1,67 @@
+"""Sums of many tensors over all processes, again and again: the gradients of every step.
+
+Processes of one machine that compute on its CPU have memory in common, which they add up in: a message through gloo
+takes several times as long, and on the same cores. Others send one message.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import torch
+
+from omib_cli.runtime import processes
+
+
+class Exchange:
+    """Adds tensors up over all processes; every process calls it equally often, with equal shapes.
+
+    Parameters
+    ----------
+    device
+        Of the tensors, which are float32.
+    shared
+        Whether to use memory that the processes have in common; by default wherever they can have it.
+    """
+
+    def __init__(self, device: torch.device, shared: bool | None = None) -> None:
+        together = processes.here()[1] == processes.count() and hasattr(os, "memfd_create")
+        self._shared = device.type == "cpu" and together if shared is None else shared
+        self._memory = torch.empty(0, 0)
+
+    def sums(self, tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """The sum over processes of each tensor: to be read, not written to, and only until the next call."""
+        if not self._shared:
+            return _shaped(processes.add_up(torch.cat([tensor.flatten() for tensor in tensors])), tensors)
+        total, count, rank = sum(tensor.numel() for tensor in tensors), processes.count(), processes.rank()
+        if total > self._memory.shape[1]:
+            self._memory = _common_memory(count + 1, total)
+        memory = self._memory[:, :total]
+        torch._foreach_copy_(_shaped(memory[rank], tensors), list(tensors))
+        processes.wait()  # what all have to add is there
+        part = memory[:, total * rank // count : total * (rank + 1) // count]
+        torch.sum(part[:count], dim=0, out=part[count])
+        processes.wait()  # all parts of the sum are there, and stay until all are here again
+        return _shaped(memory[count], tensors)
+
+
+def _shaped(flat: torch.Tensor, like: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """Consecutive pieces of a vector in the shapes of other tensors."""
+    pieces = flat.split([tensor.numel() for tensor in like])
+    return [piece.view(tensor.shape) for piece, tensor in zip(pieces, like, strict=True)]
+
+
+def _common_memory(rows: int, columns: int) -> torch.Tensor:
+    """float32 memory (rows, columns) that all processes of this machine see; gone with the last that uses it."""
+    file, path = None, ""
+    if processes.is_first():
+        file = os.memfd_create("omib")
+        os.truncate(file, rows * columns * torch.float32.itemsize)
+        path = f"/proc/{os.getpid()}/fd/{file}"
+    path = processes.gathered(path)[0]
+    memory = torch.from_file(path, shared=True, size=rows * columns, dtype=torch.float32).view(rows, columns)
+    processes.wait()
+    if file is not None:
+        os.close(file)
+    return memory
