@@ -128,7 +128,12 @@ def make_embedding(
         command="omib embed dataset.h5 --model model.safetensors",
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_embedding(path, values, obs, obsm, provenance)
+    arrays = {"X": values, "obs/id": obs.index.to_numpy(dtype=object)}
+    arrays |= {f"obsm/{key}": array for key, array in obsm.items()}
+    for name, column in obs.items():
+        arrays[f"obs/{name}"] = column.to_numpy(dtype=object if column.dtype.kind not in "biuf" else None)
+    read = lambda rows: {place: array[rows.start : rows.stop] for place, array in arrays.items()}  # noqa: E731
+    write_embedding(path, count, read, provenance)
     return path
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from omib_cli.artifacts import format as fmt
 from omib_cli.artifacts.checkpoint import read_checkpoint, read_header
+from omib_cli.artifacts.embedding import embedding_digests
 from omib_cli.artifacts.files import HDF5, SAFETENSORS, must_exist, signature
 from omib_cli.artifacts.hashing import described
 from omib_cli.artifacts.hdf5 import array_digests, open_hdf5, read_provenance, text
@@ -65,19 +66,16 @@ def verify(path: Path) -> Provenance:
         The content is not what was written.
     """
     provenance = describe(path)
-    if provenance.kind in (fmt.DATASET, fmt.INFORMATION):
+    if provenance.kind in (fmt.DATASET, fmt.INFORMATION, fmt.EMBEDDING):
+        digests = embedding_digests if provenance.kind == fmt.EMBEDDING else array_digests
         with open_hdf5(path, provenance.kind) as file:
             try:
-                arrays = array_digests(file)
-            except OSError as error:
+                arrays = digests(file)
+            except (OSError, KeyError) as error:
                 raise DataError("the file is damaged", where=path, got=error, do="make it again") from error
     elif provenance.kind in (fmt.WARMUP, fmt.MODEL):
         weights, _ = read_checkpoint(path, provenance.kind)
         arrays = {name: described(value.numpy()) for name, value in weights.items()}
-    elif provenance.kind == fmt.EMBEDDING:
-        from omib_cli.artifacts.embedding import embedding_digests, read_embedding
-
-        arrays = embedding_digests(read_embedding(path)[0])
     else:  # what readers of a report take its numbers from
         arrays, provenance = {}, replace(provenance, facts=_report_content(path)[1])
     expected = provenance.expected_hash(arrays)

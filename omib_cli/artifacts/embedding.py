@@ -7,24 +7,28 @@ standard deviations; ``uns["omib"]["provenance"]`` is the artifact's description
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omib_cli.artifacts import format as fmt
 from omib_cli.artifacts.files import replacing
-from omib_cli.artifacts.hashing import described
-from omib_cli.artifacts.hdf5 import open_hdf5, read_provenance, write_provenance
+from omib_cli.artifacts.hashing import digest
+from omib_cli.artifacts.hdf5 import open_hdf5, read_provenance, text, write_provenance
 from omib_cli.artifacts.provenance import Provenance
 from omib_cli.errors import DataError
 from omib_cli.runtime import processes
 
 if TYPE_CHECKING:
     import anndata
+    import h5py
     import numpy as np
-    import pandas as pd
     from numpy.typing import NDArray
 
+X = "X"
+"""Where the embedding is in the file (N, k)."""
+IDS = "obs/id"
+"""Where the samples' ids are."""
 OUTPUT = "output"
 """``obsm`` key of the fused prediction's outputs; ``output_<modality>`` of the uni-modal ones."""
 POSTERIOR_SD = "posterior_sd"
@@ -35,35 +39,81 @@ SPATIAL = "spatial"
 """``obsm`` key of coordinates, where scanpy and squidpy look for them."""
 
 
-def write_embedding(
-    out: Path,
-    embedding: NDArray[np.float32],
-    obs: pd.DataFrame,
-    obsm: Mapping[str, NDArray[Any]],
-    provenance: Provenance,
-) -> Provenance:
-    """Write the embedding (N, k), whole or not at all; arrays may be memory-mapped.
+Read = Callable[[range], Mapping[str, "NDArray[Any]"]]
+"""Consecutive rows to their part of every array, by its place in the file: ``X``, ``obs/label``, ``obsm/output``."""
 
-    Of several processes, which have the same arrays, the first one writes; the others wait for it.
+
+def write_embedding(out: Path, count: int, read: Read, provenance: Provenance) -> Provenance:
+    """Write the embedding of ``count`` samples, whole or not at all, a block of rows at a time.
+
+    Of several processes the first one writes; the others wait for it, and learn the hash.
     """
-    import anndata
+    import h5py
+
+    written = None
+    if processes.is_first():
+        with replacing(out) as temporary, h5py.File(temporary, "w") as file:
+            places = _fill(file, count, read)
+            provenance.seal(embedding_digests(file))
+            _frame(file, places, provenance)
+            write_provenance(file, provenance)
+        written = provenance.to_json()
+    return Provenance.from_json(processes.gathered(written)[0], str(out))
+
+
+def _fill(file: h5py.File, count: int, read: Read) -> list[str]:
+    """All arrays, as AnnData encodes them: numbers as they are, text but for the ids as categories. Their places."""
     import h5py
     import numpy as np
 
-    # AnnData knows how to write plain arrays only; this is a view, still on the disk where it was memory-mapped.
-    embedding, obsm = np.asarray(embedding), {key: np.asarray(array) for key, array in obsm.items()}
-    # Columns are hashed as plain values, so that the hash does not depend on how pandas stores text.
-    arrays = {"X": embedding, **{f"obsm/{key}": array for key, array in obsm.items()}}
-    provenance.seal({key: described(value) for key, value in {**arrays, **_columns(obs)}.items()})
-    if processes.is_first():
-        data = anndata.AnnData(X=embedding, obs=obs, obsm=obsm)
-        data.uns["omib"] = {"provenance": provenance.to_json()}
-        with replacing(out) as temporary:
-            data.write_h5ad(temporary)
-            with h5py.File(temporary, "r+") as file:
-                write_provenance(file, provenance)
-    processes.wait()
-    return provenance
+    places: list[str] = []
+    labels: dict[str, tuple[dict[str, int], NDArray[np.int32]]] = {}
+    for start in range(0, count, fmt.BLOCK_ROWS):
+        stop = min(count, start + fmt.BLOCK_ROWS)
+        block = read(range(start, stop))
+        places = list(block)
+        for place, values in block.items():
+            is_text = values.dtype.kind in "OSUT"
+            if is_text and place != IDS:
+                codes, all_codes = labels.setdefault(place, ({}, np.empty(count, dtype=np.int32)))
+                all_codes[start:stop] = [codes.setdefault(value, len(codes)) for value in values.tolist()]
+                continue
+            if place not in file:
+                dtype = h5py.string_dtype() if is_text else values.dtype
+                array = file.create_dataset(place, (count, *values.shape[1:]), dtype)
+                _encoded(array, "string-array" if is_text else "array")
+            file[place][start:stop] = values
+    for place, (codes, all_codes) in labels.items():
+        names = sorted(codes)
+        rank = np.argsort(np.argsort([*codes])).astype(np.min_scalar_type(-len(names)))
+        group = file.create_group(place)
+        _encoded(group, "categorical", ordered=False)
+        _encoded(group.create_dataset("codes", data=rank[all_codes]), "array")
+        _encoded(group.create_dataset("categories", data=names, dtype=h5py.string_dtype()), "string-array")
+    return places
+
+
+def _frame(file: h5py.File, places: list[str], provenance: Provenance) -> None:
+    """What else AnnData expects in a file."""
+    import numpy as np
+    import pandas as pd
+    from anndata.io import write_elem
+
+    columns = [place.removeprefix("obs/") for place in places if place.startswith("obs/") and place != IDS]
+    order = np.array(columns, dtype=object)
+    _encoded(file["obs"], "dataframe", **{"_index": IDS.removeprefix("obs/"), "column-order": order})
+    _encoded(file["obsm"], "dict")
+    write_elem(file, "var", pd.DataFrame(index=[str(i) for i in range(file[X].shape[1])]))
+    write_elem(file, "uns", {"omib": {"provenance": provenance.to_json()}})
+    for empty in ("layers", "obsp", "varm", "varp"):
+        write_elem(file, empty, {})
+    _encoded(file, "anndata")
+
+
+def _encoded(item: Any, kind: str, **more: Any) -> None:
+    """Say in which of AnnData's encodings an item of a file is."""
+    version = "0.1.0" if kind in ("anndata", "dict") else "0.2.0"
+    item.attrs.update({"encoding-type": kind, "encoding-version": version, **more})
 
 
 def read_embedding(path: Path) -> tuple[anndata.AnnData, Provenance]:
@@ -84,18 +134,38 @@ def read_embedding(path: Path) -> tuple[anndata.AnnData, Provenance]:
         raise DataError("the embedding is damaged", where=path, got=error, do="omib embed makes it again") from error
 
 
-def embedding_digests(data: anndata.AnnData) -> dict[str, tuple[str, tuple[int, ...], str]]:
-    """(dtype, shape, digest) of all that the embedding's hash covers."""
-    arrays = {"X": data.X, **{f"obsm/{key}": data.obsm[key] for key in data.obsm}}
-    return {key: described(value) for key, value in {**arrays, **_columns(data.obs)}.items()}
+def embedding_digests(file: h5py.File) -> dict[str, tuple[str, tuple[int, ...], str]]:
+    """(dtype, shape, digest) of all that an embedding's hash covers, read in blocks.
+
+    Text counts as text, however it is stored.
+    """
+    found = {}
+    for place in (X, *(f"{group}/{name}" for group in ("obs", "obsm") for name in file[group])):
+        array = _plain(file[place])
+        dtype = "str" if array.dtype.kind == "O" else array.dtype.name
+        found["obs/index" if place == IDS else place] = (dtype, tuple(array.shape), digest(array))
+    return found
 
 
-def _columns(obs: pd.DataFrame) -> dict[str, NDArray[Any]]:
-    import numpy as np
+class _Labels:
+    """Categories in a file, as the text that they stand for, by rows."""
 
-    columns = {"obs/index": np.array([str(value) for value in obs.index], dtype=object)}
-    for name in obs.columns:
-        values = obs[name].to_numpy()
-        text = values.dtype.kind not in "biuf"
-        columns[f"obs/{name}"] = np.array([str(value) for value in values], dtype=object) if text else values
-    return columns
+    def __init__(self, group: h5py.Group) -> None:
+        import numpy as np
+
+        self._codes = group["codes"]
+        self._names = np.array([text(name) for name in group["categories"][:]], dtype=object)
+        self.shape, self.dtype = self._codes.shape, self._names.dtype
+
+    def __getitem__(self, rows: slice) -> NDArray[Any]:
+        names: NDArray[Any] = self._names[self._codes[rows]]
+        return names
+
+
+def _plain(item: Any) -> Any:
+    """An array in a file, or what text stands for: something with a shape and a dtype that can be cut by rows."""
+    import h5py
+
+    if isinstance(item, h5py.Group):
+        return _Labels(item)
+    return item.asstr() if h5py.check_string_dtype(item.dtype) is not None else item

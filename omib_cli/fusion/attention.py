@@ -64,7 +64,8 @@ class CrossAttention(nn.Module):
         """What :class:`torch.nn.MultiheadAttention` makes of (B, M, k), without its copies: a sixth of a step."""
         own = self.attention
         projected = F.linear(tokens, own.in_proj_weight, own.in_proj_bias).chunk(3, dim=-1)
-        q, k, v = (each.unflatten(-1, (self.heads, -1)).transpose(1, 2) for each in projected)  # (B, heads, M, k/heads)
+        shape = (*tokens.shape[:2], self.heads, -1)
+        q, k, v = (each.view(shape).transpose(1, 2) for each in projected)  # (B, heads, M, k / heads)
         attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         result: torch.Tensor = own.out_proj(attended.transpose(1, 2).flatten(2))
         return result

@@ -150,8 +150,8 @@ def means_of_whole(
     """
     part = current_part()
     if part is None and all(there is None for there in present):
-        means = torch.stack(list(values)).mean(dim=-1)
-        return means, torch.full_like(means, len(values[0]))
+        whole = torch.stack(list(values)).mean(dim=-1)
+        return whole, torch.full_like(whole, len(values[0]))
     if part is None or not part.among_processes:
         means = [mean_present(value, there) for value, there in zip(values, present, strict=True)]
         counts = [len(value) if there is None else there.sum() for value, there in zip(values, present, strict=True)]

@@ -29,7 +29,6 @@ from omib_cli.training.inference import load_model
 from omib_cli.training.model import MultimodalModel
 
 if TYPE_CHECKING:
-    import pandas as pd
     from numpy.typing import NDArray
 
 
@@ -58,67 +57,65 @@ def run(dataset: Path, model: Path, out: Path, job: Job) -> StageResult:
         if trained.parents.get(fmt.DATASET) != data.provenance.hash:
             job.progress.note("this is not the dataset that the model was trained on; its splits are its own")
         partial = Partial(out, state_key(fmt.EMBEDDING, recipe, parents), job)
-        arrays = _Arrays(partial, len(data.readable), network, recipe.seed, job).fill(data)
-        obs = _observations(data, network, arrays)
-        coordinates = data.coordinates(data.readable)
-    samplewise = f"{layout.COMPRESSION}_"  # a number a sample: a column of obs
-    obsm = {name: array for name, array in arrays.items() if name != "X" and not name.startswith(samplewise)}
-    if coordinates is not None:
-        obsm[layout.SPATIAL] = coordinates
-    facts = {"task": recipe.task.kind, "classes": trained.facts["classes"], "modalities": network.names}
-    provenance = make_provenance(fmt.EMBEDDING, recipe, parents, facts, device, job)
-    provenance.notes = {
-        "history": trained.notes.get("history", []),
-        "information": trained.notes.get("information"),
-        "beta": trained.facts.get("beta"),
-        "figures": {"samples": len(obs), "width": int(arrays["X"].shape[1])},
-    }
-    layout.write_embedding(out, arrays["X"], obs, obsm, provenance)
+        arrays = _Arrays(partial, len(data.readable), network, recipe.seed, job)
+        arrays.fill(data)
+        facts = {"task": recipe.task.kind, "classes": trained.facts["classes"], "modalities": network.names}
+        provenance = make_provenance(fmt.EMBEDDING, recipe, parents, facts, device, job)
+        provenance.notes = {
+            "history": trained.notes.get("history", []),
+            "information": trained.notes.get("information"),
+            "beta": trained.facts.get("beta"),
+            "figures": {"samples": arrays.count, "width": arrays.read(range(1))[layout.X].shape[1]},
+        }
+
+        def read(rows: range) -> dict[str, NDArray[Any]]:
+            found = arrays.read(rows)
+            return {**_about(data, rows, network, found), **found}
+
+        provenance = layout.write_embedding(out, arrays.count, read, provenance)
     partial.discard()
     return StageResult.of(out, provenance)
 
 
 class _Arrays:
-    """The embedding's arrays, memory-mapped in the partial folder and filled a block of rows at a time.
+    """What the network computes, in files of the partial folder, by its place in the embedding.
 
-    Of several processes each fills a block in a round; the first one makes the arrays and saves the state.
+    A block of rows at a time is in memory. Of several processes each fills a block in a round; the first one makes the
+    files and saves the state.
     """
 
     def __init__(self, partial: Partial, count: int, network: MultimodalModel, seed: int, job: Job) -> None:
-        self._partial, self._count, self._network, self._seed, self._job = partial, count, network, seed, job
+        self.count = count
+        self._partial, self._network, self._seed, self._job = partial, network, seed, job
         self._device = next(network.parameters()).device
+        self._places: list[str] = []
 
-    def fill(self, data: Dataset) -> dict[str, NDArray[Any]]:
-        """All arrays, by their place in the embedding: ``X`` and the keys of ``obsm``."""
+    def fill(self, data: Dataset) -> None:
+        """Compute all rows that are not there yet."""
         state = self._partial.load()
         done = 0 if state is None else int(state["rows"])
-        arrays = self._open(list(state["names"])) if state is not None else {}
+        self._places = [] if state is None else list(state["places"])
         progress = self._job.progress
-        progress.begin("embed", self._count, "samples", done)
-        for turn in _rounds(list(data.blocks(range(done, self._count)))):
-            own = turn[processes.rank()] if processes.rank() < len(turn) else None
-            found = {} if own is None else self._compute(data, own)
-            if not arrays:
-                arrays = self._made(found)
-            for name, value in found.items():
-                arrays[name][own.start : own.stop] = value  # type: ignore[union-attr]
+        progress.begin("embed", self.count, "samples", done)
+        for turn in _rounds(list(data.blocks(range(done, self.count)))):
+            own = turn[processes.rank()] if processes.rank() < len(turn) else range(0)
+            found = self._compute(data, own) if own else {}
+            if not self._places:
+                self._make(found)
+            for place, values in found.items():
+                self._open(place)[own.start : own.stop] = values
             progress.advance(sum(map(len, turn)))
             if processes.agree(self._partial.due):
-                for array in arrays.values():
-                    array.flush()
+                for place in self._places:
+                    self._open(place).flush()
                 processes.wait()
-                self._partial.checkpoint({"rows": turn[-1].stop, "names": list(arrays)})
-        for array in arrays.values():
-            array.flush()
+                self._partial.checkpoint({"rows": turn[-1].stop, "places": self._places})
         processes.wait()
         progress.end()
-        return dict(arrays)
 
-    def _made(self, found: dict[str, NDArray[np.float32]]) -> dict[str, np.memmap[Any, Any]]:
-        """The arrays, made by the first process, whose block is the first of all."""
-        arrays = self._create(found) if processes.is_first() else {}
-        (names, *_) = processes.gathered(list(arrays))
-        return arrays or self._open(names)
+    def read(self, rows: range) -> dict[str, NDArray[Any]]:
+        """Rows of all arrays."""
+        return {place: np.array(self._open(place)[rows.start : rows.stop]) for place in self._places}
 
     @torch.no_grad()
     def _compute(self, data: Dataset, rows: range) -> dict[str, NDArray[np.float32]]:
@@ -133,40 +130,42 @@ class _Arrays:
     def _infer(self, samples: Samples) -> dict[str, NDArray[np.float32]]:
         fused = self._network.fuse(samples)
         readable = self._network.task.readable
-        found = {"X": fused.embedding.cpu().numpy(), layout.OUTPUT: readable(fused.output.cpu().numpy())}
+        found = {
+            layout.X: fused.embedding.cpu().numpy(),
+            f"obsm/{layout.OUTPUT}": readable(fused.output.cpu().numpy()),
+        }
         for i, name in enumerate(self._network.names):
             branch = readable(fused.branch_outputs[name].cpu().numpy()) if name in fused.branch_outputs else None
             if branch is not None:
                 if samples.present is not None:  # a branch says nothing about a sample it has not seen
                     branch[~samples.present[:, i].cpu().numpy()] = np.nan
-                found[f"{layout.OUTPUT}_{name}"] = branch
+                found[f"obsm/{layout.OUTPUT}_{name}"] = branch
             if name in fused.posteriors:
-                found[f"{layout.POSTERIOR_SD}_{name}"] = fused.posteriors[name].sd.cpu().numpy()
-                found[f"{layout.COMPRESSION}_{name}"] = (
-                    kl_to_prior(fused.posteriors[name], "sum")[:, None].cpu().numpy()
-                )
+                found[f"obsm/{layout.POSTERIOR_SD}_{name}"] = fused.posteriors[name].sd.cpu().numpy()
+                found[f"obs/{layout.COMPRESSION}_{name}"] = kl_to_prior(fused.posteriors[name], "sum").cpu().numpy()
         return found
 
-    def _path(self, name: str) -> Path:
-        return self._partial.folder / f"{name}.npy"
+    def _make(self, blocks: dict[str, NDArray[np.float32]]) -> None:
+        """Files with room for every sample, by the first process, whose block is the first of all."""
+        if processes.is_first():
+            try:
+                with explained(self._partial.folder):
+                    self._partial.folder.mkdir(parents=True, exist_ok=True)
+                    for place, block in blocks.items():
+                        shape = (self.count, *block.shape[1:])
+                        np.lib.format.open_memmap(self._path(place), mode="w+", dtype=block.dtype, shape=shape)
+                        reserve(self._path(place))
+            except DataError:
+                self._partial.discard()
+                raise
+        self._places = processes.gathered(list(blocks))[0]
 
-    def _create(self, blocks: dict[str, NDArray[np.float32]]) -> dict[str, np.memmap[Any, Any]]:
-        """Arrays with room for every sample, wide and typed as their first blocks."""
-        arrays = {}
-        try:
-            with explained(self._partial.folder):
-                self._partial.folder.mkdir(parents=True, exist_ok=True)
-                for name, block in blocks.items():
-                    path, shape = self._path(name), (self._count, block.shape[1])
-                    arrays[name] = np.lib.format.open_memmap(path, mode="w+", dtype=block.dtype, shape=shape)
-                    reserve(path)
-        except DataError:
-            self._partial.discard()
-            raise
-        return arrays
+    def _path(self, place: str) -> Path:
+        return self._partial.folder / f"{place.replace('/', '.')}.npy"
 
-    def _open(self, names: list[str]) -> dict[str, np.memmap[Any, Any]]:
-        return {name: np.lib.format.open_memmap(self._path(name), mode="r+") for name in names}
+    def _open(self, place: str) -> np.memmap[Any, Any]:
+        """A file's array; opened for each use, since pages once touched count as this process's memory until closed."""
+        return np.lib.format.open_memmap(self._path(place), mode="r+")
 
 
 def _rounds(blocks: list[range]) -> list[list[range]]:
@@ -175,23 +174,24 @@ def _rounds(blocks: list[range]) -> list[list[range]]:
     return [blocks[start : start + count] for start in range(0, len(blocks), count)]
 
 
-def _observations(data: Dataset, network: MultimodalModel, arrays: dict[str, NDArray[Any]]) -> pd.DataFrame:
-    """One row per sample: split, label, group, which modalities it has, predictions."""
-    import pandas as pd
-
-    rows, task = data.readable, network.task
-    columns: dict[str, Any] = {"split": data.split_names(rows), "label": data.labels(rows)}
+def _about(
+    data: Dataset, rows: range, network: MultimodalModel, computed: dict[str, NDArray[Any]]
+) -> dict[str, NDArray[Any]]:
+    """What is known of the samples: ids, split, label, group, which modalities they have, predictions, positions."""
+    labels = data.labels(rows)
+    obs: dict[str, Any] = {"id": data.ids(rows), "split": data.split_names(rows), "label": labels}
     if data.classes:
-        columns["label_name"] = [data.classes[int(code)] if code == code else "" for code in columns["label"]]
+        obs["label_name"] = [data.classes[int(code)] if code == code else "" for code in labels]
     if (groups := data.groups(rows)) is not None:
-        columns["group"] = groups
-    columns["prediction"] = task.prediction(arrays[layout.OUTPUT])
+        obs["group"] = groups
+    outputs, prediction = f"obsm/{layout.OUTPUT}", network.task.prediction
+    obs["prediction"] = prediction(computed[outputs])
     present = data.present(rows)
     for i, name in enumerate(network.names):
-        columns[f"has_{name}"] = present[:, i]
-        if f"{layout.OUTPUT}_{name}" in arrays:
-            own = task.prediction(arrays[f"{layout.OUTPUT}_{name}"])
-            columns[f"prediction_{name}"] = np.where(present[:, i], own, np.nan)
-        if (key := f"{layout.COMPRESSION}_{name}") in arrays:
-            columns[key] = arrays[key][:, 0]
-    return pd.DataFrame(columns, index=pd.Index(data.ids(rows), name="id"))
+        obs[f"has_{name}"] = present[:, i]
+        if (own := f"{outputs}_{name}") in computed:
+            obs[f"prediction_{name}"] = np.where(present[:, i], prediction(computed[own]), np.nan)
+    coordinates = data.coordinates(rows)
+    placed = {} if coordinates is None else {f"obsm/{layout.SPATIAL}": coordinates}
+    texts = {f"obs/{name}": np.array(v, dtype=object) if isinstance(v, list) else v for name, v in obs.items()}
+    return {**texts, **placed}

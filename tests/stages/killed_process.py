@@ -21,9 +21,7 @@ from omib_cli.stages import train
 def main() -> None:
     recipe, dataset, out, steps = sys.argv[1:]
     last = processes.rank() == processes.count() - 1
-    found = train.run(
-        load_recipe(recipe), Path(dataset), Path(out), job(KillAfter(int(steps)) if last else Progress())
-    )
+    found = train.run(load_recipe(recipe), Path(dataset), Path(out), job(KillAfter(int(steps)) if last else Progress()))
     if processes.is_first():
         print(found.hash)
     processes.part()

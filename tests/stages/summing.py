@@ -16,10 +16,10 @@ def main() -> None:
     ways = [Exchange(device, shared=shared) for shared in (True, False, None)]
     for shapes in SHAPES:
         for _ in range(2):
-            each = [
-                [torch.rand(shape, generator=torch.Generator().manual_seed(100 * rank + i)) for i, shape in enumerate(shapes)]
-                for rank in range(processes.count())
-            ]
+            each = []
+            for rank in range(processes.count()):
+                generator = torch.Generator().manual_seed(rank)
+                each.append([torch.rand(shape, generator=generator) for shape in shapes])
             expected = [sum(of[1:], of[0]) for of in zip(*each, strict=True)]
             for way in ways:
                 found = way.sums(each[processes.rank()])
