@@ -6,8 +6,9 @@ A reader opened for training does not reach a row of the test split, whatever it
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
@@ -83,14 +84,9 @@ class Dataset:
         _must_have_labels(self.labels(self.readable), self.classes, path, unknown=self.task == "anomaly")
 
     def _must_have_unique_ids(self) -> None:
-        """By their hash codes, a block at a time: a million names would take more memory than the rows at work."""
-        import numpy as np
-
-        codes = np.empty(len(self.readable), dtype=np.int64)
-        for start in range(0, len(codes), fmt.BLOCK_ROWS):
-            names = self.ids(range(start, min(len(codes), start + fmt.BLOCK_ROWS)))
-            codes[start : start + len(names)] = [hash(name) for name in names]
-        if len(np.unique(codes)) != len(codes):
+        rows = range(0, len(self.readable), fmt.BLOCK_ROWS)
+        blocks = (self.ids(range(start, min(len(self.readable), start + fmt.BLOCK_ROWS))) for start in rows)
+        if not _all_differ(chain.from_iterable(blocks), len(self.readable)):
             must_be_unique(self.ids(self.readable), f"{self.path}:/{fmt.IDS}", do="make the dataset again")
 
     def __enter__(self) -> Dataset:
@@ -276,10 +272,20 @@ def _must_be_whole(file: h5py.File, facts: dict[str, Any], path: Path) -> None:
 
 def must_be_unique(ids: Sequence[str], where: str | None = None, *, do: str) -> None:
     """Refuse two samples of the same id."""
-    if len(set(ids)) != len(ids):
-        seen: set[str] = set()
-        twice = next(one for one in ids if one in seen or seen.add(one))  # type: ignore[func-returns-value]
+    if _all_differ(ids, len(ids)):
+        return
+    seen: set[str] = set()
+    twice = next((one for one in ids if one in seen or seen.add(one)), None)  # type: ignore[func-returns-value]
+    if twice is not None:
         raise DataError("two samples have the same id", where=where, got=repr(twice), do=do)
+
+
+def _all_differ(ids: Iterable[str], count: int) -> bool:
+    """Whether ``count`` ids have as many hash codes: a million names would take more memory than the rows at work."""
+    import numpy as np
+
+    codes = np.fromiter((hash(one) for one in ids), dtype=np.int64, count=count)
+    return len(np.unique(codes)) == count
 
 
 def _must_have_labels(labels: NDArray[np.float64], classes: Sequence[str], path: Path, *, unknown: bool) -> None:

@@ -236,13 +236,12 @@ class DatasetWriter:
         self._partial.save(self._state())
         return file
 
-    def _fixed(self) -> dict[str, NDArray[Any]]:
-        import numpy as np
-
+    def _fixed(self) -> dict[str, Any]:
+        """Arrays, or texts, that are known from the start, by path."""
         plan = self.plan
-        fixed: dict[str, Any] = {fmt.IDS: np.array(plan.ids, dtype=object), fmt.SPLIT: plan.split}
+        fixed: dict[str, Any] = {fmt.IDS: _Texts(plan.ids), fmt.SPLIT: plan.split}
         if plan.groups is not None:
-            fixed[fmt.GROUPS] = np.array(plan.groups, dtype=object)
+            fixed[fmt.GROUPS] = _Texts(plan.groups)
         if plan.coordinates is not None:
             fixed[fmt.COORDINATES] = plan.coordinates
         if plan.delta is not None:
@@ -250,7 +249,7 @@ class DatasetWriter:
         for name, modality in plan.modalities.items():
             group = f"{fmt.MODALITIES}/{name}"
             if modality.features is not None:
-                fixed[f"{group}/{fmt.FEATURES}"] = np.array(list(modality.features), dtype=object)
+                fixed[f"{group}/{fmt.FEATURES}"] = _Texts(modality.features)
             if modality.neighbours is not None:
                 fixed[f"{group}/{fmt.NEIGHBOURS}"] = modality.neighbours.astype("int32")
             for key, array in modality.preprocessing.items():
@@ -261,8 +260,12 @@ class DatasetWriter:
         import h5py
 
         for path, array in self._fixed().items():
-            dtype = h5py.string_dtype() if array.dtype == object else array.dtype
-            file.create_dataset(path, data=array, dtype=dtype)
+            if isinstance(array, _Texts):
+                texts = file.create_dataset(path, array.shape, h5py.string_dtype())
+                for start in range(0, len(texts), fmt.BLOCK_ROWS):
+                    texts[start : start + fmt.BLOCK_ROWS] = array[start : start + fmt.BLOCK_ROWS]
+            else:
+                file.create_dataset(path, data=array)
         rows = len(self.plan.ids)
         _allocate_array(file, fmt.LABELS, (rows,), "float64")
         for name, modality in self.plan.modalities.items():
@@ -273,6 +276,21 @@ class DatasetWriter:
 
     def _state(self) -> dict[str, Any]:
         return {"rows": self.rows_done, "digests": self._digests}
+
+
+class _Texts:
+    """A sequence of names that can be cut like an array; of one that makes its names up, a block is in memory."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        import numpy as np
+
+        self._names = names
+        self.shape, self.dtype = (len(names),), np.dtype(object)
+
+    def __getitem__(self, rows: slice) -> NDArray[Any]:
+        import numpy as np
+
+        return np.array(self._names[rows], dtype=object)
 
 
 def _must_fit(plan: DatasetPlan, folder: Path) -> None:

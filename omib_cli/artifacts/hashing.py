@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from omib_cli.artifacts import format as fmt
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 
@@ -74,7 +73,7 @@ def content_hash(
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
 
-def described(array: np.ndarray[Any, Any]) -> tuple[str, tuple[int, ...], str]:
-    """(dtype, shape, digest) of an array in memory."""
+def described(array: Any) -> tuple[str, tuple[int, ...], str]:
+    """(dtype, shape, digest) of an array, or of anything that :func:`digest` takes."""
     dtype = "str" if array.dtype.kind in "OSUT" else array.dtype.name
     return dtype, tuple(array.shape), digest(array if array.shape else array.reshape(1))

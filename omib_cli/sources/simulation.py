@@ -7,9 +7,10 @@ neither on how many samples there are nor on what was generated before.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, cast, overload
 
 from omib_cli.artifacts import format as fmt
 from omib_cli.artifacts.dataset_writer import Block, DatasetPlan, ModalityPlan
@@ -75,7 +76,7 @@ class SimulationSource:
         counts = self._split_counts()
         self._must_be_possible(counts)
         return DatasetPlan(
-            ids=[f"s{index:07d}" for index in range(self.options.samples)],
+            ids=_Numbered(range(self.options.samples)),
             split=np.repeat(np.arange(len(fmt.SPLITS), dtype=np.uint8), counts),
             task=self._recipe.task.kind,
             classes=["0", "1"],
@@ -157,6 +158,25 @@ class SimulationSource:
             problems.append(f"data.samples: the {counts[0]} training samples are all of one class; simulate more")
         if problems:
             raise RecipeError(self._recipe.name, problems)
+
+
+class _Numbered(Sequence[str]):
+    """The samples' ids, made when they are asked for: a million names take as much memory as a thousand samples."""
+
+    def __init__(self, numbers: range) -> None:
+        self._numbers = numbers
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[str]: ...
+    def __getitem__(self, place: int | slice) -> str | list[str]:
+        if isinstance(place, slice):
+            return [f"s{index:07d}" for index in self._numbers[place]]
+        return f"s{self._numbers[place]:07d}"
 
 
 def _ranges(parts: list[str], sizes: dict[str, int]) -> dict[str, list[int]]:
