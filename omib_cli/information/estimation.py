@@ -23,6 +23,7 @@ from omib_cli.information.estimators import critic_estimator, update_log_average
 from omib_cli.information.gaussian import gaussian_information
 from omib_cli.recipe.training import InformationOptions
 from omib_cli.runtime.job import Job
+from omib_cli.runtime.optimiser import Optimiser
 from omib_cli.runtime.seeds import derive_seed
 
 LEAST_ROWS = 16
@@ -196,7 +197,8 @@ class CriticTraining:
         self.estimator = critic_estimator(options.estimator, options.clip)
         self.critic = self._new_critic().to(device)
         self.average = self._new_critic().to(device).requires_grad_(False)
-        self.optimiser = torch.optim.AdamW(self.critic.parameters(), lr=options.lr, weight_decay=options.weight_decay)
+        groups = [{"params": list(self.critic.parameters()), "lr": options.lr}]
+        self.optimiser = Optimiser("adamw", groups, options.weight_decay)
         self.step_number = 0
         self.log_average: float | None = None
         self.curve: list[list[float]] = []
@@ -227,7 +229,7 @@ class CriticTraining:
         self.log_average = update_log_average(self.log_average, product, self.options.ema)
         loss = self.estimator.loss(joint, product, self.log_average)
         value = self._finite(float(loss.detach()), "loss")
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
         self.step_number += 1

@@ -10,7 +10,7 @@ from torch import nn
 
 from omib_cli.encoders.base import Encoder
 from omib_cli.recipe.training import OptimiserOptions, ScheduleOptions
-from omib_cli.training.optimiser import Optimiser
+from omib_cli.runtime.optimiser import Optimiser
 
 
 def rate_factor(options: ScheduleOptions, step: int, steps_per_epoch: int, epochs: int) -> float:

@@ -27,7 +27,7 @@ class Optimiser:
         Each with ``params`` and ``lr``; the rates may be changed at any time.
     """
 
-    def __init__(self, kind: str, groups: list[dict[str, Any]], weight_decay: float, momentum: float) -> None:
+    def __init__(self, kind: str, groups: list[dict[str, Any]], weight_decay: float, momentum: float = 0.0) -> None:
         self.kind, self.groups = kind, groups
         self.weight_decay, self.momentum = weight_decay, momentum
         self._moments: dict[int, list[torch.Tensor]] = {}
