@@ -183,23 +183,27 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
 
 def processes(options: argparse.Namespace) -> None:
     """Two processes of one run beside two runs at the same time."""
+    print(f"{options.recipe}, {round(options.samples * 0.9):,} samples; ratio: target .9\n")
+    print("| batch, both processes together | two runs, samples/s | two processes, samples/s | ratio |")
+    print(f"|{' --- |' * 4}")
+    for batch in options.batches:
+        two_processes(batch, options)
+
+
+def two_processes(batch: int, options: argparse.Namespace) -> None:
+    """A line of the table."""
     dataset, count = dataset_of(options.samples, options.folder), round(options.samples * 0.9)
     outs = [options.folder / f"{name}.safetensors" for name in ("first", "second", "both")]
     found: dict[str, list[float]] = {"two runs at once": [], "one run, two processes": []}
     for _ in range(options.repeats):
-        half = ("--set", f"train.batch={options.batch // 2}")
+        half = ("--set", f"train.batch={batch // 2}")
         finish([start(training(dataset, options.recipe, out, *half)) for out in outs[:2]])
         found["two runs at once"].append(sum(count / epoch_seconds(out) for out in outs[:2]))
-        whole = ("--set", f"train.batch={options.batch}")
+        whole = ("--set", f"train.batch={batch}")
         finish([start(training(dataset, options.recipe, outs[2], *whole), TORCHRUN)])
         found["one run, two processes"].append(count / epoch_seconds(outs[2]))
-    print(f"{options.recipe}, {count:,} samples, batch {options.batch} ({options.batch // 2} a process)\n")
-    print("| | samples/s |\n| --- | --- |")
-    rates = {name: median(values) for name, values in found.items()}
-    for name, rate in rates.items():
-        print(f"| {name} | {rate:,.0f} |")
-    apart, together = rates.values()
-    print(f"\nratio {together / apart:.3f} (target .9)")
+        apart, together = (median(values) for values in found.values())
+    print(f"| {batch} | {apart:,.0f} | {together:,.0f} | {together / apart:.2f} |", flush=True)
 
 
 def main() -> None:
@@ -208,14 +212,14 @@ def main() -> None:
     parser.add_argument("what", choices=["streaming", "figure-4", "processes"])
     parser.add_argument("--folder", type=Path, required=True, help="outside the repository")
     parser.add_argument("--recipe", default="sim-iii")
-    parser.add_argument("--samples", type=int, default=None, help="of streaming (200,000) and processes (20,000)")
+    parser.add_argument("--samples", type=int, default=None, help="of streaming (200,000) and processes (80,000)")
     parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES), help="of figure-4")
-    parser.add_argument("--batch", type=int, default=512, help="of processes, over both")
+    parser.add_argument("--batches", type=int, nargs="+", default=[512, 1024, 2048], help="of processes, over both")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--figure", type=Path, default=None)
     parser.add_argument("--keep", action="store_true", help="the datasets of figure-4")
     options = parser.parse_args()
-    options.samples = options.samples or (200_000 if options.what == "streaming" else 20_000)
+    options.samples = options.samples or (200_000 if options.what == "streaming" else 80_000)
     options.folder.mkdir(parents=True, exist_ok=True)
     print(f"{platform.machine()}, {os.cpu_count()} cores, {datetime.now(UTC):%Y-%m-%d}\n")
     {"streaming": streaming, "figure-4": figure_4, "processes": processes}[options.what](options)
