@@ -3,6 +3,7 @@ r"""Data that does not fit into memory, and several processes; whole commands, e
     python benchmarks/scale.py streaming --folder /scratch --repeats 5
     python benchmarks/scale.py figure-4 --folder /scratch --figure figure-4.png
     python benchmarks/scale.py processes --folder /scratch --repeats 5
+    python benchmarks/scale.py accuracy --recipe sim-i-best --folder /scratch --repeats 5
 
 *streaming*: samples a second and peak memory of an epoch with `--memory 512M` beside the same in memory, in turn, on
 200,000 samples of 2,000 columns (targets: .95 of the rate, below 1.5 GiB).
@@ -11,6 +12,7 @@ of case iii, with the exponent of the power law that fits them (target: at most 
 estimate-mi, warmup, train and embed.
 *processes*: samples a second of two processes under torchrun, one thread each, beside what two independent runs of
 half the batch reach at the same time (target: .9).
+*accuracy*: on the test split, of the same run in one process and in two, for so many seeds.
 
 Epochs are timed inside the commands (`*.metrics.jsonl`), without start-up and reading; peak memory is that of the
 whole process. Datasets stay in the folder and are used again: 8 GB for the largest.
@@ -206,10 +208,39 @@ def two_processes(batch: int, options: argparse.Namespace) -> None:
     print(f"| {batch} | {apart:,.0f} | {together:,.0f} | {together / apart:.2f} |", flush=True)
 
 
+def accuracy(options: argparse.Namespace) -> None:
+    """Of one process and of two, seed by seed, on the same estimates."""
+    found: dict[str, list[float]] = {"one process": [], "two processes": []}
+    for seed in range(options.repeats):
+        folder = options.folder / f"{options.recipe}-seed-{seed}"
+        folder.mkdir(exist_ok=True)
+        dataset, information = str(folder / "dataset.h5"), str(folder / "information.h5")
+        common = ["--seed", str(seed), "--quiet"]
+        finish([start(["simulate", "--recipe", options.recipe, "--out", dataset, *common])])
+        finish([start(["estimate-mi", dataset, "--out", information, "--threads", "1", *common])])
+        for (name, figures), program in zip(found.items(), (OMIB, TORCHRUN), strict=True):
+            model, embedding, report = (
+                str(folder / name.replace(" ", "-") / file)
+                for file in ("model.safetensors", "embedding.h5ad", "report")
+            )
+            words = ["train", dataset, "--information", information, "--out", model, "--threads", "1", *common]
+            finish([start(words, program)])
+            finish([start(["embed", dataset, "--model", model, "--out", embedding, "--quiet"])])
+            finish([start(["evaluate", embedding, "--out", report, "--bootstrap", "0", "--quiet"])])
+            run = json.loads((Path(report) / "report.json").read_text())["runs"][0]
+            figures.append(run["metrics"]["test"]["fused"]["accuracy"]["value"])
+    print(f"{options.recipe}, {options.repeats} seeds, mean and sample standard deviation\n")
+    print("| | accuracy |\n| --- | --- |")
+    for name, figures in found.items():
+        print(f"| {name} | {np.mean(figures):.4f} ± {np.std(figures, ddof=1):.4f} |")
+    gaps = np.subtract(*reversed(found.values()))
+    print(f"| two less one, by seed | {gaps.mean():+.4f} ± {gaps.std(ddof=1):.4f} |")
+
+
 def main() -> None:
     """Measure what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["streaming", "figure-4", "processes"])
+    parser.add_argument("what", choices=["streaming", "figure-4", "processes", "accuracy"])
     parser.add_argument("--folder", type=Path, required=True, help="outside the repository")
     parser.add_argument("--recipe", default="sim-iii")
     parser.add_argument("--samples", type=int, default=None, help="of streaming (200,000) and processes (80,000)")
@@ -222,7 +253,8 @@ def main() -> None:
     options.samples = options.samples or (200_000 if options.what == "streaming" else 80_000)
     options.folder.mkdir(parents=True, exist_ok=True)
     print(f"{platform.machine()}, {os.cpu_count()} cores, {datetime.now(UTC):%Y-%m-%d}\n")
-    {"streaming": streaming, "figure-4": figure_4, "processes": processes}[options.what](options)
+    what = {"streaming": streaming, "figure-4": figure_4, "processes": processes, "accuracy": accuracy}
+    what[options.what](options)
 
 
 if __name__ == "__main__":

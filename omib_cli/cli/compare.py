@@ -39,6 +39,7 @@ def compare(
     overrides: opt.Overrides = None,
     device: opt.Device = "auto",
     threads: opt.Threads = None,
+    memory: opt.Memory = None,
     max_minutes: opt.MaxMinutes = None,
     as_json: opt.AsJson = False,
     quiet: opt.Quiet = False,
@@ -51,7 +52,9 @@ def compare(
     difference to the reference on the same samples. A cell that fails is named with its reason. A study (table-2 ...
     table-6) brings recipes, methods, seeds and the paper's values; options and recipes after it take their place.
     """
-    with working(device=device, threads=threads, max_minutes=max_minutes, quiet=quiet, verbose=verbose) as job:
+    with working(
+        device=device, threads=threads, memory=memory, max_minutes=max_minutes, quiet=quiet, verbose=verbose
+    ) as job:
         from omib_cli.recipe.load import load_recipe
         from omib_cli.stages.grid import cells_of, methods_and_ablations
 

@@ -49,9 +49,19 @@ def launch_of(
     job: Job, out: Path | None, name: str, input_path: Path | None, device: str, threads: int | None, jobs: int
 ) -> Launch:
     """How cells are started; what they may use is divided among those at work."""
+    from omib_cli.runtime.machine import memory_for_samples
     from omib_cli.stages.grid import Launch
 
-    return Launch(out or Path(name), input_path, device, threads or max(1, job.threads // jobs))
+    memory = job.memory
+    if memory is None and jobs > 1:  # each alone would take half of what there is
+        memory = memory_for_samples()
+    return Launch(
+        out or Path(name),
+        input_path,
+        device,
+        threads or max(1, job.threads // jobs),
+        None if memory is None else memory // jobs,
+    )
 
 
 def work(cells: Sequence[Cell], launch: Launch, job: Job, asked: Asked, reference: str, study: Study | None) -> None:

@@ -35,6 +35,7 @@ def sweep(
     overrides: opt.Overrides = None,
     device: opt.Device = "auto",
     threads: opt.Threads = None,
+    memory: opt.Memory = None,
     max_minutes: opt.MaxMinutes = None,
     as_json: opt.AsJson = False,
     quiet: opt.Quiet = False,
@@ -45,7 +46,9 @@ def sweep(
     The recipe as it is runs beside them: it is what the others are compared with, and it gives the bounds on beta.
     Files and cells are as with omib compare; so are studies (figure-3).
     """
-    with working(device=device, threads=threads, max_minutes=max_minutes, quiet=quiet, verbose=verbose) as job:
+    with working(
+        device=device, threads=threads, memory=memory, max_minutes=max_minutes, quiet=quiet, verbose=verbose
+    ) as job:
         from omib_cli.stages.grid import AS_IS, cells_of, swept
 
         study, names = study_and_recipes(recipes, "sweep")

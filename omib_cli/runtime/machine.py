@@ -36,6 +36,15 @@ def _all_granted_threads() -> int:
         return max(1, available)
 
 
+MEMORY_SHARE = 0.5
+"""Of the memory that is available, what samples may take."""
+
+
+def memory_for_samples() -> int:
+    """Bytes that samples may take in this process unless it is told; processes of one command divide what there is."""
+    return int(MEMORY_SHARE * available_memory() / processes.here()[1])
+
+
 def available_memory() -> int:
     """Bytes that this process may still take: what is free, what the cgroup leaves, what Slurm grants a node."""
     bounds = [found for found in (_free_memory(), _cgroup_memory(), _slurm_memory()) if found is not None]

@@ -21,11 +21,8 @@ from omib_cli.recipe.schema import Recipe
 from omib_cli.recipe.training import PhaseOptions
 from omib_cli.runtime import processes
 from omib_cli.runtime.job import Job
-from omib_cli.runtime.machine import available_memory
+from omib_cli.runtime.machine import MEMORY_SHARE, memory_for_samples
 from omib_cli.training.log import MetricsLog
-
-MEMORY_SHARE = 0.5
-"""Of the memory that is available, what samples may take."""
 
 
 def read_splits(
@@ -42,7 +39,7 @@ def read_splits(
         ``--memory`` is less than reading from disk takes.
     """
     must_have_validation(data, options, phase)
-    left = job.memory if job.memory is not None else int(MEMORY_SHARE * available_memory())
+    left = job.memory if job.memory is not None else memory_for_samples()
     if device.type == "cuda":
         left = min(left, int(MEMORY_SHARE * torch.cuda.mem_get_info(device)[0]))
     found: list[Split] = []

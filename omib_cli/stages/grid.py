@@ -79,18 +79,20 @@ class Cell:
 
 @dataclass(frozen=True)
 class Launch:
-    """How cells are started: the input of their recipes, the device, the threads of each."""
+    """How cells are started: the input of their recipes, the device, the threads and the bytes for samples of each."""
 
     out: Path
     input_path: Path | None = None
     device: str = "auto"
     threads: int = 1
+    memory: int | None = None
 
     def words(self, cell: Cell) -> list[str]:
         """The command line of a cell, after the name of the program."""
         words = ["run", cell.reference, "--seed", str(cell.seed), "--out", str(cell.folder)]
         words += ["--shared", str(self.out / SHARED), "--threads", str(self.threads), "--device", self.device]
         words += ["--input", str(self.input_path)] if self.input_path is not None else []
+        words += ["--memory", f"{self.memory // 2**20}M"] if self.memory is not None else []
         for override in cell.overrides:
             words += ["--set", override]
         return [*words, "--quiet"]

@@ -16,7 +16,7 @@ from omib_cli.data.samples import read_split
 from omib_cli.data.stream import Stream
 from omib_cli.errors import DataError, Interrupted, UsageError
 from omib_cli.runtime.job import Job
-from omib_cli.runtime.machine import available_memory, memory_size
+from omib_cli.runtime.machine import available_memory, memory_for_samples, memory_size
 from omib_cli.stages import train
 from omib_cli.training.loop import batch_bounds
 
@@ -156,3 +156,11 @@ def test_slurms_grant_bounds_the_memory(monkeypatch):
     assert available_memory() == 64 * 2**20
     monkeypatch.delenv("SLURM_MEM_PER_NODE")
     assert available_memory() > 64 * 2**20
+
+
+def test_processes_of_one_machine_divide_the_memory_for_samples(monkeypatch):
+    monkeypatch.setenv("SLURM_MEM_PER_NODE", "64")
+    assert memory_for_samples() == 32 * 2**20
+    for name, value in (("WORLD_SIZE", "8"), ("LOCAL_WORLD_SIZE", "4")):
+        monkeypatch.setenv(name, value)
+    assert memory_for_samples() == 8 * 2**20

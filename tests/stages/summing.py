@@ -1,4 +1,7 @@
-"""In each of several processes: sums through common memory and through messages, of growing and shrinking lists."""
+"""In each of several processes: sums through common memory and through messages, of growing and shrinking lists.
+
+In one process common memory is refused in the end, as a hardened container does: all must then send messages.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +13,31 @@ from omib_cli.runtime.exchange import Exchange
 SHAPES = ([(3, 4), (5,)], [(7, 2, 2), (1,), ()], [(2,)])
 
 
+def must_add_up(ways, shapes):
+    each = []
+    for rank in range(processes.count()):
+        generator = torch.Generator().manual_seed(rank)
+        each.append([torch.rand(shape, generator=generator) for shape in shapes])
+    expected = [sum(of[1:], of[0]) for of in zip(*each, strict=True)]
+    for way in ways:
+        for _ in range(2):
+            for one, other in zip(way.sums(each[processes.rank()]), expected, strict=True):
+                torch.testing.assert_close(one, other)
+
+
+def refused(*_, **__):
+    raise RuntimeError("unable to open file")
+
+
 def main() -> None:
     device = torch.device("cpu")
     processes.meet(device)
     ways = [Exchange(device, shared=shared) for shared in (True, False, None)]
     for shapes in SHAPES:
-        for _ in range(2):
-            each = []
-            for rank in range(processes.count()):
-                generator = torch.Generator().manual_seed(rank)
-                each.append([torch.rand(shape, generator=generator) for shape in shapes])
-            expected = [sum(of[1:], of[0]) for of in zip(*each, strict=True)]
-            for way in ways:
-                found = way.sums(each[processes.rank()])
-                for one, other in zip(found, expected, strict=True):
-                    torch.testing.assert_close(one, other)
+        must_add_up(ways, shapes)
+    if processes.rank() == 1:
+        torch.from_file = refused
+    must_add_up([Exchange(device, shared=True)], SHAPES[0])
     print("equal", flush=True)
     processes.part()
 

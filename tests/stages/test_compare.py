@@ -134,6 +134,9 @@ def test_the_list_is_a_command_for_each_cell_and_collect_says_what_is_missing(re
         app.main([*words, "--list"])
     lines = [shlex.split(line) for line in capsys.readouterr().out.splitlines()]
     assert [line[:2] for line in lines] == [["omib", "run"]] * 2
+    with pytest.raises(SystemExit):
+        app.main([*words, "--list", "--jobs", "2", "--memory", "2G"])
+    assert capsys.readouterr().out.count("--memory 1024M") == 2  # what runs at a time may take, divided among them
     with pytest.raises(SystemExit) as end:
         app.main(lines[0][1:])
     assert end.value.code == 0
