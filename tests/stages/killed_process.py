@@ -7,6 +7,7 @@ The last process ends after so many steps, before it has told the others; 0 for 
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from omib_cli.stages import train
 
 def main() -> None:
     recipe, dataset, out, steps = sys.argv[1:]
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun's, to those that are left: they are to find out themselves
     last = processes.rank() == processes.count() - 1
     found = train.run(load_recipe(recipe), Path(dataset), Path(out), job(KillAfter(int(steps)) if last else Progress()))
     if processes.is_first():
