@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -78,6 +79,24 @@ def test_two_processes_train_estimate_and_embed_as_one(files, tmp_path):
     subprocess.run([*TORCHRUN, "embed", str(dataset), "--model", str(two), "--out", str(out), "--quiet"], check=True)
     alone = embed.run(dataset, two, tmp_path / "one" / "e.h5ad", Job(threads=1, device="cpu"))
     assert embed.run(dataset, two, out, Job(threads=1, device="cpu")).hash == alone.hash
+
+
+def test_two_nodes_train_as_one_process(files, tmp_path):
+    dataset, _, recipe = files
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    one, two = tmp_path / "one" / "m.safetensors", tmp_path / "two" / "m.safetensors"
+    train.run(recipe, dataset, one, Job(threads=1, device="cpu"))
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    meeting = ["--nnodes", "2", "--nproc-per-node", "1", "--master-addr", "127.0.0.1", "--master-port", str(port)]
+    nodes = [
+        subprocess.Popen([*TORCHRUN[:3], *meeting, "--node-rank", node, "-m", "omib_cli", *words(files, two)])
+        for node in "01"
+    ]
+    assert [node.wait(timeout=120) for node in nodes] == [0, 0]
+    must_agree(rows(one), rows(two), 1e-5)
 
 
 def test_a_stop_reaches_all_processes_and_any_number_can_go_on(files, tmp_path):
