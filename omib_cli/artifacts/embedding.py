@@ -84,7 +84,7 @@ def _fill(file: h5py.File, count: int, read: Read) -> list[str]:
                 _encoded(array, "string-array" if is_text else "array")
             file[place][start:stop] = values
     for place, (codes, all_codes) in labels.items():
-        names = sorted(codes)
+        names = sorted(codes)  # they were numbered as they came
         rank = np.argsort(np.argsort([*codes])).astype(np.min_scalar_type(-len(names)))
         group = file.create_group(place)
         _encoded(group, "categorical", ordered=False)

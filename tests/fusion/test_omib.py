@@ -155,6 +155,19 @@ def test_attention_maps_m_tokens_to_one_embedding_and_reaches_all_its_weights(fo
     assert all(value.grad is not None and value.grad.abs().sum() > 0 for value in zeta)
 
 
+@pytest.mark.parametrize("form", ["tokens", "cross"])
+@pytest.mark.parametrize("missing", [False, True])
+def test_attention_is_torchs_own(form, missing):
+    torch.manual_seed(0)
+    attention = CrossAttention(3, WIDTH, form, heads=4, norm=True)
+    tokens = torch.randn(BATCH, 3, WIDTH)
+    present = torch.rand(BATCH, 3) > 0.4 if missing else None
+    mask = attention._mask(tokens, present)
+    barred = None if mask is None else ~mask.expand(BATCH, 4, 3, 3).reshape(BATCH * 4, 3, 3)
+    expected, _ = attention.attention(tokens, tokens, tokens, attn_mask=barred)
+    torch.testing.assert_close(attention._attended(tokens, mask), expected)
+
+
 def test_single_token_attention_has_idle_query_and_key_projections():
     """Equation 105 to the letter: one key, so a softmax of 1, so no gradient for W_Q and W_K."""
     attention = CrossAttention(2, WIDTH, "single", heads=4, norm=True)

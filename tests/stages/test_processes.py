@@ -52,6 +52,14 @@ def words(files, out):
     return ["train", str(files[0]), "--recipe", str(files[1]), "--out", str(out), "--threads", "1", "--quiet"]
 
 
+def apart(folder):
+    """Where two models go, each in a folder of its own."""
+    found = [folder / name / "m.safetensors" for name in ("one", "two")]
+    for path in found:
+        path.parent.mkdir()
+    return found
+
+
 def rows(out):
     return [json.loads(line) for line in out.with_suffix(".metrics.jsonl").read_text().splitlines()]
 
@@ -65,9 +73,7 @@ def must_agree(ours, theirs, rel):
 
 def test_two_processes_train_estimate_and_embed_as_one(files, tmp_path):
     dataset, _, recipe = files
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-    one, two = tmp_path / "one" / "m.safetensors", tmp_path / "two" / "m.safetensors"
+    one, two = apart(tmp_path)
     train.run(recipe, dataset, one, Job(threads=1, device="cpu"))
     found = subprocess.run([*TORCHRUN, *words(files, two), "--json"], capture_output=True, text=True, check=True)
     assert len(found.stdout.splitlines()) == 1  # one process speaks
@@ -83,9 +89,7 @@ def test_two_processes_train_estimate_and_embed_as_one(files, tmp_path):
 
 def test_two_nodes_train_as_one_process(files, tmp_path):
     dataset, _, recipe = files
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-    one, two = tmp_path / "one" / "m.safetensors", tmp_path / "two" / "m.safetensors"
+    one, two = apart(tmp_path)
     train.run(recipe, dataset, one, Job(threads=1, device="cpu"))
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
@@ -130,10 +134,8 @@ def run_in(count, program, *words):
 
 def test_a_process_that_is_killed_ends_the_others_with_a_message_and_nothing_is_lost(files, tmp_path):
     dataset, path, _ = files
-    whole, pieces = tmp_path / "whole" / "m.safetensors", tmp_path / "pieces" / "m.safetensors"
-    for out in (whole, pieces):
-        out.parent.mkdir()
-    (tmp_path / "pieces" / "information.h5").symlink_to(tmp_path / "whole" / "information.h5")
+    whole, pieces = apart(tmp_path)
+    pieces.with_name("information.h5").symlink_to(whole.with_name("information.h5"))
     expected = run_in(2, "killed_process.py", path, dataset, whole, 0).stdout
     killed = run_in(2, "killed_process.py", path, dataset, pieces, 35)
     assert "SIGKILL" in killed.stderr
