@@ -53,14 +53,14 @@ def _of_subvectors(subvectors: Mapping[str, Subvector], accuracy: Estimate | Non
         rows.append(["fused prediction", "–", "–", shown(accuracy.value), _range(accuracy)])
     words = (
         "What sub-vectors of the simulated columns tell of the label. “At best” is the accuracy that no predictor "
-        "exceeds but by chance, as δ has it; beside it that of a logistic regression of the sub-vector alone, fitted "
+        "exceeds but by chance, as δ has it; measured, that of a logistic regression of the sub-vector alone, fitted "
         f"to the training split (of either split at most {MOST_SAMPLES:,} samples). The a parts together are all that "
         "matters and nothing else; the modalities together hold that among superfluous columns. Both reach 1 at best; "
         "a linear classifier that has seen finitely many samples does not, and is worse off with the latter. The last "
         "row is this run's own."
     )
     return [
-        table(["sub-vector", "columns", "accuracy at best", "accuracy, linear", "95 % interval"], rows),
+        table(["sub-vector", "columns", "accuracy at best", "accuracy measured", "95 % interval"], rows),
         paragraph(words, "foot"),
     ]
 
