@@ -41,7 +41,7 @@ def files(tmp_path):
         information={"epochs": 2, "least_steps": 20, "seeds": 2},
         modalities={"x1": MODALITY, "x2": MODALITY},
         warmup={**phase, "epochs": 2},
-        train={**phase, "epochs": 25, "select": "validation"},
+        train={**phase, "epochs": 25, "select": "validation", "clip": 0.5},
     )
     path = tmp_path / "recipe.yaml"
     path.write_text(yaml.safe_dump(recipe.resolved(), sort_keys=False))
