@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from omib_cli.runtime.job import Job
     from omib_cli.stages.grid import Cell, Launch
 
+LEAST_MEMORY = 2**29
+"""Bytes for samples that a run is given unasked, however little there is: reading from disk takes half of it."""
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -52,15 +55,15 @@ def launch_of(
     from omib_cli.runtime.machine import memory_for_samples
     from omib_cli.stages.grid import Launch
 
-    memory = job.memory
+    memory = None if job.memory is None else job.memory // jobs
     if memory is None and jobs > 1:  # each alone would take half of what there is
-        memory = memory_for_samples()
+        memory = max(LEAST_MEMORY, memory_for_samples() // jobs)
     return Launch(
         out or Path(name),
         input_path,
         device,
         threads or max(1, job.threads // jobs),
-        None if memory is None else memory // jobs,
+        memory,
     )
 
 

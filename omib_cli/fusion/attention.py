@@ -61,7 +61,7 @@ class CrossAttention(nn.Module):
         return result
 
     def _attended(self, tokens: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-        """What :class:`torch.nn.MultiheadAttention` makes of (B, M, k), without its copies: 4 % of a step."""
+        """What :class:`torch.nn.MultiheadAttention` makes of (B, M, k), without its copies."""
         own = self.attention
         projected = F.linear(tokens, own.in_proj_weight, own.in_proj_bias).chunk(3, dim=-1)
         shape = (*tokens.shape[:2], self.heads, -1)
