@@ -61,7 +61,7 @@ class Bottleneck(nn.Module):
         if self.posterior == "softplus":
             log_variance = 2.0 * torch.log(F.softplus(scale - self.shift) + 1e-6)
         else:
-            log_variance = F.hardtanh(scale, -LOG_VARIANCE_LIMIT, LOG_VARIANCE_LIMIT)  # a clamp whose gradient is one pass
+            log_variance = F.hardtanh(scale, -LOG_VARIANCE_LIMIT, LOG_VARIANCE_LIMIT)  # clamp, in one pass backward
         return prior_where_missing(Posterior(mean, log_variance), present)
 
 
