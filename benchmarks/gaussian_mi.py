@@ -17,7 +17,7 @@ import torch
 from omib_cli.information.bounds import spread
 from omib_cli.information.estimation import Estimate, estimate, standardise
 from omib_cli.information.gaussian import true_information
-from omib_cli.recipe.training import InformationOptions
+from omib_cli.recipe.information import InformationOptions
 from omib_cli.runtime.job import Job
 from omib_cli.runtime.seeds import derive_seed
 

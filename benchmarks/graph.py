@@ -18,7 +18,7 @@ import torch
 
 from omib_cli.encoders.gcn import GcnEncoder
 from omib_cli.encoders.neighbourhood import Neighbourhood
-from omib_cli.recipe.model import GcnOptions
+from omib_cli.recipe.encoders import GcnOptions
 from omib_cli.runtime.machine import prepare_torch
 
 AROUND = ((0, 1), (0, -1), (1, 0), (-1, 0), (1, -1), (-1, 1))

@@ -27,7 +27,7 @@ from sklearn.svm import OneClassSVM
 from omib_cli.artifacts import format as fmt
 from omib_cli.recipe.load import load_recipe
 from omib_cli.recipe.schema import Recipe
-from omib_cli.recipe.spatial_sources import SpatialOptions
+from omib_cli.recipe.sources.spatial import SpatialOptions
 from omib_cli.sources.spatial.colours import colours
 from omib_cli.sources.spatial.expression import express, pooled, thin
 from omib_cli.sources.spatial.graph import mean_around, nearest_spots, rows_of_neighbours

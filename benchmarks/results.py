@@ -30,9 +30,10 @@ from omib_cli.artifacts import format as fmt
 from omib_cli.artifacts.dataset import EVERYTHING, Dataset
 from omib_cli.encoders.pooling import masked_mean
 from omib_cli.encoders.text import TextEncoder
+from omib_cli.recipe.encoders import TextOptions
 from omib_cli.recipe.load import recipe_from_values
-from omib_cli.recipe.model import TASKS, TextOptions
 from omib_cli.recipe.schema import Recipe
+from omib_cli.recipe.tasks import TASKS
 
 SHOWN = {
     "classification": ("accuracy", "auc", "f1_macro"),

@@ -164,7 +164,7 @@ def scaled(samples: int, options: argparse.Namespace) -> dict[str, Any]:
 
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
     """Seconds of an epoch against samples."""
-    from omib_cli.evaluation.drawing import styled
+    from omib_cli.report.drawing import styled
 
     def figure() -> Any:
         from matplotlib.figure import Figure

@@ -11,7 +11,7 @@ from small import small_recipe
 from omib_cli.artifacts import format as fmt
 from omib_cli.artifacts.embedding import write_embedding
 from omib_cli.artifacts.provenance import Provenance
-from omib_cli.recipe.model import ClassificationOptions, RegressionOptions
+from omib_cli.recipe.tasks import ClassificationOptions, RegressionOptions
 from omib_cli.tasks.classification import Classification
 
 SIZES = {"train": 240, "validation": 60, "test": 100}

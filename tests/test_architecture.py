@@ -12,11 +12,13 @@ import omib_cli
 PACKAGE = Path(omib_cli.__file__).parent
 FLOORS = [
     {"errors"},
+    {"distributed"},
     {"runtime"},
     {"recipe"},
     {"encoders", "tasks", "artifacts"},
     {"fusion", "data"},
     {"sources", "training", "information", "evaluation"},
+    {"report"},
     {"stages"},
     {"cli"},
 ]

@@ -13,8 +13,8 @@ from small import small_recipe
 from omib_cli.cli import app
 from omib_cli.errors import RecipeError, UsageError
 from omib_cli.evaluation.comparison import COLUMNS
+from omib_cli.recipe.fusion import FUSIONS
 from omib_cli.recipe.load import bundled_text, load_recipe, load_study, studies
-from omib_cli.recipe.methods import FUSIONS
 from omib_cli.stages.grid import ABLATIONS, known, methods_and_ablations, swept
 
 NAMES = list(studies())

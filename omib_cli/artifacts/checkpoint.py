@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from omib_cli.artifacts.files import SAFETENSORS, must_exist, replacing, signature
 from omib_cli.artifacts.hashing import described
 from omib_cli.artifacts.provenance import Provenance
+from omib_cli.distributed import processes
 from omib_cli.errors import DataError
-from omib_cli.runtime import processes
 
 if TYPE_CHECKING:
     import torch
@@ -27,10 +27,10 @@ def write_checkpoint(out: Path, weights: Mapping[str, torch.Tensor], provenance:
 
     tensors = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
     provenance.seal({name: described(value.numpy()) for name, value in tensors.items()})
-    if processes.is_first():
+    if processes.is_rank_zero():
         with replacing(out) as temporary:
             save_file(tensors, temporary, metadata={_HEADER: provenance.to_json()})
-    processes.wait()
+    processes.barrier()
     return provenance
 
 

@@ -16,8 +16,8 @@ from omib_cli.artifacts.files import replacing
 from omib_cli.artifacts.hashing import digest
 from omib_cli.artifacts.hdf5 import open_hdf5, read_provenance, text, write_provenance
 from omib_cli.artifacts.provenance import Provenance
+from omib_cli.distributed import processes
 from omib_cli.errors import DataError
-from omib_cli.runtime import processes
 
 if TYPE_CHECKING:
     import anndata
@@ -51,14 +51,14 @@ def write_embedding(out: Path, count: int, read: Read, provenance: Provenance) -
     import h5py
 
     written = None
-    if processes.is_first():
+    if processes.is_rank_zero():
         with replacing(out) as temporary, h5py.File(temporary, "w") as file:
             places = _fill(file, count, read)
             provenance.seal(embedding_digests(file))
             _frame(file, places, provenance)
             write_provenance(file, provenance)
         written = provenance.to_json()
-    return Provenance.from_json(processes.gathered(written)[0], str(out))
+    return Provenance.from_json(processes.all_gather(written)[0], str(out))
 
 
 def _fill(file: h5py.File, count: int, read: Read) -> list[str]:

@@ -12,7 +12,7 @@ from omib_cli.artifacts.files import replacing
 from omib_cli.artifacts.hashing import described
 from omib_cli.artifacts.hdf5 import open_hdf5, read_provenance, write_provenance
 from omib_cli.artifacts.provenance import Provenance
-from omib_cli.runtime import processes
+from omib_cli.distributed import processes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,12 +56,12 @@ def write_information(
     arrays = {f"{fmt.ENTROPY}/{name}": values for name, values in entropy.items()}
     arrays |= {f"{fmt.MUTUAL}/{fmt.PAIR.format(a, b)}": values for (a, b), values in mutual.items()}
     provenance.seal({path: described(array) for path, array in arrays.items()})
-    if processes.is_first():
+    if processes.is_rank_zero():
         with replacing(out) as temporary, h5py.File(temporary, "w") as file:
             for path, array in arrays.items():
                 file[path] = array
             write_provenance(file, provenance)
-    processes.wait()
+    processes.barrier()
     return provenance
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omib_cli.artifacts.files import replacing
+from omib_cli.distributed import processes
 from omib_cli.errors import DataError, StaleError
-from omib_cli.runtime import processes
 
 if TYPE_CHECKING:
     import torch
@@ -46,7 +46,7 @@ class Partial:
         self._saved = time.monotonic()
         if job.fresh:
             self.discard()
-            processes.wait()
+            processes.barrier()
 
     def load(self) -> dict[str, Any] | None:
         """The saved tree, or None where there is none.
@@ -84,7 +84,7 @@ class Partial:
 
     def save(self, tree: dict[str, Any]) -> None:
         """Replace the saved state by ``tree``; of several processes the first one does."""
-        if processes.is_first():
+        if processes.is_rank_zero():
             tensors: dict[str, torch.Tensor] = {}
             plain = pack(tree, tensors)
             save_file = _save_file(bool(tensors))
@@ -105,7 +105,7 @@ class Partial:
 
     def discard(self) -> None:
         """Remove the folder: the artifact is whole, or the state is not wanted."""
-        if processes.is_first():
+        if processes.is_rank_zero():
             shutil.rmtree(self.folder, ignore_errors=True)
 
 

@@ -10,8 +10,8 @@ import traceback
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from omib_cli.distributed import processes
 from omib_cli.errors import Interrupted, OmibError
-from omib_cli.runtime import processes
 
 if TYPE_CHECKING:
     from omib_cli.stages.compare import GridResult
@@ -22,7 +22,7 @@ _STYLES = {"error": "31;1", "warning": "33", "try": "36"}
 
 def say(text: str) -> None:
     """Write to stdout, at once: a reader that has left is noticed here. Of several processes the first one speaks."""
-    if not processes.is_first():
+    if not processes.is_rank_zero():
         return
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
@@ -30,7 +30,7 @@ def say(text: str) -> None:
 
 def remark(text: str, label: str = "") -> None:
     """Write a line to stderr, its label coloured on a terminal; of several processes the first one does."""
-    if not processes.is_first():
+    if not processes.is_rank_zero():
         return
     colour = _STYLES.get(label)
     tinted = colour is not None and sys.stderr.isatty() and not os.environ.get("NO_COLOR")
@@ -44,7 +44,7 @@ def show_error(error: OmibError, *, debug: bool = False) -> None:
 
     What another process than the first meets is said in one line, since all meet the same as a rule.
     """
-    if not processes.is_first():
+    if not processes.is_rank_zero():
         sys.stderr.write(f"process {processes.rank()}: {error.what}\n")
     if debug:
         traceback.print_exception(error)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from omib_cli.cli.console import remark, say, show_json, show_rows
 from omib_cli.cli.progress import ConsoleProgress, clock
+from omib_cli.distributed import processes
 from omib_cli.errors import UsageError
-from omib_cli.runtime import processes
 from omib_cli.runtime.job import Job
 from omib_cli.runtime.machine import granted_threads, memory_size, peak_memory_mib
 from omib_cli.runtime.stop import StopFlag
@@ -42,15 +42,15 @@ def working(
     UsageError
         It is started in several processes and not divisible.
     """
-    if processes.count() > 1 and not divisible:
+    if processes.world_size() > 1 and not divisible:
         raise UsageError(
             "this command runs in one process",
-            got=f"{processes.count()} processes (WORLD_SIZE)",
+            got=f"{processes.world_size()} processes (WORLD_SIZE)",
             expected="omib estimate-mi, warmup, train or embed under torchrun",
         )
     stop = StopFlag(max_minutes)
     stop.listen()
-    progress = ConsoleProgress(quiet=quiet or not processes.is_first(), verbose=verbose)
+    progress = ConsoleProgress(quiet=quiet or not processes.is_rank_zero(), verbose=verbose)
     job = Job(
         device=device,
         threads=threads or granted_threads(),
@@ -69,7 +69,7 @@ def working(
         raise
     finally:
         progress.close()
-        processes.part()
+        processes.shut_down()
         if verbose:
             remark(
                 f"     device {job.device}, {job.threads} threads, {clock(time.monotonic() - begun)}, "

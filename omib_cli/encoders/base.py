@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from omib_cli.recipe.model import EncoderOptions
+from omib_cli.recipe.encoders import EncoderOptions
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"gelu": nn.GELU, "relu": nn.ReLU, "leaky-relu": nn.LeakyReLU}
 

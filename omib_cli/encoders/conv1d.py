@@ -10,7 +10,7 @@ from torch import nn
 
 from omib_cli.encoders.base import Encoder
 from omib_cli.encoders.pooling import masked_mean
-from omib_cli.recipe.model import Conv1dOptions
+from omib_cli.recipe.encoders import Conv1dOptions
 from omib_cli.runtime.noise import Dropout
 
 

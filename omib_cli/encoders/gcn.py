@@ -10,7 +10,7 @@ from torch import nn
 
 from omib_cli.encoders.base import Encoder
 from omib_cli.encoders.neighbourhood import Neighbourhood
-from omib_cli.recipe.model import GcnOptions
+from omib_cli.recipe.encoders import GcnOptions
 from omib_cli.runtime.noise import Dropout
 
 SLOPE = 0.2

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from omib_cli.encoders.base import ACTIVATIONS, Encoder
-from omib_cli.recipe.model import MlpOptions
+from omib_cli.recipe.encoders import MlpOptions
 from omib_cli.runtime.noise import Dropout
 
 

@@ -17,7 +17,7 @@ from omib_cli.encoders.augmentation import random_view, random_warp
 from omib_cli.encoders.base import Encoder
 from omib_cli.encoders.resnet_weights import read_weights
 from omib_cli.errors import RecipeError
-from omib_cli.recipe.model import ResNetOptions
+from omib_cli.recipe.encoders import ResNetOptions
 from omib_cli.runtime.noise import drawn
 
 STAGES = 4

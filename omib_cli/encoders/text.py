@@ -18,7 +18,7 @@ from omib_cli.encoders.pretrained import (
     read_config,
 )
 from omib_cli.errors import DataError
-from omib_cli.recipe.model import TextOptions
+from omib_cli.recipe.encoders import TextOptions
 from omib_cli.runtime.noise import Dropout
 
 KEY = "modalities.*.encoder.weights"

@@ -1,1 +1,1 @@
-"""Evaluation: metrics with intervals, figures, and the report that puts them in front of a reader."""
+"""Evaluation: metrics with intervals, comparisons of runs, what an embedding holds; ``report`` shows them."""

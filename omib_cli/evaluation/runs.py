@@ -13,8 +13,8 @@ from omib_cli.artifacts.embedding import COMPRESSION, OUTPUT, SPATIAL, read_embe
 from omib_cli.artifacts.format import SPLITS
 from omib_cli.artifacts.provenance import Provenance
 from omib_cli.errors import DataError
-from omib_cli.recipe.model import TASKS
 from omib_cli.recipe.schema import Recipe, recipe_model
+from omib_cli.recipe.tasks import TASKS
 from omib_cli.tasks.base import Task
 
 if TYPE_CHECKING:

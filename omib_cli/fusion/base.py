@@ -14,10 +14,11 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import nn
 
+from omib_cli.distributed.processes import all_reduce_sum
 from omib_cli.fusion.posterior import Posterior
-from omib_cli.recipe.model import FusionOptions, HeadOptions
+from omib_cli.recipe.fusion import FusionOptions
+from omib_cli.recipe.heads import HeadOptions
 from omib_cli.runtime.noise import current_part
-from omib_cli.runtime.processes import add_up
 from omib_cli.tasks.base import Task
 
 T = TypeVar("T")
@@ -130,7 +131,7 @@ def mean_present(values: torch.Tensor, present: torch.Tensor | None) -> torch.Te
     count = weight.sum()
     if part is None or not part.among_processes:
         return (values * weight).sum() / count.clamp_min(1.0)
-    everywhere = add_up(count * float(part.weight > 0)).clamp_min(1.0)
+    everywhere = all_reduce_sum(count * float(part.weight > 0)).clamp_min(1.0)
     return (values * weight).sum() / (everywhere * (part.weight or 1.0))
 
 
@@ -162,7 +163,7 @@ def means_of_whole(
     ]
     sums = torch.stack([(value * mask).sum() for value, mask in zip(values, masks, strict=True)])
     both = torch.stack([sums.detach(), torch.stack([mask.sum() for mask in masks])]) * float(part.weight > 0)
-    total, count = add_up(both)
+    total, count = all_reduce_sum(both)
     return total / count.clamp_min(1.0), count
 
 

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from omib_cli.fusion.joined import Joined
-from omib_cli.recipe.methods import BiGatedOptions
-from omib_cli.recipe.model import HeadOptions
+from omib_cli.recipe.fusion import BiGatedOptions
+from omib_cli.recipe.heads import HeadOptions
 from omib_cli.tasks.base import Task
 
 

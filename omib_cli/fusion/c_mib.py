@@ -10,8 +10,8 @@ import torch
 from omib_cli.fusion.base import Term
 from omib_cli.fusion.l_mib import LMib
 from omib_cli.fusion.posterior import Posterior
-from omib_cli.recipe.methods import CMibOptions
-from omib_cli.recipe.model import HeadOptions
+from omib_cli.recipe.fusion import CMibOptions
+from omib_cli.recipe.heads import HeadOptions
 from omib_cli.tasks.base import Task
 
 

@@ -8,8 +8,8 @@ import torch
 
 from omib_cli.fusion.base import each_where_present
 from omib_cli.fusion.joined import Joined
-from omib_cli.recipe.methods import ConcatOptions
-from omib_cli.recipe.model import HeadOptions
+from omib_cli.recipe.fusion import ConcatOptions
+from omib_cli.recipe.heads import HeadOptions
 from omib_cli.tasks.base import Task
 
 

@@ -13,8 +13,8 @@ from torch import nn
 from omib_cli.fusion.base import Fused, FusionMethod, StepLosses, Term, each_where_present, weighted
 from omib_cli.fusion.bottleneck import Bottleneck, kl_losses, posteriors_of
 from omib_cli.fusion.joined import ConcatLayer
-from omib_cli.recipe.methods import DeepIbOptions
-from omib_cli.recipe.model import HeadOptions
+from omib_cli.recipe.fusion import DeepIbOptions
+from omib_cli.recipe.heads import HeadOptions
 from omib_cli.tasks.base import Task
 
 

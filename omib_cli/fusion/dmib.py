@@ -24,8 +24,8 @@ from omib_cli.fusion.base import (
     mean_present,
     weighted,
 )
-from omib_cli.recipe.methods import DmibOptions
-from omib_cli.recipe.model import HeadOptions
+from omib_cli.recipe.fusion import DmibOptions
+from omib_cli.recipe.heads import HeadOptions
 from omib_cli.tasks.base import Task
 
 

@@ -10,8 +10,8 @@ from omib_cli.fusion.base import Fused, StepLosses, each_where_present, weighted
 from omib_cli.fusion.joined import ConcatLayer
 from omib_cli.fusion.mib import Mib
 from omib_cli.fusion.posterior import Posterior
-from omib_cli.recipe.methods import EMibOptions
-from omib_cli.recipe.model import HeadOptions
+from omib_cli.recipe.fusion import EMibOptions
+from omib_cli.recipe.heads import HeadOptions
 from omib_cli.tasks.base import Task
 
 

@@ -12,8 +12,8 @@ from torch import nn
 
 from omib_cli.fusion.base import column, each_where_present, where_present
 from omib_cli.fusion.joined import Joined
-from omib_cli.recipe.methods import FilmOptions
-from omib_cli.recipe.model import HeadOptions
+from omib_cli.recipe.fusion import FilmOptions
+from omib_cli.recipe.heads import HeadOptions
 from omib_cli.tasks.base import Task
 
 

@@ -14,8 +14,8 @@ from omib_cli.fusion.base import Fused, StepLosses, Term, each_where_present, we
 from omib_cli.fusion.bottleneck import kl_losses, posteriors_of
 from omib_cli.fusion.joined import ConcatLayer
 from omib_cli.fusion.mib import Mib
-from omib_cli.recipe.methods import MibOptions
-from omib_cli.recipe.model import HeadOptions
+from omib_cli.recipe.fusion import MibOptions
+from omib_cli.recipe.heads import HeadOptions
 from omib_cli.tasks.base import Task
 
 

@@ -16,8 +16,8 @@ from torch import nn
 from omib_cli.fusion.base import FusionMethod, Term
 from omib_cli.fusion.bottleneck import Bottleneck
 from omib_cli.fusion.posterior import Posterior, kl_to_prior
-from omib_cli.recipe.methods import MibOptions
-from omib_cli.recipe.model import HeadOptions
+from omib_cli.recipe.fusion import MibOptions
+from omib_cli.recipe.heads import HeadOptions
 from omib_cli.tasks.base import Task
 
 

@@ -28,8 +28,8 @@ from omib_cli.fusion.base import (
     weighted,
 )
 from omib_cli.fusion.pairs import mean_of_pairs, pairs_of
-from omib_cli.recipe.methods import MisaOptions
-from omib_cli.recipe.model import HeadOptions
+from omib_cli.recipe.fusion import MisaOptions
+from omib_cli.recipe.heads import HeadOptions
 from omib_cli.tasks.base import Task
 
 MOMENTS = 5

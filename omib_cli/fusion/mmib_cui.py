@@ -17,8 +17,8 @@ from omib_cli.fusion.base import Fused, FusionMethod, StepLosses, Term, each_whe
 from omib_cli.fusion.bottleneck import LOG_VARIANCE_LIMIT, kl_losses, posteriors_of, prior_where_missing
 from omib_cli.fusion.pairs import PairCritics
 from omib_cli.fusion.posterior import Posterior
-from omib_cli.recipe.methods import MmibCuiOptions
-from omib_cli.recipe.model import HeadOptions
+from omib_cli.recipe.fusion import MmibCuiOptions
+from omib_cli.recipe.heads import HeadOptions
 from omib_cli.tasks.base import Task
 
 

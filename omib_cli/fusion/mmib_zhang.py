@@ -20,8 +20,8 @@ from omib_cli.fusion.bottleneck import Bottleneck, kl_between, kl_losses, poster
 from omib_cli.fusion.joined import ConcatLayer
 from omib_cli.fusion.pairs import PairCritics, mean_of_pairs
 from omib_cli.fusion.posterior import Posterior
-from omib_cli.recipe.methods import MmibZhangOptions
-from omib_cli.recipe.model import HeadOptions
+from omib_cli.recipe.fusion import MmibZhangOptions
+from omib_cli.recipe.heads import HeadOptions
 from omib_cli.tasks.base import Task
 
 

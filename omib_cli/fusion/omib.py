@@ -21,7 +21,8 @@ from omib_cli.fusion.base import Fused, FusionMethod, StepLosses, column, each_w
 from omib_cli.fusion.bottleneck import Bottleneck
 from omib_cli.fusion.posterior import Posterior, kl_to_prior
 from omib_cli.fusion.relative_weight import log_rho, relative_weights
-from omib_cli.recipe.model import HeadOptions, OmibOptions
+from omib_cli.recipe.fusion import OmibOptions
+from omib_cli.recipe.heads import HeadOptions
 from omib_cli.runtime.noise import randn_like
 from omib_cli.tasks.base import Task
 

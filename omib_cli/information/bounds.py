@@ -16,7 +16,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from omib_cli.errors import NumericError, UsageError
-from omib_cli.recipe.training import BetaOptions
+from omib_cli.recipe.information import BetaOptions
 from omib_cli.runtime.seeds import derive_seed
 
 Entropy = Mapping[str, float]

@@ -21,7 +21,7 @@ from omib_cli.errors import DataError, NumericError
 from omib_cli.information.critic import Critic
 from omib_cli.information.estimators import critic_estimator, update_log_average
 from omib_cli.information.gaussian import gaussian_information
-from omib_cli.recipe.training import InformationOptions
+from omib_cli.recipe.information import InformationOptions
 from omib_cli.runtime.job import Job
 from omib_cli.runtime.optimiser import Optimiser
 from omib_cli.runtime.seeds import derive_seed

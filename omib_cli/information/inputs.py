@@ -13,7 +13,7 @@ from omib_cli.artifacts.dataset import Dataset
 from omib_cli.data.checks import Variation, must_vary
 from omib_cli.errors import UsageError
 from omib_cli.information.estimation import standardise
-from omib_cli.recipe.training import InformationOptions
+from omib_cli.recipe.information import InformationOptions
 from omib_cli.runtime.seeds import derive_seed
 
 

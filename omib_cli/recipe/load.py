@@ -12,14 +12,14 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from omib_cli.errors import RecipeError, UsageError
-from omib_cli.recipe.model import ModalityOptions
+from omib_cli.recipe.encoders import ModalityOptions
+from omib_cli.recipe.options import Options
 from omib_cli.recipe.problems import Found, did_you_mean, problems_of
 from omib_cli.recipe.schema import Recipe, recipe_model
-from omib_cli.recipe.section import Section
 from omib_cli.recipe.study import Study
 from omib_cli.recipe.yaml_reader import KeyPath, dotted, read_yaml
 
-Valid = TypeVar("Valid", bound=Section)
+Valid = TypeVar("Valid", bound=Options)
 
 SUFFIXES = (".yaml", ".yml")
 _METHOD = ("fusion", "method")
@@ -276,7 +276,7 @@ def _named(values: dict[str, Any]) -> dict[str, Any]:
     return filled
 
 
-def _with_name(section: Any, default: Section) -> Any:
+def _with_name(section: Any, default: Options) -> Any:
     key = "method" if hasattr(default, "method") else "kind"
     return {key: getattr(default, key), **section} if isinstance(section, dict) else section
 

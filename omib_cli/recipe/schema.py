@@ -9,23 +9,18 @@ from typing import Annotated, Any
 
 from pydantic import Field, SerializeAsAny, create_model, field_validator, model_validator
 
-from omib_cli.recipe.methods import FUSIONS
-from omib_cli.recipe.model import (
-    ENCODERS,
-    TASKS,
-    ClassificationOptions,
-    EncoderOptions,
-    FusionOptions,
-    HeadOptions,
-    MlpOptions,
-    ModalityOptions,
-    OmibOptions,
-    TaskOptions,
-)
-from omib_cli.recipe.section import Section
-from omib_cli.recipe.source_parts import SourceOptions
-from omib_cli.recipe.sources import SOURCES, SimulationOptions, TablesOptions
-from omib_cli.recipe.training import BetaOptions, EvaluateOptions, InformationOptions, TrainOptions, WarmupOptions
+from omib_cli.recipe.encoders import ENCODERS, EncoderOptions, MlpOptions, ModalityOptions
+from omib_cli.recipe.evaluation import EvaluateOptions
+from omib_cli.recipe.fusion import FUSIONS, FusionOptions, OmibOptions
+from omib_cli.recipe.heads import HeadOptions
+from omib_cli.recipe.information import BetaOptions, InformationOptions
+from omib_cli.recipe.options import Options
+from omib_cli.recipe.phases import TrainOptions, WarmupOptions
+from omib_cli.recipe.sources.common import SourceOptions
+from omib_cli.recipe.sources.registry import SOURCES
+from omib_cli.recipe.sources.simulation import SimulationOptions
+from omib_cli.recipe.sources.tables import TablesOptions
+from omib_cli.recipe.tasks import TASKS, ClassificationOptions, TaskOptions
 
 STAGE_SECTIONS: dict[str, tuple[str, ...]] = {
     "dataset": ("seed", "data", "modalities", "task"),
@@ -38,7 +33,7 @@ STAGE_SECTIONS: dict[str, tuple[str, ...]] = {
 """The sections that decide what each stage writes, as a rule: an artifact is up to date while these are unchanged."""
 
 
-class Recipe(Section):
+class Recipe(Options):
     """Everything a run needs: data, network, estimation, training and evaluation."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]

@@ -6,10 +6,10 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from omib_cli.recipe.section import Section
+from omib_cli.recipe.options import Options
 
 
-class Study(Section):
+class Study(Options):
     """A file that `omib compare` or `omib sweep` takes instead of recipes."""
 
     study: str

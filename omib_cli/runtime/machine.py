@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from omib_cli.distributed import processes
 from omib_cli.errors import UsageError
-from omib_cli.runtime import processes
 
 if TYPE_CHECKING:
     import torch
@@ -20,8 +20,7 @@ def granted_threads() -> int:
 
     The processes of one command on one machine divide them.
     """
-    _, beside = processes.here()
-    return max(1, _all_granted_threads() // beside)
+    return max(1, _all_granted_threads() // processes.local_world_size())
 
 
 def _all_granted_threads() -> int:
@@ -42,7 +41,7 @@ MEMORY_SHARE = 0.5
 
 def memory_for_samples() -> int:
     """Bytes that samples may take in this process unless it is told; processes of one command divide what there is."""
-    return int(MEMORY_SHARE * available_memory() / processes.here()[1])
+    return int(MEMORY_SHARE * available_memory() / processes.local_world_size())
 
 
 def available_memory() -> int:
@@ -111,11 +110,10 @@ def pick_device(name: str) -> torch.device:
     """
     import torch
 
-    place, beside = processes.here()
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and beside > 1:
-        name = f"cuda:{place}"
+    if name == "cuda" and processes.local_world_size() > 1:
+        name = f"cuda:{processes.local_rank()}"
     kind, _, index = name.partition(":")
     count = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}.get(kind)
     if count is None or (index and not index.isdigit()):
@@ -142,7 +140,7 @@ def prepare_torch(threads: int, device: str) -> torch.device:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a pass over every tensor
     _keep_freed_memory()
     chosen = pick_device(device)
-    processes.meet(chosen)
+    processes.initialise(chosen)
     return chosen
 
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from omib_cli.recipe.media_sources import AvDigitsOptions
     from omib_cli.recipe.schema import Recipe
+    from omib_cli.recipe.sources.media import AvDigitsOptions
 
 IMAGES, LABELS, RECORDINGS = "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz", "recordings.tar.xz"
 STREAMS = ("image", "audio")

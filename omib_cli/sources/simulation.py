@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from omib_cli.recipe.schema import Recipe
-    from omib_cli.recipe.sources import SimulationOptions
+    from omib_cli.recipe.sources.simulation import SimulationOptions
 
 TWO = {"0": (0, 1), "1": (0,), "2": (1,)}
 """Which modalities (counted from 0) hold part a_i and part b_i, where there are two (Appendix F)."""

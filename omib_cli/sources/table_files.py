@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from omib_cli.recipe.source_parts import FileOptions, LabelOptions
-    from omib_cli.recipe.sources import TableOptions
+    from omib_cli.recipe.sources.common import FileOptions, LabelOptions
+    from omib_cli.recipe.sources.tables import TableOptions
 
 
 @dataclass

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from omib_cli.recipe.schema import Recipe
-    from omib_cli.recipe.sources import TablesOptions
+    from omib_cli.recipe.sources.tables import TablesOptions
 
 
 class TablesSource:

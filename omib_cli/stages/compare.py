@@ -16,12 +16,12 @@ from omib_cli.artifacts.catalogue import REPORT_FILE
 from omib_cli.artifacts.files import replacing
 from omib_cli.errors import OmibError
 from omib_cli.evaluation.comparison import Comparison, Outcome, compare
-from omib_cli.evaluation.drawing import styled
 from omib_cli.evaluation.metrics import headline_draws
 from omib_cli.evaluation.runs import Run, read_run
 from omib_cli.evaluation.sufficiency import task_information
-from omib_cli.evaluation.variants import sweep_figure, variants_figure
 from omib_cli.recipe.study import Study
+from omib_cli.report.drawing import styled
+from omib_cli.report.variants import sweep_figure, variants_figure
 from omib_cli.runtime.job import Job
 from omib_cli.stages.grid import Cell, Launch, run_cells
 from omib_cli.stages.run import REPORT

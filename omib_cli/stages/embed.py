@@ -16,10 +16,10 @@ from omib_cli.artifacts.dataset import EVERYTHING, Dataset
 from omib_cli.artifacts.files import explained, reserve
 from omib_cli.artifacts.partial import Partial
 from omib_cli.data.samples import Samples, read_samples
+from omib_cli.distributed import processes
 from omib_cli.errors import DataError, NumericError
 from omib_cli.fusion.posterior import kl_to_prior
 from omib_cli.recipe.schema import recipe_model
-from omib_cli.runtime import processes
 from omib_cli.runtime.job import Job
 from omib_cli.runtime.machine import prepare_torch
 from omib_cli.runtime.seeds import derive_seed
@@ -105,12 +105,12 @@ class _Arrays:
             for place, values in found.items():
                 self._open(place)[own.start : own.stop] = values
             progress.advance(sum(map(len, turn)))
-            if processes.agree(self._partial.due):
+            if processes.any_process(self._partial.due):
                 for place in self._places:
                     self._open(place).flush()
-                processes.wait()
+                processes.barrier()
                 self._partial.checkpoint({"rows": turn[-1].stop, "places": self._places})
-        processes.wait()
+        processes.barrier()
         progress.end()
 
     def read(self, rows: range) -> dict[str, NDArray[Any]]:
@@ -147,7 +147,7 @@ class _Arrays:
 
     def _make(self, blocks: dict[str, NDArray[np.float32]]) -> None:
         """Files with room for every sample, by the first process, whose block is the first of all."""
-        if processes.is_first():
+        if processes.is_rank_zero():
             try:
                 with explained(self._partial.folder):
                     self._partial.folder.mkdir(parents=True, exist_ok=True)
@@ -158,7 +158,7 @@ class _Arrays:
             except DataError:
                 self._partial.discard()
                 raise
-        self._places = processes.gathered(list(blocks))[0]
+        self._places = processes.all_gather(list(blocks))[0]
 
     def _path(self, place: str) -> Path:
         return self._partial.folder / f"{place.replace('/', '.')}.npy"
@@ -170,7 +170,7 @@ class _Arrays:
 
 def _rounds(blocks: list[range]) -> list[list[range]]:
     """Consecutive blocks, one for each process at a time."""
-    count = processes.count()
+    count = processes.world_size()
     return [blocks[start : start + count] for start in range(0, len(blocks), count)]
 
 

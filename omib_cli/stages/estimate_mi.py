@@ -17,12 +17,12 @@ from omib_cli.artifacts.catalogue import already_done, expect
 from omib_cli.artifacts.dataset import Dataset
 from omib_cli.artifacts.information import write_information
 from omib_cli.artifacts.partial import Partial
+from omib_cli.distributed import processes
 from omib_cli.errors import UsageError
 from omib_cli.information.bounds import bounds_of_seeds, pairs_of, spread
 from omib_cli.information.estimation import Estimate, estimate
 from omib_cli.information.inputs import Input, pair_rows, read_vectors, standardised, wants_encodings
 from omib_cli.recipe.schema import Recipe
-from omib_cli.runtime import processes
 from omib_cli.runtime.job import Job
 from omib_cli.runtime.machine import prepare_torch
 from omib_cli.stages.fitting import make_provenance, state_key
@@ -123,7 +123,7 @@ def _estimate_all(
     finished: dict[str, list[dict[str, Any]]] = state["finished"]
     pending = state["current"]
     pairs = [(name, name) for name in inputs] + pairs_of(list(inputs))
-    if processes.count() > 1:
+    if processes.world_size() > 1:
         _estimate_in_rounds(recipe, inputs, pairs, finished, partial, job, device)
         return _as_estimates(finished)
 
@@ -176,15 +176,15 @@ def _estimate_in_rounds(
         if job.stop.reason is not None:
             raise job.stop.interruption(partial.folder)
 
-    for start in range(0, len(missing), processes.count()):
-        turn = missing[start : start + processes.count()]
+    for start in range(0, len(missing), processes.world_size()):
+        turn = missing[start : start + processes.world_size()]
         own = None
         if processes.rank() < len(turn):
             pair, repetition = turn[processes.rank()]
             x, z = pair_rows(inputs[pair[0]], inputs[pair[1]])
             facts = {"seed": recipe.seed, "repetition": repetition, "name": names[pair]}
             own = asdict(estimate(x, z, recipe.information, job=job, checkpoint=leave, device=device, **facts))  # type: ignore[arg-type]
-        for (pair, _), result in zip(turn, processes.gathered(own), strict=False):
+        for (pair, _), result in zip(turn, processes.all_gather(own), strict=False):
             finished[names[pair]].append(result)
         partial.save({"finished": finished, "current": None})
 

@@ -14,13 +14,13 @@ from omib_cli.artifacts.catalogue import REPORT_FILE, already_done
 from omib_cli.artifacts.files import explained, sweep, sync, temporary_beside
 from omib_cli.artifacts.provenance import Provenance
 from omib_cli.errors import MismatchError, UsageError
-from omib_cli.evaluation.figures import draw_run, headline_metrics
 from omib_cli.evaluation.metrics import score_run
 from omib_cli.evaluation.probes import recover
-from omib_cli.evaluation.report import Chapter, facts, write_report
 from omib_cli.evaluation.runs import FUSED, Run, read_run
 from omib_cli.evaluation.sufficiency import information_plane
 from omib_cli.recipe.schema import Recipe
+from omib_cli.report.figures import draw_run, headline_metrics
+from omib_cli.report.page import Chapter, facts, write_report
 from omib_cli.runtime.job import Job
 from omib_cli.stages.result import StageResult
 from omib_cli.stages.truth import truth_of

@@ -16,10 +16,10 @@ from omib_cli.artifacts.provenance import Provenance
 from omib_cli.data.order import Order
 from omib_cli.data.samples import Split, read_split
 from omib_cli.data.stream import Stream, row_bytes
+from omib_cli.distributed import processes
 from omib_cli.errors import MismatchError, UsageError
+from omib_cli.recipe.phases import PhaseOptions
 from omib_cli.recipe.schema import Recipe
-from omib_cli.recipe.training import PhaseOptions
-from omib_cli.runtime import processes
 from omib_cli.runtime.job import Job
 from omib_cli.runtime.machine import MEMORY_SHARE, memory_for_samples
 from omib_cli.training.log import MetricsLog
@@ -93,10 +93,10 @@ def must_be_divisible(recipe: Recipe) -> None:
     UsageError
         It is such a method, and there are several.
     """
-    if processes.count() > 1 and recipe.fusion.couples_samples:
+    if processes.world_size() > 1 and recipe.fusion.couples_samples:
         raise UsageError(
             f"{recipe.fusion.method}, as the recipe has it, compares the samples of a batch and cannot be divided",
-            got=f"{processes.count()} processes",
+            got=f"{processes.world_size()} processes",
             do="train it in one process",
         )
 

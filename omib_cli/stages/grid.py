@@ -13,8 +13,8 @@ from typing import Any
 
 from omib_cli.artifacts.record import RunRecord
 from omib_cli.errors import Interrupted, UsageError
+from omib_cli.recipe.fusion import FUSIONS
 from omib_cli.recipe.load import load_recipe
-from omib_cli.recipe.methods import FUSIONS
 from omib_cli.recipe.problems import did_you_mean
 from omib_cli.recipe.schema import Recipe
 from omib_cli.recipe.yaml_reader import read_yaml

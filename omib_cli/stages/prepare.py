@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from omib_cli.recipe.schema import Recipe
-from omib_cli.recipe.sources import SOURCES
+from omib_cli.recipe.sources.registry import SOURCES
 from omib_cli.runtime.job import Job
 from omib_cli.stages.result import StageResult
 from omib_cli.stages.writing import write_dataset

@@ -14,7 +14,7 @@ from omib_cli.artifacts.catalogue import describe
 from omib_cli.artifacts.record import RunRecord
 from omib_cli.errors import Interrupted, OmibError, StaleError, UsageError
 from omib_cli.recipe.schema import Recipe
-from omib_cli.recipe.sources import SimulationOptions
+from omib_cli.recipe.sources.simulation import SimulationOptions
 from omib_cli.runtime.job import Job
 from omib_cli.runtime.lock import exclusive
 from omib_cli.runtime.machine import peak_memory_mib

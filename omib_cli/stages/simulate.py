@@ -6,7 +6,8 @@ from pathlib import Path
 
 from omib_cli.errors import RecipeError
 from omib_cli.recipe.schema import Recipe
-from omib_cli.recipe.sources import SOURCES, SimulationOptions
+from omib_cli.recipe.sources.registry import SOURCES
+from omib_cli.recipe.sources.simulation import SimulationOptions
 from omib_cli.runtime.job import Job
 from omib_cli.stages.result import StageResult
 from omib_cli.stages.writing import write_dataset

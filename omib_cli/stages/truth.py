@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from omib_cli.evaluation.runs import Run
 from omib_cli.evaluation.subvectors import MOST_SAMPLES, Sample, Subvector, measure
-from omib_cli.recipe.sources import SimulationOptions
+from omib_cli.recipe.sources.simulation import SimulationOptions
 from omib_cli.runtime.seeds import derive_seed
 from omib_cli.sources.simulation import SimulationSource
 

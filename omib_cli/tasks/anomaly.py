@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from omib_cli.recipe.model import HeadOptions
+    from omib_cli.recipe.heads import HeadOptions
 
 
 class Anomaly(Task):

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-    from omib_cli.recipe.model import HeadOptions, TaskOptions
+    from omib_cli.recipe.heads import HeadOptions
+    from omib_cli.recipe.tasks import TaskOptions
 
 
 class Task(ABC):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from omib_cli.recipe.model import HeadOptions
+from omib_cli.recipe.heads import HeadOptions
 from omib_cli.runtime.noise import Dropout
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {"gelu": nn.GELU, "relu": nn.ReLU, "leaky-relu": nn.LeakyReLU}

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from omib_cli.runtime import processes
+from omib_cli.distributed import processes
 
 
 class MetricsLog:
@@ -33,7 +33,7 @@ class MetricsLog:
     def add(self, row: dict[str, Any]) -> None:
         """Append a row."""
         self.rows.append(row)
-        if not processes.is_first():
+        if not processes.is_rank_zero():
             return
         with self.path.open("a") as file:
             file.write(json.dumps(row) + "\n")
@@ -49,7 +49,7 @@ class MetricsLog:
         return self._before + self.rows
 
     def _rewrite(self) -> None:
-        if not processes.is_first():
+        if not processes.is_rank_zero():
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_text("".join(json.dumps(row) + "\n" for row in self.history))

@@ -21,11 +21,11 @@ import torch
 
 from omib_cli.artifacts.partial import Partial
 from omib_cli.data.samples import Samples, Split
+from omib_cli.distributed import processes
+from omib_cli.distributed.exchange import Exchange
 from omib_cli.errors import NumericError
 from omib_cli.fusion.base import StepLosses
-from omib_cli.recipe.training import PhaseOptions
-from omib_cli.runtime import processes
-from omib_cli.runtime.exchange import Exchange
+from omib_cli.recipe.phases import PhaseOptions
 from omib_cli.runtime.job import Job
 from omib_cli.runtime.noise import working_on
 from omib_cli.runtime.seeds import derive_seed
@@ -181,7 +181,7 @@ class Trainer:
 
     def _agree(self, terms: torch.Tensor, look: bool) -> tuple[torch.Tensor, bool]:
         """Add gradients and terms up over the processes, and whether any wants the state saved or is to stop."""
-        if processes.count() == 1:
+        if processes.world_size() == 1:
             return terms, self.partial.due
         trained = [(p, p.grad) for p in self.model.parameters() if p.grad is not None]
         wishes = terms.new_tensor([float(self.partial.due), float(self.job.stop.reason is not None)])
@@ -242,7 +242,7 @@ class Trainer:
             **means,
         }
         for buffer in self.model.buffers():  # batch norm's: of each process's parts
-            processes.from_first(buffer)
+            processes.broadcast(buffer)
         if self.phase.watch is not None:
             self._look("watch", self.phase.watch, train)
         if validation is not None:
@@ -252,7 +252,7 @@ class Trainer:
         self.log.add(row)
         self.at.epoch, self.at.step, self.at.seconds, self.at.sums = self.at.epoch + 1, 0, 0.0, None
         wishes = torch.tensor([float(self.partial.due), float(self.job.stop.reason is not None)])
-        if self._heed(processes.add_up(wishes.to(self._device))):
+        if self._heed(processes.all_reduce_sum(wishes.to(self._device))):
             self.partial.checkpoint(self._state())
 
     def _look(self, purpose: str, function: Callable[[Split], T], samples: Split) -> T:

@@ -12,9 +12,10 @@ from omib_cli.data.samples import Samples
 from omib_cli.encoders.base import Encoder
 from omib_cli.errors import DataError, MismatchError
 from omib_cli.fusion.base import Fused, FusionMethod, StepLosses
-from omib_cli.recipe.methods import FUSIONS
-from omib_cli.recipe.model import ENCODERS, TASKS
+from omib_cli.recipe.encoders import ENCODERS
+from omib_cli.recipe.fusion import FUSIONS
 from omib_cli.recipe.schema import Recipe
+from omib_cli.recipe.tasks import TASKS
 from omib_cli.runtime.seeds import derive_seed
 from omib_cli.tasks.base import Task
 

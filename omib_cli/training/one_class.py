@@ -13,7 +13,7 @@ import torch
 from omib_cli.data.samples import Samples, Split
 from omib_cli.errors import NumericError
 from omib_cli.fusion.base import StepLosses
-from omib_cli.recipe.model import AnomalyOptions
+from omib_cli.recipe.tasks import AnomalyOptions
 from omib_cli.tasks.head import CentredHead
 from omib_cli.training.model import MultimodalModel
 

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from omib_cli.data.samples import Samples, Split
+from omib_cli.distributed import processes
 from omib_cli.fusion.base import StepLosses
-from omib_cli.recipe.model import AnomalyOptions
 from omib_cli.recipe.schema import Recipe
-from omib_cli.runtime import processes
+from omib_cli.recipe.tasks import AnomalyOptions
 from omib_cli.training.loop import Phase
 from omib_cli.training.model import MultimodalModel
 from omib_cli.training.one_class import must_not_collapse, set_centres
@@ -45,9 +45,9 @@ def warmup_phase(model: MultimodalModel, recipe: Recipe) -> Phase:
 
 def _outputs(output: Callable[[Samples], torch.Tensor], batches: Iterable[Samples]) -> torch.Tensor:
     """Outputs (N, C) of all batches in their order; of several processes each computes some of the batches."""
-    count, rank = processes.count(), processes.rank()
+    count, rank = processes.world_size(), processes.rank()
     own = {turn: output(batch) for turn, batch in enumerate(batches) if turn % count == rank}
-    every = {turn: found for part in processes.gathered(own) for turn, found in part.items()}
+    every = {turn: found for part in processes.all_gather(own) for turn, found in part.items()}
     return torch.cat([every[turn].to(own[rank].device if own else "cpu") for turn in sorted(every)])
 
 

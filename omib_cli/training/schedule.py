@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from omib_cli.encoders.base import Encoder
-from omib_cli.recipe.training import OptimiserOptions, ScheduleOptions
+from omib_cli.recipe.phases import OptimiserOptions, ScheduleOptions
 from omib_cli.runtime.optimiser import Optimiser
 
 

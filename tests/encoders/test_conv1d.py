@@ -7,7 +7,7 @@ import torch
 from pydantic import ValidationError
 
 from omib_cli.encoders.conv1d import Conv1dEncoder
-from omib_cli.recipe.model import Conv1dOptions
+from omib_cli.recipe.encoders import Conv1dOptions
 
 
 def sequences(lengths, width=5, longest=9):

@@ -7,7 +7,7 @@ import torch
 
 from omib_cli.encoders.gcn import GcnEncoder
 from omib_cli.encoders.neighbourhood import Neighbourhood
-from omib_cli.recipe.model import GcnOptions
+from omib_cli.recipe.encoders import GcnOptions
 
 GENES = 7
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from omib_cli.encoders.mlp import MlpEncoder
-from omib_cli.recipe.model import MlpOptions
+from omib_cli.recipe.encoders import MlpOptions
 
 
 @pytest.mark.parametrize("hidden", [[], [16], [16, 12]])

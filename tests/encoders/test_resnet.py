@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from omib_cli.encoders.augmentation import random_view, random_warp
 from omib_cli.encoders.resnet import RGB_MEAN, RGB_SD, ResNetEncoder
 from omib_cli.errors import DataError, RecipeError
-from omib_cli.recipe.model import ResNetOptions
+from omib_cli.recipe.encoders import ResNetOptions
 
 
 def images(*shape: int, seed: int = 0) -> torch.Tensor:

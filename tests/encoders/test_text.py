@@ -12,7 +12,7 @@ from text_models import PIECES, minilm, small_bert
 from omib_cli.encoders.pretrained import model_folder, read_config
 from omib_cli.encoders.text import TextEncoder
 from omib_cli.errors import DataError
-from omib_cli.recipe.model import TextOptions
+from omib_cli.recipe.encoders import TextOptions
 
 TOKENS = torch.tensor([[2, 5, 7, 8, 3, -1, -1], [2, 6, 3, -1, -1, -1, -1], [2, 9, 10, 7, 8, 3, -1]])
 

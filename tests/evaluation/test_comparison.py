@@ -9,11 +9,11 @@ import pytest
 from embeddings import make_embedding
 
 from omib_cli.evaluation.comparison import Outcome, compare
-from omib_cli.evaluation.drawing import styled
 from omib_cli.evaluation.metrics import headline_draws
 from omib_cli.evaluation.runs import read_run
 from omib_cli.evaluation.sufficiency import task_information
-from omib_cli.evaluation.variants import sweep_figure
+from omib_cli.report.drawing import styled
+from omib_cli.report.variants import sweep_figure
 
 
 def outcome(variant, seed, accuracy, draws=(), dataset="d", **more):

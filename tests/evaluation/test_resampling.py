@@ -8,7 +8,7 @@ from embeddings import classification, random_case
 
 from omib_cli.evaluation.metrics import interval
 from omib_cli.evaluation.resampling import MIN_GROUPS, WEIGHTED, count_chunks, group_codes, resampled
-from omib_cli.recipe.model import AnomalyOptions, RegressionOptions
+from omib_cli.recipe.tasks import AnomalyOptions, RegressionOptions
 from omib_cli.tasks.anomaly import Anomaly
 from omib_cli.tasks.classification import Classification
 from omib_cli.tasks.regression import Regression

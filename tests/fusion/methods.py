@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 from omib_cli.fusion.base import FusionMethod
-from omib_cli.recipe.methods import FUSIONS
-from omib_cli.recipe.model import AnomalyOptions, ClassificationOptions, HeadOptions, RegressionOptions
+from omib_cli.recipe.fusion import FUSIONS
+from omib_cli.recipe.heads import HeadOptions
+from omib_cli.recipe.tasks import AnomalyOptions, ClassificationOptions, RegressionOptions
 from omib_cli.tasks.anomaly import Anomaly
 from omib_cli.tasks.base import Task
 from omib_cli.tasks.classification import Classification

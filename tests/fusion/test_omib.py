@@ -12,7 +12,9 @@ from omib_cli.fusion.bottleneck import Bottleneck
 from omib_cli.fusion.omib import Omib
 from omib_cli.fusion.posterior import Posterior, kl_to_prior
 from omib_cli.fusion.relative_weight import log_rho, relative_weights
-from omib_cli.recipe.model import ClassificationOptions, HeadOptions, OmibOptions, RegressionOptions
+from omib_cli.recipe.fusion import OmibOptions
+from omib_cli.recipe.heads import HeadOptions
+from omib_cli.recipe.tasks import ClassificationOptions, RegressionOptions
 from omib_cli.tasks.classification import Classification
 from omib_cli.tasks.regression import Regression
 

@@ -16,7 +16,7 @@ from omib_cli.information.bounds import (
     maximum_spanning_tree,
     pairs_of,
 )
-from omib_cli.recipe.training import BetaOptions
+from omib_cli.recipe.information import BetaOptions
 
 TWO = bounds({"a": 6.0, "b": 5.0}, {("a", "b"): 4.0}, 0.1)
 

@@ -10,7 +10,7 @@ import torch
 from omib_cli.errors import DataError, NumericError
 from omib_cli.information.estimation import CriticTraining, Estimate, estimate, split_rows, standardise
 from omib_cli.information.gaussian import true_information
-from omib_cli.recipe.training import InformationOptions
+from omib_cli.recipe.information import InformationOptions
 
 QUICK = {"epochs": 6, "least_steps": 1, "hidden": [16], "batch": 64}
 

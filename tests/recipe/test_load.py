@@ -10,10 +10,10 @@ import pytest
 from small import small_recipe
 
 from omib_cli.errors import RecipeError, UsageError
+from omib_cli.recipe.encoders import ENCODERS, EncoderOptions
+from omib_cli.recipe.fusion import FUSIONS, FusionOptions
 from omib_cli.recipe.load import bundled, bundled_text, load_recipe, recipe_from_values
-from omib_cli.recipe.methods import FUSIONS
-from omib_cli.recipe.model import ENCODERS, EncoderOptions, FusionOptions
-from omib_cli.recipe.sources import SOURCES
+from omib_cli.recipe.sources.registry import SOURCES
 from omib_cli.recipe.yaml_reader import read_yaml
 
 RECIPE = """\

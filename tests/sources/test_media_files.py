@@ -10,7 +10,7 @@ from media_data import write_video
 from real import real_data
 
 from omib_cli.errors import DataError
-from omib_cli.recipe.media_sources import AudioOptions, VideoOptions
+from omib_cli.recipe.sources.media import AudioOptions, VideoOptions
 from omib_cli.sources.media.audio import filled, read_audio, spectrogram
 from omib_cli.sources.media.video import read_frames
 

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import torch
 
-from omib_cli.runtime import processes
-from omib_cli.runtime.exchange import Exchange
+from omib_cli.distributed import processes
+from omib_cli.distributed.exchange import Exchange
 
 SHAPES = ([(3, 4), (5,)], [(7, 2, 2), (1,), ()], [(2,)])
 
 
 def must_add_up(ways, shapes):
     each = []
-    for rank in range(processes.count()):
+    for rank in range(processes.world_size()):
         generator = torch.Generator().manual_seed(rank)
         each.append([torch.rand(shape, generator=generator) for shape in shapes])
     expected = [sum(of[1:], of[0]) for of in zip(*each, strict=True)]
@@ -31,7 +31,7 @@ def refused(*_, **__):
 
 def main() -> None:
     device = torch.device("cpu")
-    processes.meet(device)
+    processes.initialise(device)
     ways = [Exchange(device, shared=shared) for shared in (True, False, None)]
     for shapes in SHAPES:
         must_add_up(ways, shapes)
@@ -39,7 +39,7 @@ def main() -> None:
         torch.from_file = refused
     must_add_up([Exchange(device, shared=True)], SHAPES[0])
     print("equal", flush=True)
-    processes.part()
+    processes.shut_down()
 
 
 if __name__ == "__main__":

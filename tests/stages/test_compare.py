@@ -16,8 +16,8 @@ from small import small_recipe
 
 from omib_cli.cli import app
 from omib_cli.errors import UsageError
+from omib_cli.recipe.fusion import FUSIONS
 from omib_cli.recipe.load import load_recipe
-from omib_cli.recipe.methods import FUSIONS
 from omib_cli.stages.grid import ABLATIONS, cells_of, geometric, methods_and_ablations, swept
 
 

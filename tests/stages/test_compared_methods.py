@@ -15,8 +15,7 @@ from omib_cli.artifacts.embedding import read_embedding
 from omib_cli.errors import StaleError, UsageError
 from omib_cli.fusion.base import each_where_present
 from omib_cli.fusion.joined import Joined
-from omib_cli.recipe.methods import FUSIONS
-from omib_cli.recipe.model import FusionOptions
+from omib_cli.recipe.fusion import FUSIONS, FusionOptions
 from omib_cli.stages import embed, estimate_mi, evaluate, rehearsal, run, train, warmup
 
 COMPARED = [name for name in FUSIONS if name != "omib"]

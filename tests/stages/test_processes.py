@@ -21,8 +21,8 @@ from omib_cli.artifacts.checkpoint import read_header
 from omib_cli.artifacts.information import read_information
 from omib_cli.cli import app
 from omib_cli.data.samples import Samples
+from omib_cli.distributed import processes
 from omib_cli.errors import UsageError
-from omib_cli.runtime import processes
 from omib_cli.runtime.job import Job
 from omib_cli.stages import embed, train
 from omib_cli.training.division import Division, own_rows, share
@@ -197,7 +197,12 @@ def test_micro_batches_add_up_to_the_batch(tmp_path):
 
 def test_alone_there_is_nothing_to_wait_for():
     assert "WORLD_SIZE" not in os.environ
-    assert (processes.count(), processes.rank(), processes.gathered(3), processes.agree(False)) == (1, 0, [3], False)
-    processes.wait()
+    assert (processes.world_size(), processes.rank(), processes.all_gather(3), processes.any_process(False)) == (
+        1,
+        0,
+        [3],
+        False,
+    )
+    processes.barrier()
     whole = Samples([], np.zeros(4), None)  # type: ignore[arg-type]
     assert list(Division(4).pieces(whole)) == [(whole, None)]

@@ -9,7 +9,7 @@ import pytest
 from embeddings import classification, random_case
 from sklearn import metrics as sklearn_metrics
 
-from omib_cli.recipe.model import RegressionOptions
+from omib_cli.recipe.tasks import RegressionOptions
 from omib_cli.tasks.regression import Regression, pearson, sentiment_metrics
 
 

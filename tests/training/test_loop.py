@@ -13,7 +13,7 @@ from small import small_recipe, toy_dataset, write_dataset
 from omib_cli.artifacts import format as fmt
 from omib_cli.artifacts.checkpoint import read_checkpoint
 from omib_cli.errors import DataError, Interrupted, MismatchError, NumericError
-from omib_cli.recipe.training import OptimiserOptions, ScheduleOptions
+from omib_cli.recipe.phases import OptimiserOptions, ScheduleOptions
 from omib_cli.runtime.job import Job
 from omib_cli.runtime.progress import Progress
 from omib_cli.stages import train, warmup

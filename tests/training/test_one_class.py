@@ -13,7 +13,8 @@ from omib_cli.artifacts.embedding import read_embedding
 from omib_cli.data.samples import read_split
 from omib_cli.errors import DataError, NumericError
 from omib_cli.fusion.attention import CrossAttention
-from omib_cli.recipe.model import AnomalyOptions, HeadOptions
+from omib_cli.recipe.heads import HeadOptions
+from omib_cli.recipe.tasks import AnomalyOptions
 from omib_cli.stages import embed, evaluate, train, warmup
 from omib_cli.tasks.anomaly import Anomaly
 from omib_cli.tasks.head import CentredHead

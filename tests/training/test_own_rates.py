@@ -12,7 +12,7 @@ from omib_cli.encoders.mlp import MlpEncoder
 from omib_cli.encoders.pretrained import read_config
 from omib_cli.encoders.text import TextEncoder
 from omib_cli.errors import Interrupted
-from omib_cli.recipe.model import MlpOptions, TextOptions
+from omib_cli.recipe.encoders import MlpOptions, TextOptions
 from omib_cli.runtime.job import Job
 from omib_cli.runtime.progress import Progress
 from omib_cli.stages import train

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from omib_cli.recipe.media_sources import AudioOptions
+    from omib_cli.recipe.sources.media import AudioOptions
 
 SOUND_FILES = frozenset({".wav", ".flac", ".ogg", ".aif", ".aiff"})
 """Suffixes that the soundfile library reads; everything else is a container for PyAV."""

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from omib_cli.recipe.media_sources import ClipSplitOptions
     from omib_cli.recipe.schema import Recipe
+    from omib_cli.recipe.sources.media import ClipSplitOptions
 
 
 def divide(

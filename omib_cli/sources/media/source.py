@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from omib_cli.recipe.media_sources import ClipOptions, CremaDOptions, MediaOptions
     from omib_cli.recipe.schema import Recipe
+    from omib_cli.recipe.sources.media import ClipOptions, CremaDOptions, MediaOptions
 
 STREAMS = ("audio", "video")
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from omib_cli.recipe.media_sources import VideoOptions
+    from omib_cli.recipe.sources.media import VideoOptions
 
 EARLY = 1e-3
 """Seconds by which a frame may come before its time: containers round time stamps to milliseconds."""

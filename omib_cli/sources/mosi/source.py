@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from omib_cli.recipe.mosi_sources import CmuMosiOptions
     from omib_cli.recipe.schema import Recipe
+    from omib_cli.recipe.sources.mosi import CmuMosiOptions
 
 SPLIT_NAMES = {"dev": "validation", "valid": "validation", "val": "validation"}
 

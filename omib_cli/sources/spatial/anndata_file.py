@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from omib_cli.recipe.spatial_sources import H5adOptions
+    from omib_cli.recipe.sources.spatial import H5adOptions
 
 
 def read_anndata(options: H5adOptions, name: str, folder: Path) -> TissueSection:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy.sparse import csr_matrix
 
-    from omib_cli.recipe.spatial_sources import ColumnsOptions, ExpressionOptions, GenesOptions
+    from omib_cli.recipe.sources.spatial import ColumnsOptions, ExpressionOptions, GenesOptions
 
 TINY = 1e-12
 

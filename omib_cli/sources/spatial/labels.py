@@ -13,7 +13,7 @@ from omib_cli.sources.spatial.section import TissueSection, existing
 from omib_cli.sources.text_tables import read_text
 
 if TYPE_CHECKING:
-    from omib_cli.recipe.spatial_sources import SpotLabelOptions
+    from omib_cli.recipe.sources.spatial import SpotLabelOptions
 
 CLASSES = ["normal", "anomalous"]
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy.sparse import csr_matrix
 
-    from omib_cli.recipe.spatial_sources import LegacyOptions
+    from omib_cli.recipe.sources.spatial import LegacyOptions
 
 COLUMNS = ("x", "y", "pixel_x", "pixel_y")
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from omib_cli.recipe.spatial_sources import ColourOptions, PatchOptions
+    from omib_cli.recipe.sources.spatial import ColourOptions, PatchOptions
 
 
 @dataclass(frozen=True)

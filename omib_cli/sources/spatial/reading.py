@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from omib_cli.artifacts import format as fmt
 from omib_cli.errors import DataError
-from omib_cli.recipe.spatial_sources import LegacyOptions, SpaceRangerOptions
+from omib_cli.recipe.sources.spatial import LegacyOptions, SpaceRangerOptions
 from omib_cli.sources.spatial.anndata_file import read_anndata
 from omib_cli.sources.spatial.labels import read_labels
 from omib_cli.sources.spatial.legacy import read_legacy
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from omib_cli.recipe.spatial_sources import Layout, SectionOptions, SpatialOptions, SpotLabelOptions
+    from omib_cli.recipe.sources.spatial import Layout, SectionOptions, SpatialOptions, SpotLabelOptions
 
 
 @dataclass

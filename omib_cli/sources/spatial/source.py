@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from omib_cli.artifacts import format as fmt
 from omib_cli.artifacts.dataset_writer import Block, DatasetPlan, ModalityPlan
 from omib_cli.errors import DataError, RecipeError
-from omib_cli.recipe.spatial_sources import ColourOptions, DepthOptions, GenesOptions, PatchOptions
+from omib_cli.recipe.sources.spatial import ColourOptions, DepthOptions, GenesOptions, PatchOptions
 from omib_cli.sources.labels import class_labels
 from omib_cli.sources.sheets import counted
 from omib_cli.sources.spatial.colours import colours
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from omib_cli.recipe.schema import Recipe
-    from omib_cli.recipe.spatial_sources import Feature, SpatialOptions
+    from omib_cli.recipe.sources.spatial import Feature, SpatialOptions
 
 TASKS = ("anomaly", "classification")
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy.sparse import csr_matrix
 
-    from omib_cli.recipe.spatial_sources import SpaceRangerOptions
+    from omib_cli.recipe.sources.spatial import SpaceRangerOptions
 
 MATRIX = "filtered_feature_bc_matrix"
 GENES = "Gene Expression"

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 import torch
 
-from omib_cli.runtime import processes
+from omib_cli.distributed import processes
 
 
 class Exchange:
@@ -27,26 +27,26 @@ class Exchange:
     """
 
     def __init__(self, device: torch.device, shared: bool | None = None) -> None:
-        together = processes.here()[1] == processes.count() and hasattr(os, "memfd_create")
+        together = processes.local_world_size() == processes.world_size() and hasattr(os, "memfd_create")
         self._shared = device.type == "cpu" and together if shared is None else shared
         self._memory = torch.empty(0, 0)
 
     def sums(self, tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """The sum over processes of each tensor: to be read, not written to, and only until the next call."""
-        total, count, rank = sum(tensor.numel() for tensor in tensors), processes.count(), processes.rank()
+        total, count, rank = sum(tensor.numel() for tensor in tensors), processes.world_size(), processes.rank()
         if self._shared and total > self._memory.shape[1]:
             found = _common_memory(count + 1, total)
             self._shared, self._memory = found is not None, self._memory if found is None else found
         if not self._shared:
-            return _shaped(processes.add_up(torch.cat([tensor.flatten() for tensor in tensors])), tensors)
+            return _shaped(processes.all_reduce_sum(torch.cat([tensor.flatten() for tensor in tensors])), tensors)
         memory = self._memory[:, :total]
         torch._foreach_copy_(_shaped(memory[rank], tensors), list(tensors))
-        processes.wait()  # what all have to add is there
+        processes.barrier()  # what all have to add is there
         part = memory[:, total * rank // count : total * (rank + 1) // count]
         torch.add(part[0], part[1], out=part[count])  # faster than a sum over the rows at once
         for row in part[2:count]:
             part[count] += row
-        processes.wait()  # all parts of the sum are there, and stay until all are here again
+        processes.barrier()  # all parts of the sum are there, and stay until all are here again
         return _shaped(memory[count], tensors)
 
 
@@ -62,14 +62,14 @@ def _common_memory(rows: int, columns: int) -> torch.Tensor | None:
     None where the system keeps them from each other.
     """
     file, path, memory = None, "", None
-    if processes.is_first():
+    if processes.is_rank_zero():
         file = os.memfd_create("omib")
         os.truncate(file, rows * columns * torch.float32.itemsize)
         path = f"/proc/{os.getpid()}/fd/{file}"
-    path = processes.gathered(path)[0]
+    path = processes.all_gather(path)[0]
     with suppress(OSError, RuntimeError):
         memory = torch.from_file(path, shared=True, size=rows * columns, dtype=torch.float32).view(rows, columns)
-    everywhere = all(processes.gathered(memory is not None))
+    everywhere = all(processes.all_gather(memory is not None))
     if file is not None:
         os.close(file)
     return memory if everywhere else None

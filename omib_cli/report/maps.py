@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
-from omib_cli.evaluation.drawing import HALF, INK, MARKERS, MUTED, PAPER, WIDE, class_colours, short
-from omib_cli.evaluation.predictions import RASTER_ABOVE, ROOMY
+from omib_cli.report.drawing import HALF, INK, MARKERS, MUTED, PAPER, WIDE, class_colours, short
+from omib_cli.report.predictions import RASTER_ABOVE, ROOMY
 
 MOST_POINTS = 20_000
 """Samples that UMAP lays out at most; the rest are left out by the seed."""

@@ -11,17 +11,17 @@ from typing import Any
 
 from omib_cli.artifacts.catalogue import REPORT_FILE
 from omib_cli.artifacts.provenance import Provenance
-from omib_cli.evaluation import sections
 from omib_cli.evaluation.conventions import convention, shown
-from omib_cli.evaluation.drawing import Picture
-from omib_cli.evaluation.html import esc, paragraph, section, table, tag
 from omib_cli.evaluation.metrics import Across, Table, across_runs
-from omib_cli.evaluation.plane_section import information_section
 from omib_cli.evaluation.probes import Recovery
 from omib_cli.evaluation.runs import FUSED, Run
-from omib_cli.evaluation.style import CSS
 from omib_cli.evaluation.subvectors import Subvector
 from omib_cli.evaluation.sufficiency import Quantity
+from omib_cli.report import blocks
+from omib_cli.report.drawing import Picture
+from omib_cli.report.html import esc, paragraph, section, table, tag
+from omib_cli.report.information import information_section
+from omib_cli.report.style import CSS
 
 PAGE = "report.html"
 FIGURES = "figures"
@@ -149,12 +149,12 @@ def _chapter(chapter: Chapter, prefix: str) -> str:
     run, scores = chapter.run, chapter.scores
     return "\n".join(
         [
-            sections.warnings_of(run, scores),
-            sections.headline(run, scores),
-            sections.what_was_run(run),
-            sections.figures(chapter.pictures, prefix),
-            sections.beta_and_bounds(run),
-            sections.weights_in_words(run),
+            blocks.warnings_of(run, scores),
+            blocks.headline(run, scores),
+            blocks.what_was_run(run),
+            blocks.figures(chapter.pictures, prefix),
+            blocks.beta_and_bounds(run),
+            blocks.weights_in_words(run),
             information_section(
                 chapter.plane,
                 chapter.recovery,
@@ -162,9 +162,9 @@ def _chapter(chapter: Chapter, prefix: str) -> str:
                 scores.splits[run.headline][FUSED].metrics.get("accuracy"),
                 run.headline,
             ),
-            sections.all_metrics(run, scores),
-            sections.limits(run, scores),
-            sections.provenance(run),
+            blocks.all_metrics(run, scores),
+            blocks.limits(run, scores),
+            blocks.provenance(run),
         ]
     )
 

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from omib_cli.evaluation.conventions import convention, shown
-from omib_cli.evaluation.drawing import ALARM, GOOD, INK, MUTED, PAPER, RED, WARM, WIDE, colours, plain_log, short
 from omib_cli.evaluation.metrics import Scores
 from omib_cli.evaluation.runs import FUSED
+from omib_cli.report.drawing import ALARM, GOOD, INK, MUTED, PAPER, RED, WARM, WIDE, colours, plain_log, short
 
 
 def beta_figure(beta: Mapping[str, Any]) -> Figure | None:

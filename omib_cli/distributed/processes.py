@@ -21,31 +21,34 @@ PATIENCE = timedelta(hours=12)
 """How long a process waits for the others: one may be estimating while the others are done."""
 
 
-def count() -> int:
+def world_size() -> int:
     """Number of processes of this command."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def rank() -> int:
     """Number of this process, from 0."""
-    return int(os.environ.get("RANK", "0")) if count() > 1 else 0
+    return int(os.environ.get("RANK", "0")) if world_size() > 1 else 0
 
 
-def here() -> tuple[int, int]:
-    """Number of this process among those of its machine, and how many those are."""
-    if count() == 1:
-        return 0, 1
-    return int(os.environ.get("LOCAL_RANK", "0")), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+def local_rank() -> int:
+    """Number of this process among those of its machine, from 0."""
+    return int(os.environ.get("LOCAL_RANK", "0")) if world_size() > 1 else 0
 
 
-def is_first() -> bool:
+def local_world_size() -> int:
+    """Number of processes of this command on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if world_size() > 1 else 1
+
+
+def is_rank_zero() -> bool:
     """Whether this process writes and speaks."""
     return rank() == 0
 
 
-def meet(device: torch.device) -> None:
+def initialise(device: torch.device) -> None:
     """Find the other processes (gloo on the CPU, NCCL on CUDA), once."""
-    if count() == 1:
+    if world_size() == 1:
         return
     import torch
     from torch import distributed
@@ -56,9 +59,9 @@ def meet(device: torch.device) -> None:
         distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
 
 
-def part() -> None:
+def shut_down() -> None:
     """Leave the others, at the end of the program."""
-    if count() == 1:
+    if world_size() == 1:
         return
     from torch import distributed
 
@@ -81,45 +84,45 @@ def _others() -> Iterator[Any]:
         yield distributed
     except RuntimeError as error:
         raise OmibError(
-            f"another process of this command has ended; this is number {rank()} of {count()}",
+            f"another process of this command has ended; this is number {rank()} of {world_size()}",
             got=str(error).partition(". This is")[0],  # gloo goes on with guesses
             do="see what the other one said; the same command continues from the state saved last",
         ) from error
 
 
-def wait() -> None:
+def barrier() -> None:
     """Until every process is here."""
-    if count() > 1:
+    if world_size() > 1:
         with _others() as distributed:
             distributed.barrier()
 
 
-def add_up(tensor: torch.Tensor) -> torch.Tensor:
+def all_reduce_sum(tensor: torch.Tensor) -> torch.Tensor:
     """The sum over processes, in place."""
-    if count() > 1:
+    if world_size() > 1:
         with _others() as distributed:
             distributed.all_reduce(tensor)
     return tensor
 
 
-def agree(wish: bool) -> bool:
+def any_process(wish: bool) -> bool:
     """Whether any process wishes so."""
-    return any(gathered(wish))
+    return any(all_gather(wish))
 
 
-def from_first(tensor: torch.Tensor) -> torch.Tensor:
+def broadcast(tensor: torch.Tensor) -> torch.Tensor:
     """The first process's values, in place."""
-    if count() > 1:
+    if world_size() > 1:
         with _others() as distributed:
             distributed.broadcast(tensor, 0)
     return tensor
 
 
-def gathered(value: Any) -> list[Any]:
+def all_gather(value: Any) -> list[Any]:
     """The value of each process, in their order; values that pickle can hold between processes of one command."""
-    if count() == 1:
+    if world_size() == 1:
         return [value]
-    found: list[Any] = [None] * count()
+    found: list[Any] = [None] * world_size()
     with _others() as distributed:
         distributed.all_gather_object(found, value)
     return found

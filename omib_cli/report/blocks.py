@@ -9,11 +9,11 @@ from statistics import fmean
 from typing import Any
 
 from omib_cli.evaluation.conventions import convention, shown
-from omib_cli.evaluation.drawing import Picture, inline
-from omib_cli.evaluation.figures import headline_metrics
-from omib_cli.evaluation.html import details, esc, pairs, paragraph, section, table, tag
 from omib_cli.evaluation.metrics import Estimate, Scores, Table
 from omib_cli.evaluation.runs import FUSED, Run
+from omib_cli.report.drawing import Picture, inline
+from omib_cli.report.figures import headline_metrics
+from omib_cli.report.html import details, esc, pairs, paragraph, section, table, tag
 
 CARDS = 6
 """Most metrics above the figures; the table has them all."""

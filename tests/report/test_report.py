@@ -15,15 +15,15 @@ from embeddings import BETA, make_embedding
 
 from omib_cli.artifacts.provenance import Provenance
 from omib_cli.evaluation.conventions import CONVENTIONS, shown
-from omib_cli.evaluation.drawing import colours, inline, short
-from omib_cli.evaluation.figures import draw_run
-from omib_cli.evaluation.maps import lay_out, map_figure
 from omib_cli.evaluation.metrics import Estimate, score_run
-from omib_cli.evaluation.predictions import confusion
-from omib_cli.evaluation.report import Chapter, page
 from omib_cli.evaluation.runs import read_run
 from omib_cli.evaluation.subvectors import Subvector
-from omib_cli.evaluation.tissue import tissue_figure
+from omib_cli.report.drawing import colours, inline, short
+from omib_cli.report.figures import draw_run
+from omib_cli.report.maps import lay_out, map_figure
+from omib_cli.report.page import Chapter, page
+from omib_cli.report.predictions import confusion
+from omib_cli.report.tissue import tissue_figure
 from omib_cli.runtime.progress import Progress
 
 VOID = {"meta", "br", "img", "hr"}

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field
-
-from omib_cli.recipe.section import Section
+from omib_cli.recipe.options import (
+    Options,
+    Share,
+)
 
 SplitName = Literal["train", "validation", "test"]
-Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
-class SourceOptions(Section):
+class SourceOptions(Options):
     """What every source has in common: its name."""
 
     source: str
 
 
-class FileOptions(Section):
+class FileOptions(Options):
     """A file of samples in rows, or one such file per split."""
 
     files: str | dict[SplitName, str]
@@ -42,7 +42,7 @@ class LabelOptions(FileOptions):
     """The column (or NPZ array) that names each sample's split."""
 
 
-class SplitOptions(Section):
+class SplitOptions(Options):
     """How samples are divided where the data does not say: whole groups stay together."""
 
     by: Literal["given", "random", "stratified", "group"] = "given"

@@ -1,4 +1,4 @@
-"""The ``data`` section: where samples come from. One options class per source, and the registry of sources."""
+"""Options of simulated data, and the paper's three cases."""
 
 from __future__ import annotations
 
@@ -6,13 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from omib_cli.recipe.media_sources import AvDigitsOptions, CremaDOptions, MediaOptions
-from omib_cli.recipe.mosi_sources import CmuMosiOptions
-from omib_cli.recipe.section import Registry
-from omib_cli.recipe.source_parts import FileOptions, LabelOptions, Share, SourceOptions, SplitOptions
-from omib_cli.recipe.spatial_sources import SpatialOptions
-
-SOURCES = Registry("data source", "source")
+from omib_cli.recipe.options import (
+    Share,
+)
+from omib_cli.recipe.sources.common import SourceOptions
 
 CASES: dict[str, dict[str, int]] = {
     # Appendix F with docs/choices.md E4: d0 = d0' = 200 and d_i1 + d_i2 = 600.
@@ -61,41 +58,3 @@ class SimulationOptions(SourceOptions):
 
 
 _THREE = tuple(f"{ab}{ij}" for ab in "ab" for ij in ("00", "11", "22", "33", "12", "13", "23"))
-
-
-class TableOptions(FileOptions):
-    """The features of one modality, in columns."""
-
-    columns: list[str] = []
-    """Shell patterns of the columns to use (`rna_*`); all numeric columns but the id where empty."""
-    feature_names: str | None = None
-    """A file of feature names, one a line, for files without a header."""
-
-
-class TablesOptions(SourceOptions):
-    """Tables of numbers: one file per modality, or one file with all of them."""
-
-    source: Literal["tables"] = "tables"
-    tables: dict[str, TableOptions]
-    """The table of each modality."""
-    labels: LabelOptions
-    """The table of labels."""
-    join: Literal["id", "row"] = "id"
-    """Samples are matched by their id (a sample may lack a modality) or by row number (all tables equally long)."""
-    split: SplitOptions = SplitOptions()
-    """Training, validation and test."""
-    standardise: Literal["zscore", "minmax", "none"] = "zscore"
-    """Scaling of each feature, fitted on the training split only."""
-    impute: Literal["refuse", "mean", "median", "zero"] = "refuse"
-    """What replaces a missing value, fitted on the training split only; `refuse` is an error."""
-    constant: Literal["refuse", "drop", "keep"] = "refuse"
-    """What to do with features that have one value throughout the training split."""
-
-
-SOURCES.add(SimulationOptions, "omib_cli.sources.simulation:SimulationSource")
-SOURCES.add(TablesOptions, "omib_cli.sources.tables:TablesSource")
-SOURCES.add(SpatialOptions, "omib_cli.sources.spatial.source:SpatialSource")
-SOURCES.add(CremaDOptions, "omib_cli.sources.media.source:CremaDSource")
-SOURCES.add(MediaOptions, "omib_cli.sources.media.source:MediaSource")
-SOURCES.add(AvDigitsOptions, "omib_cli.sources.av_digits:AvDigitsSource")
-SOURCES.add(CmuMosiOptions, "omib_cli.sources.mosi.source:CmuMosiSource")

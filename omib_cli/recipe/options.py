@@ -11,12 +11,20 @@ from collections.abc import Iterator
 from functools import reduce
 from importlib import import_module
 from operator import or_
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+Count = Annotated[int, Field(ge=1)]
+Width = Annotated[int, Field(ge=1)]
+Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
+Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+NonNegative = Annotated[float, Field(ge=0.0)]
+Activation = Literal["gelu", "relu", "leaky-relu"]
 
-class Section(BaseModel):
+
+class Options(BaseModel):
     """A part of a recipe: immutable, no unknown keys, the sentence under each field is its help."""
 
     model_config = ConfigDict(
@@ -38,9 +46,9 @@ class Registry:
     def __init__(self, what: str, discriminator: str) -> None:
         self.what = what
         self.discriminator = discriminator
-        self._entries: dict[str, tuple[type[Section], str]] = {}
+        self._entries: dict[str, tuple[type[Options], str]] = {}
 
-    def add(self, options: type[Section], implementation: str) -> None:
+    def add(self, options: type[Options], implementation: str) -> None:
         """Register ``options`` (its discriminator's default is the name) for ``"package.module:Class"``."""
         self._entries[str(options.model_fields[self.discriminator].default)] = (options, implementation)
 

@@ -6,15 +6,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from omib_cli.recipe.section import Section
-from omib_cli.recipe.source_parts import LabelOptions, SourceOptions, SplitOptions
+from omib_cli.recipe.options import (
+    Count,
+    Options,
+    Positive,
+)
+from omib_cli.recipe.sources.common import LabelOptions, SourceOptions, SplitOptions
 
-Count = Annotated[int, Field(ge=1)]
-Positive = Annotated[float, Field(gt=0.0)]
 Stream = Literal["audio", "video"]
 
 
-class AudioOptions(Section):
+class AudioOptions(Options):
     """From sound to a log-magnitude spectrogram (F, T); as OGM-GE prepares CREMA-D, (257, 188)."""
 
     rate: Count = 22_050
@@ -42,7 +44,7 @@ class AudioOptions(Section):
         return round(self.seconds * self.rate)
 
 
-class VideoOptions(Section):
+class VideoOptions(Options):
     """From a clip to some of its frames (T, 3, size, size)."""
 
     fps: Positive = 1.0

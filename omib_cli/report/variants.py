@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from omib_cli.evaluation.comparison import Comparison, Outcome, Row
 from omib_cli.evaluation.conventions import convention
-from omib_cli.evaluation.drawing import GOOD, INK, MUTED, WIDE, colours, rows_grid, short
 from omib_cli.evaluation.metrics import Across
+from omib_cli.report.drawing import GOOD, INK, MUTED, WIDE, colours, rows_grid, short
 
 MOST_PANELS = 2
 MOST_LINEAR = 20.0

@@ -10,14 +10,14 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from omib_cli.evaluation.conventions import convention, shown
-from omib_cli.evaluation.curves import loss_figure, weight_figure
-from omib_cli.evaluation.drawing import Picture, styled
-from omib_cli.evaluation.maps import lay_out, map_figure
 from omib_cli.evaluation.metrics import Scores, Table
-from omib_cli.evaluation.predictions import ANNOTATED, ROOMY, confusion, confusion_figure, scatter_figure
 from omib_cli.evaluation.runs import FUSED, Run
-from omib_cli.evaluation.strip import beta_figure, comparison_figure
-from omib_cli.evaluation.tissue import score_figure, tissue_figure
+from omib_cli.report.curves import loss_figure, weight_figure
+from omib_cli.report.drawing import Picture, styled
+from omib_cli.report.maps import lay_out, map_figure
+from omib_cli.report.predictions import ANNOTATED, ROOMY, confusion, confusion_figure, scatter_figure
+from omib_cli.report.strip import beta_figure, comparison_figure
+from omib_cli.report.tissue import score_figure, tissue_figure
 from omib_cli.runtime.seeds import derive_seed
 
 SECOND = {"accuracy": "auc", "mae": "pearson_r", "auc": "f1"}

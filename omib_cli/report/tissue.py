@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from omib_cli.evaluation.drawing import INK, MUTED, WIDE, class_colours, short
+from omib_cli.report.drawing import INK, MUTED, WIDE, class_colours, short
 
 KINDS = ("normal", "anomalous", "no label")
 MOST_SECTIONS = 8

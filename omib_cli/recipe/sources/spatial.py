@@ -6,13 +6,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from omib_cli.recipe.section import Section
-from omib_cli.recipe.source_parts import SourceOptions, SplitName
+from omib_cli.recipe.options import (
+    Options,
+    Positive,
+)
+from omib_cli.recipe.sources.common import SourceOptions, SplitName
 
-Micrometres = Annotated[float, Field(gt=0.0)]
 
-
-class LayoutOptions(Section):
+class LayoutOptions(Options):
     """What every layout has in common; `{section}` in a file name stands for the name of the section."""
 
     layout: str
@@ -20,7 +21,7 @@ class LayoutOptions(Section):
     """The histology image (TIFF, JPEG, PNG)."""
     full_width: Annotated[int, Field(ge=1)] | None = None
     """Width in pixels of the image that the positions refer to, where `image` is a smaller version of it."""
-    pitch_um: Micrometres = 100.0
+    pitch_um: Positive = 100.0
     """Distance between the centres of neighbouring spots in micrometres: what gives images their scale."""
 
 
@@ -42,7 +43,7 @@ class LegacyOptions(LayoutOptions):
     """Raw counts, genes in columns."""
     spots: str = "spots/{section}_selection.tsv"
     """Positions: columns x, y (array), pixel_x, pixel_y (image) and, where there is one, selected."""
-    pitch_um: Micrometres = 200.0
+    pitch_um: Positive = 200.0
     """Distance between the centres of neighbouring spots in micrometres: what gives images their scale."""
 
 
@@ -60,7 +61,7 @@ class H5adOptions(LayoutOptions):
     """The column of `var` that names genes as the other sections name them; the index where None."""
 
 
-class SpotLabelOptions(Section):
+class SpotLabelOptions(Options):
     """What pathologists say about spots, in a table or in a column of `obs`."""
 
     file: str | None = None
@@ -78,7 +79,7 @@ class SpotLabelOptions(Section):
 Layout = Annotated[SpaceRangerOptions | LegacyOptions | H5adOptions, Field(discriminator="layout")]
 
 
-class SectionOptions(Section):
+class SectionOptions(Options):
     """A section of tissue; `files` and `labels` replace those of the source."""
 
     split: SplitName
@@ -95,7 +96,7 @@ class SectionOptions(Section):
     """Width in pixels of the image that its positions refer to, where its image is a smaller version."""
 
 
-class ExpressionOptions(Section):
+class ExpressionOptions(Options):
     """From raw counts to expression, fitted on the training spots alone, in this order."""
 
     thin: Annotated[int, Field(ge=1)] | None = None
@@ -110,7 +111,7 @@ class ExpressionOptions(Section):
     """Where variability is measured: within each training section, or in the first of them alone (as published)."""
 
 
-class ColumnsOptions(Section):
+class ColumnsOptions(Options):
     """Columns of numbers: as they are, or their principal components."""
 
     feature: str
@@ -147,21 +148,21 @@ class ColourOptions(ColumnsOptions):
     feature: Literal["colours"] = "colours"
     patch: Annotated[int, Field(ge=4)] = 32
     """Side of the patch in pixels."""
-    mpp: Micrometres | None = None
+    mpp: Positive | None = None
     """Micrometres per pixel to which every section's image is brought; None takes each image as it is."""
 
 
-class PatchOptions(Section):
+class PatchOptions(Options):
     """A square of the histology image around each spot, RGB."""
 
     feature: Literal["image"] = "image"
     patch: Annotated[int, Field(ge=4)] = 32
     """Side of the square in pixels."""
-    mpp: Micrometres | None = None
+    mpp: Positive | None = None
     """Micrometres per pixel to which every section's image is brought; None takes each image as it is."""
 
 
-class DepthOptions(Section):
+class DepthOptions(Options):
     """Sequencing depth: log of total counts and of detected genes, which normalisation takes out of expression."""
 
     feature: Literal["depth"] = "depth"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from omib_cli.evaluation.conventions import shown
-from omib_cli.evaluation.html import esc, paragraph, section, table, tag
 from omib_cli.evaluation.metrics import Estimate
 from omib_cli.evaluation.probes import Recovery
 from omib_cli.evaluation.subvectors import MOST_SAMPLES, Subvector
 from omib_cli.evaluation.sufficiency import Quantity
+from omib_cli.report.html import esc, paragraph, section, table, tag
 
 
 def information_section(

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from omib_cli.evaluation.drawing import (
+from omib_cli.report.drawing import (
     INK,
     MUTED,
     RULE,

@@ -1,6 +1,9 @@
-"""Options of the methods that OMIB is compared with, and the registry of all fusion methods.
+"""Options of fusion methods, OMIB and those it is compared with, and their registry.
 
-Defaults are those of the methods' sources where this program can have them; docs/methods.md says where it cannot.
+Defaults of the compared methods are those of their sources where this program can have them; docs/methods.md says where
+it cannot.
+
+Labels in square brackets, such as [D2], are places where the paper leaves a choice: docs/choices.md lists them all.
 """
 
 from __future__ import annotations
@@ -8,14 +11,109 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from omib_cli.recipe.model import FusionOptions, OmibOptions, Probability, Width
-from omib_cli.recipe.section import Registry
+from omib_cli.recipe.options import (
+    NonNegative,
+    Options,
+    Probability,
+    Registry,
+    Width,
+)
 
 FUSIONS = Registry("fusion method", "method")
 
-Weight = Annotated[float, Field(ge=0.0)]
+
+class FusionOptions(Options):
+    """What every fusion method has in common: its name."""
+
+    has_warmup: ClassVar[bool] = False
+    """Whether it trains in two phases, of which the first is Algorithm 1. A method without has one, as long as both."""
+    least_modalities: ClassVar[int] = 1
+    """How many modalities it needs."""
+
+    method: str
+
+    @property
+    def uses_beta(self) -> bool:
+        """Whether the loss has the redundancy weight, for which bounds must be estimated."""
+        return False
+
+    @property
+    def couples_samples(self) -> bool:
+        """Whether a gradient depends on what other samples are in the batch, which several processes do not see."""
+        return False
+
+    def misfits(self, widths: Mapping[str, int]) -> list[str]:
+        """What does not go together with modalities whose encodings have these widths, in words."""
+        if len(widths) < self.least_modalities:
+            return [f"`fusion.method` {self.method} needs {self.least_modalities} modalities, got {len(widths)}"]
+        return []
+
+
+class OmibOptions(FusionOptions):
+    """Optimal multimodal information bottleneck (Equations 5-11); what the paper leaves open is an option."""
+
+    has_warmup: ClassVar[bool] = True
+
+    method: Literal["omib"] = "omib"
+    latent: Width | None = None
+    """Width k of the bottleneck and of the embedding; None takes the first encoder's width d [D2]."""
+    routing: Literal["joint", "routed"] = "joint"
+    """Which loss trains the encoders: `joint` all of them (Algorithm 2); `routed` detaches z before the bottleneck
+    and the embedding before the heads of the task-relevance branches (Section 4) [C1]."""
+    attention: Literal["tokens", "single", "cross", "none"] = "tokens"
+    """Form of the cross-attention network: one token per modality; Equation 105's single concatenated token; each
+    modality querying the others; or none, a linear map of the concatenation (the ablation w/o cross-attn) [D1]."""
+    heads: Annotated[int, Field(ge=1)] = 4
+    """Attention heads; the latent width must be a multiple of it."""
+    norm: bool = True
+    """Layer normalisation after the attention's residual."""
+    kl_reduction: Literal["sum", "mean"] = "sum"
+    """KL to the prior, summed or averaged over the latent dimensions [A5]."""
+    posterior: Literal["log-variance", "softplus"] = "log-variance"
+    """What the second head of the bottleneck means: a log-variance, or s with sigma = softplus(s - 5) [A3]."""
+    relative_weight: Literal["dynamic", "one"] = "dynamic"
+    """`dynamic` is Equation 11; `one` fixes r = 1 (the ablation w/o r)."""
+    r_estimator: Literal["ratio-of-means", "mean-of-ratios"] = "ratio-of-means"
+    """How a batch's divergences become rho: Equation 49's quantity, or Equation 11 to the letter [B2]."""
+    r_gradient: Literal["stop", "flow"] = "stop"
+    """Whether r is a constant for the gradient [B3]."""
+    r_momentum: Probability = 0.0
+    """Exponential moving average of ln rho over batches; 0 uses each batch alone [B4]."""
+    samples: Annotated[int, Field(ge=1)] = 1
+    """Posterior samples per training step (the expectation over epsilon) [A6]."""
+    inference_samples: Annotated[int, Field(ge=0)] = 0
+    """0 predicts with zeta = mu; S averages embedding and prediction over S draws. With `norm` the means of unused
+    dimensions, which are near 0, are blown up where training saw noise of variance 1: draws avoid that [C5]."""
+    task_scale: Literal["one", "joint-information"] = "one"
+    """`joint-information` divides the embedding's task loss by the bound's estimate of H(v_1..v_M), the objective for
+    which the paper's bound on beta is proved; `one` is Equation 10 [A4]."""
+    main_training: Literal["full", "without-omf"] = "full"
+    """`without-omf`: after warm-up, a head on the concatenated encodings alone (the ablation w/o OMF)."""
+
+    @property
+    def uses_beta(self) -> bool:
+        """In full; without OMF there is nothing that it weighs."""
+        return self.main_training == "full"
+
+    @property
+    def couples_samples(self) -> bool:
+        """If the gradient flows through r, which is a ratio of the batch's means."""
+        return self.r_gradient == "flow"
+
+    @model_validator(mode="after")
+    def _heads_divide_latent(self) -> OmibOptions:
+        if self.latent is not None and self.attention in ("tokens", "cross") and self.latent % self.heads:
+            raise ValueError(f"`latent` ({self.latent}) must be a multiple of `heads` ({self.heads})")
+        return self
+
+    def misfits(self, widths: Mapping[str, int]) -> list[str]:
+        """As for any method, and the encoders' width where it stands for the latent width."""
+        latent = self.latent or next(iter(widths.values()))
+        if self.attention in ("tokens", "cross") and latent % self.heads:
+            return [f"latent width {latent} is no multiple of `fusion.heads` ({self.heads})"]
+        return super().misfits(widths)
 
 
 class ConcatOptions(FusionOptions):
@@ -66,11 +164,11 @@ class MisaOptions(FusionOptions):
     method: Literal["misa"] = "misa"
     width: Annotated[int, Field(ge=2, multiple_of=2)] = 128
     """Width h of the two parts; even, for two attention heads."""
-    difference: Weight = 0.3
+    difference: NonNegative = 0.3
     """Weight of the loss that keeps parts orthogonal (a sum over pairs of parts)."""
-    similarity: Weight = 1.0
+    similarity: NonNegative = 1.0
     """Weight of the central moment discrepancy of the shared parts (a mean over pairs of modalities)."""
-    reconstruction: Weight = 1.0
+    reconstruction: NonNegative = 1.0
     """Weight of the squared error with which both parts restore the projected encoding (a mean over modalities)."""
 
     @property
@@ -85,7 +183,7 @@ class DeepIbOptions(FusionOptions):
     method: Literal["deep-ib"] = "deep-ib"
     latent: Width | None = None
     """Width k of every code and of the embedding; None takes half the first encoder's width. The source has 20."""
-    kl: Weight | list[Weight] = 1e-3
+    kl: NonNegative | list[NonNegative] = 1e-3
     """Weight of each modality's KL to the prior (summed over dimensions): one for all, or a list in the order of the
     modalities. The source has [9e-5, 1e-3]."""
     draws: Annotated[int, Field(ge=1)] = 10
@@ -108,9 +206,9 @@ class MmibCuiOptions(BasedOptions):
     """Attention heads; the latent width must be a multiple of it. The source has 12 for a width of 768."""
     dropout: Probability = 0.1
     """Inside the attention."""
-    align: Weight = 1.0
+    align: NonNegative = 1.0
     """Weight of telling pairs of codes of one sample from pairs of two (a mean over pairs of modalities)."""
-    kl: Weight = 1.0
+    kl: NonNegative = 1.0
     """Weight of each modality's KL to the prior (averaged over dimensions)."""
 
     def misfits(self, widths: Mapping[str, int]) -> list[str]:
@@ -136,11 +234,11 @@ class MmibZhangOptions(FusionOptions):
     """Width k of codes and embedding."""
     hidden: Width = 1024
     """Hidden width of the networks that make codes and of the critics."""
-    mutual: Weight = 0.1
+    mutual: NonNegative = 0.1
     """Weight of the mutual information between codes, which is maximised (a mean over pairs of modalities)."""
     compress: Literal["kl", "skl"] = "kl"
     """What is minimised: the KL of each modality's code to the prior, or the symmetric KL of two modalities' codes."""
-    kl: Weight = 1e-3
+    kl: NonNegative = 1e-3
     """Weight of `compress` (summed over dimensions; over modalities for `kl`, a mean over pairs for `skl`)."""
 
     @property
@@ -153,11 +251,11 @@ class DmibOptions(FusionOptions):
     """DMIB (Fang et al. 2024): a narrow deterministic layer that must predict what its input predicts."""
 
     method: Literal["dmib"] = "dmib"
-    observation: Weight = 1.0
+    observation: NonNegative = 1.0
     """Weight of the loss of the prediction from the concatenated encodings."""
-    sufficiency: Weight = 1.0
+    sufficiency: NonNegative = 1.0
     """Weight of KL(prediction from the encodings || from the bottleneck); the source has 500, of something else."""
-    modality: Weight = 1.0
+    modality: NonNegative = 1.0
     """Weight of the loss of each modality's own prediction; the source has 1000."""
     gates: bool = False
     """Whether encodings are gated feature by feature and weighted by how well their modality predicts."""
@@ -170,9 +268,9 @@ class MibOptions(FusionOptions):
     """Width k of codes and embedding; None takes the first encoder's."""
     hidden: Width = 1024
     """Hidden width of the networks that make codes."""
-    kl: Weight = 1e-3
-    """Weight beta of every KL to the prior (averaged over dimensions)."""
-    main_weight: Weight = 2.0
+    kl: NonNegative = 1e-3
+    """NonNegative beta of every KL to the prior (averaged over dimensions)."""
+    main_weight: NonNegative = 2.0
     """Weight of the embedding's loss; the published code counts it twice, the paper once."""
 
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from omib_cli.evaluation.drawing import HALF, INK, MUTED, PAPER, WIDE, rows_grid, short
+from omib_cli.report.drawing import HALF, INK, MUTED, PAPER, WIDE, rows_grid, short
 
 ANNOTATED = 12
 """Most classes whose cells carry numbers."""

@@ -1,0 +1,36 @@
+"""Options of tables of numbers."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from omib_cli.recipe.sources.common import FileOptions, LabelOptions, SourceOptions, SplitOptions
+
+
+class TableOptions(FileOptions):
+    """The features of one modality, in columns."""
+
+    columns: list[str] = []
+    """Shell patterns of the columns to use (`rna_*`); all numeric columns but the id where empty."""
+    feature_names: str | None = None
+    """A file of feature names, one a line, for files without a header."""
+
+
+class TablesOptions(SourceOptions):
+    """Tables of numbers: one file per modality, or one file with all of them."""
+
+    source: Literal["tables"] = "tables"
+    tables: dict[str, TableOptions]
+    """The table of each modality."""
+    labels: LabelOptions
+    """The table of labels."""
+    join: Literal["id", "row"] = "id"
+    """Samples are matched by their id (a sample may lack a modality) or by row number (all tables equally long)."""
+    split: SplitOptions = SplitOptions()
+    """Training, validation and test."""
+    standardise: Literal["zscore", "minmax", "none"] = "zscore"
+    """Scaling of each feature, fitted on the training split only."""
+    impute: Literal["refuse", "mean", "median", "zero"] = "refuse"
+    """What replaces a missing value, fitted on the training split only; `refuse` is an error."""
+    constant: Literal["refuse", "drop", "keep"] = "refuse"
+    """What to do with features that have one value throughout the training split."""

@@ -1,0 +1,59 @@
+"""Options of tasks, one class each, and their registry.
+
+Labels in square brackets, such as [D2], are places where the paper leaves a choice: docs/choices.md lists them all.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from omib_cli.recipe.options import (
+    Options,
+    Registry,
+    Width,
+)
+
+TASKS = Registry("task", "kind")
+
+
+class TaskOptions(Options):
+    """What every task has in common: its name."""
+
+    kind: str
+
+
+class ClassificationOptions(TaskOptions):
+    """One of C classes; cross-entropy on logits."""
+
+    kind: Literal["classification"] = "classification"
+
+
+class RegressionOptions(TaskOptions):
+    """One real number; squared or absolute error."""
+
+    kind: Literal["regression"] = "regression"
+    loss: Literal["mse", "l1"] = "mse"
+    """Training loss [A2]."""
+    sentiment: bool = False
+    """Also report the metrics of sentiment scores in [-3, 3]: Acc-2 in both conventions, F1, Acc-7."""
+
+
+class AnomalyOptions(TaskOptions):
+    """Normal or not, learnt from normal samples only (deep one-class classification) [F]."""
+
+    kind: Literal["anomaly"] = "anomaly"
+    width: Width = 256
+    """Width of the space in which distances from the centre are taken."""
+    epsilon: Annotated[float, Field(gt=0.0)] = 0.1
+    """Least distance of a centre's coordinates from 0."""
+    centre_draws: Annotated[int, Field(ge=1)] = 4
+    """Passes over the training split, each with noise of its own, whose mean output becomes a head's centre [F5]."""
+    least_spread: Annotated[float, Field(ge=0.0)] = 1e-3
+    """Relative spread of encodings and embedding below which training has collapsed and stops [F3]."""
+
+
+TASKS.add(ClassificationOptions, "omib_cli.tasks.classification:Classification")
+TASKS.add(RegressionOptions, "omib_cli.tasks.regression:Regression")
+TASKS.add(AnomalyOptions, "omib_cli.tasks.anomaly:Anomaly")
