@@ -20,12 +20,12 @@ class TrainingCheck:
         _must_be_enough(len(dataset.rows("train")), dataset)
         _must_have_labels_to_learn(torch.from_numpy(dataset.labels(dataset.rows("train"))), dataset)
 
-    def look(self, values: dict[str, torch.Tensor | Neighbourhood], present: torch.Tensor | None) -> None:
-        """See consecutive rows: values by modality (n, ...), presence (n, M) or None for all."""
+    def look(self, values: dict[str, torch.Tensor | Neighbourhood], present: torch.Tensor) -> None:
+        """See consecutive rows: values by modality (n, ...), presence (n, M)."""
         for i, name in enumerate(self._dataset.modalities):
             rows = values[name]
             if name in self._vectors and isinstance(rows, torch.Tensor):
-                self._vectors[name].see(rows if present is None else rows[present[:, i]])
+                self._vectors[name].see(rows[present[:, i]])
 
     def close(self) -> None:
         """Refuse the split for a modality that says nothing."""

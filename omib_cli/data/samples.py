@@ -5,11 +5,11 @@ Notation: N samples, M modalities, B batch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from math import prod
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 
@@ -18,6 +18,7 @@ from omib_cli.artifacts.dataset import Dataset
 from omib_cli.data.checks import TrainingCheck
 from omib_cli.data.order import Order, Window
 from omib_cli.encoders.neighbourhood import Neighbourhood
+from omib_cli.nn.batch import Batch, common_counts
 
 INFERENCE_VALUES = 2**24
 """Input values in a batch of inference: what bounds its memory, whatever the modality."""
@@ -33,6 +34,14 @@ class Split(Protocol):
     @property
     def labels(self) -> torch.Tensor:
         """(N,) float32."""
+
+    @property
+    def present(self) -> torch.Tensor:
+        """(N, M) bool: which modalities each sample has; in memory wherever the samples are."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every sample has every modality."""
 
     @property
     def order(self) -> Order:
@@ -60,20 +69,27 @@ class Samples:
     labels
         (N,), float32: class indices or values; NaN where unknown.
     present
-        (N, M) bool, or None if every sample has every modality.
+        (N, M) bool.
+    complete
+        Whether nothing is missing in the data that they are from.
     """
 
     values: list[torch.Tensor | Neighbourhood]
     labels: torch.Tensor
-    present: torch.Tensor | None
+    present: torch.Tensor
+    complete: bool
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, index: torch.Tensor) -> Samples:
+    @property
+    def batch(self) -> Batch:
+        """These samples as a whole batch."""
+        return Batch.of(self.labels, self.present, self.complete)
+
+    def take(self, index: torch.Tensor | slice) -> Samples:
         """The samples at ``index`` (B,)."""
-        present = None if self.present is None else self.present[index]
-        return Samples([value[index] for value in self.values], self.labels[index], present)
+        return self._each(lambda part: part[index])
 
     @property
     def inference_batch(self) -> int:
@@ -89,29 +105,25 @@ class Samples:
 
     def to(self, device: torch.device) -> Samples:
         """The same on a device; copied while the CPU goes on, where the memory is pinned."""
-        if device == self.labels.device:
-            return self
-        present = None if self.present is None else self.present.to(device, non_blocking=True)
-        values = [value.to(device, non_blocking=True) for value in self.values]
-        return Samples(values, self.labels.to(device, non_blocking=True), present)
+        return self if device == self.labels.device else self._each(lambda part: part.to(device, non_blocking=True))
 
     def copied(self) -> Samples:
         """The same in memory of its own; tensors only."""
-        values = [value.clone() if isinstance(value, torch.Tensor) else value for value in self.values]
-        return Samples(values, self.labels, self.present)
+        return self._each(lambda part: part.clone())
 
     def pinned(self) -> Samples:
         """The same in page-locked memory; tensors only."""
-        present = None if self.present is None else self.present.pin_memory()
-        values = [value.pin_memory() if isinstance(value, torch.Tensor) else value for value in self.values]
-        return Samples(values, self.labels.pin_memory(), present)
+        return self._each(lambda part: part.pin_memory())
 
     def batches(self, size: int) -> Iterator[Samples]:
         """In order, ``size`` at a time."""
         for start in range(0, len(self), size):
-            stop = start + size
-            present = None if self.present is None else self.present[start:stop]
-            yield Samples([value[start:stop] for value in self.values], self.labels[start:stop], present)
+            yield self.take(slice(start, start + size))
+
+    def _each(self, change: Callable[[Any], Any]) -> Samples:
+        """A change of values, labels and presence alike."""
+        values = [change(value) for value in self.values]
+        return Samples(values, change(self.labels), change(self.present), self.complete)
 
     def shuffled(self, windows: Iterable[Window], bounds: Sequence[tuple[int, int]]) -> Iterator[Samples]:
         """Batches of an epoch, between the bounds."""
@@ -158,6 +170,19 @@ def cut(
         yield joined(pieces)
 
 
+def counts_of_batches(
+    split: Split, windows: Iterable[Window], bounds: Sequence[tuple[int, int]]
+) -> Iterator[torch.Tensor]:
+    """How many samples of each batch have both i and j: (M, M), for batches between the bounds.
+
+    Known before any of the batches is read, since presence is in memory: no process has to be asked.
+    """
+    begin, windows = from_place(windows, bounds)
+    order = torch.cat([window.rows() for window in windows]).to(split.present.device)
+    for start, stop in bounds:
+        yield common_counts(split.present[order[start - begin : stop - begin]])
+
+
 def joined(pieces: Sequence[Samples]) -> Samples:
     """Pieces of consecutive samples as one; of graphs there is only ever one piece."""
     if len(pieces) == 1:
@@ -165,8 +190,8 @@ def joined(pieces: Sequence[Samples]) -> Samples:
     values: list[torch.Tensor | Neighbourhood] = [
         torch.cat(list(of)) for of in zip(*(piece.values for piece in pieces), strict=True)
     ]
-    masks = [piece.present for piece in pieces if piece.present is not None]
-    return Samples(values, torch.cat([piece.labels for piece in pieces]), torch.cat(masks) if masks else None)
+    labels, present = (torch.cat(each) for each in zip(*((p.labels, p.present) for p in pieces), strict=True))
+    return Samples(values, labels, present, pieces[0].complete)
 
 
 def read_samples(dataset: Dataset, rows: range, device: torch.device) -> Samples:
@@ -174,8 +199,7 @@ def read_samples(dataset: Dataset, rows: range, device: torch.device) -> Samples
     labels = torch.from_numpy(dataset.labels(rows)).float().to(device)
     values = [_read(dataset, name, rows, device) for name in dataset.modalities]
     present = torch.from_numpy(dataset.present(rows))
-    everything = bool(present.all())
-    return Samples(values, labels, None if everything else present.to(device))
+    return Samples(values, labels, present.to(device), bool(present.all()))
 
 
 def _read(dataset: Dataset, name: str, rows: range, device: torch.device) -> torch.Tensor | Neighbourhood:

@@ -17,6 +17,7 @@ from omib_cli.artifacts.dataset import Dataset
 from omib_cli.data.checks import TrainingCheck
 from omib_cli.data.order import Order, Window
 from omib_cli.data.samples import Samples, cut, from_place, inference_batch
+from omib_cli.encoders.neighbourhood import Neighbourhood
 
 Buffer = dict[str, torch.Tensor]
 
@@ -44,8 +45,8 @@ class Stream:
         self._dataset, self._device = dataset, device
         self._rows = dataset.rows(split)
         self.labels = torch.from_numpy(dataset.labels(self._rows)).float()
-        present = torch.from_numpy(dataset.present(self._rows))
-        self._present = None if bool(present.all()) else present
+        self.present = torch.from_numpy(dataset.present(self._rows))
+        self.complete = bool(self.present.all())
         self.order = Order(len(self._rows), row_bytes(dataset))
         self.inference_batch = inference_batch(modality.shape for modality in dataset.modalities.values())
         self._buffers: list[Buffer] = []
@@ -80,6 +81,9 @@ class Stream:
 
         What is yielded lies in a buffer that is filled again once the next one has been asked for.
         """
+        # Two buffers take turns: the reader fills the one that the caller has done with while the caller works on the
+        # other. The caller has done with a buffer when it asks for the next samples, which is when this generator goes
+        # on: only then may the reader have it. (Batches that outlive that are copies.)
         buffers = self._buffers_for(most)
         with ThreadPoolExecutor(max_workers=1) as reader:
 
@@ -115,8 +119,8 @@ class Stream:
                 self._dataset.read_into(name, range(start, start + len(piece)), into)
             begin += len(piece)
         rows = torch.cat([torch.arange(piece.start, piece.stop) for piece in pieces])
-        present = None if self._present is None else self._present[rows]
-        return Samples([values[:begin] for values in buffer.values()], self.labels[rows], present)
+        read: list[torch.Tensor | Neighbourhood] = [values[:begin] for values in buffer.values()]
+        return Samples(read, self.labels[rows], self.present[rows], self.complete)
 
     def _put(self, batch: Samples) -> Samples:
         return batch.pinned().to(self._device) if self._device.type == "cuda" else batch.to(self._device)
@@ -127,9 +131,8 @@ class Stream:
         for rows in self._dataset.blocks(self._rows):
             values = {name: torch.from_numpy(self._dataset.values(name, rows)) for name in self._dataset.modalities}
             start = rows.start - self._rows.start
-            present = None if self._present is None else self._present[start : start + len(rows)]
             if check is not None:
-                check.look(dict(values), present)
+                check.look(dict(values), self.present[start : start + len(rows)])
         if check is not None:
             check.close()
 

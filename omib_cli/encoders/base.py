@@ -9,13 +9,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from omib_cli.nn.batch import Batch
 from omib_cli.recipe.encoders import EncoderOptions
-
-ACTIVATIONS: dict[str, type[nn.Module]] = {"gelu": nn.GELU, "relu": nn.ReLU, "leaky-relu": nn.LeakyReLU}
 
 
 class Encoder(nn.Module, ABC):
-    """Enc_i of Equation 3: one modality to its encoding.
+    """Enc_i of Equation 2: one modality to its encoding.
 
     Parameters
     ----------
@@ -56,5 +55,5 @@ class Encoder(nn.Module, ABC):
         return self.parameters()
 
     @abstractmethod
-    def forward(self, x: Any) -> torch.Tensor:
-        """(B, *shape), or a Neighbourhood of B nodes, to (B, d)."""
+    def forward(self, x: Any, batch: Batch) -> torch.Tensor:
+        """(B, *shape), or a Neighbourhood of B nodes, and the batch that they are, to (B, d)."""

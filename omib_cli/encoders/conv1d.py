@@ -10,8 +10,9 @@ from torch import nn
 
 from omib_cli.encoders.base import Encoder
 from omib_cli.encoders.pooling import masked_mean
+from omib_cli.nn.batch import Batch
+from omib_cli.nn.layers import Dropout
 from omib_cli.recipe.encoders import Conv1dOptions
-from omib_cli.runtime.noise import Dropout
 
 
 class Conv1dEncoder(Encoder):
@@ -39,10 +40,10 @@ class Conv1dEncoder(Encoder):
         )
         self.dropout = Dropout(options.dropout)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, batch: Batch) -> torch.Tensor:
         """(B, T, D + 1) to (B, d)."""
         mask = x[..., -1]
         hidden = x[..., :-1].transpose(1, 2)  # (B, D, T)
         for layer in self.layers:
-            hidden = self.dropout(torch.relu(layer(hidden))) * mask.unsqueeze(1)
+            hidden = self.dropout(torch.relu(layer(hidden)), batch) * mask.unsqueeze(1)
         return masked_mean(hidden.transpose(1, 2), mask)

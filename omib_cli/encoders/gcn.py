@@ -10,8 +10,8 @@ from torch import nn
 
 from omib_cli.encoders.base import Encoder
 from omib_cli.encoders.neighbourhood import Neighbourhood
+from omib_cli.nn.batch import Batch
 from omib_cli.recipe.encoders import GcnOptions
-from omib_cli.runtime.noise import Dropout
 
 SLOPE = 0.2
 
@@ -39,12 +39,15 @@ class GcnEncoder(Encoder):
         self.first = GCNConv(shape[0], options.hidden, normalize=False, add_self_loops=False, bias=bias)
         self.second = GCNConv(options.hidden, options.width, normalize=False, add_self_loops=False, bias=bias)
         norm = nn.LayerNorm(options.hidden, elementwise_affine=bias) if options.norm == "layer" else nn.Identity()
-        self.between = nn.Sequential(norm, nn.LeakyReLU(SLOPE), Dropout(options.dropout))
+        self.between = nn.Sequential(norm, nn.LeakyReLU(SLOPE))
+        self.dropout = options.dropout
 
-    def forward(self, x: Neighbourhood) -> torch.Tensor:
+    def forward(self, x: Neighbourhood, batch: Batch) -> torch.Tensor:
         """The targets' encodings (B, d)."""
         edges, weights = normalised_edges(x)
         hidden = self.between(self.first(x.values, edges, weights))
+        if self.training and self.dropout > 0.0:
+            hidden = batch.dropout_elsewhere(hidden, self.dropout)  # nodes, of which some are no samples
         encoding: torch.Tensor = self.second(hidden, edges, weights)[x.targets]
         return encoding
 

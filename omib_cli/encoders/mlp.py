@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from omib_cli.encoders.base import ACTIVATIONS, Encoder
+from omib_cli.encoders.base import Encoder
+from omib_cli.nn.batch import Batch
+from omib_cli.nn.layers import ACTIVATIONS, Dropout, Layers
 from omib_cli.recipe.encoders import MlpOptions
-from omib_cli.runtime.noise import Dropout
 
 
 class MlpEncoder(Encoder):
@@ -39,9 +40,9 @@ class MlpEncoder(Encoder):
         if options.output_activation:
             layers.append(ACTIVATIONS[options.activation]())
         layers += [Dropout(options.dropout)] if options.dropout else []
-        self.layers = nn.Sequential(*layers)
+        self.layers = Layers(*layers)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, batch: Batch) -> torch.Tensor:
         """(B, D) to (B, d)."""
-        encoding: torch.Tensor = self.layers(x)
+        encoding: torch.Tensor = self.layers(x, batch)
         return encoding

@@ -17,8 +17,8 @@ from omib_cli.encoders.augmentation import random_view, random_warp
 from omib_cli.encoders.base import Encoder
 from omib_cli.encoders.resnet_weights import read_weights
 from omib_cli.errors import RecipeError
+from omib_cli.nn.batch import Batch
 from omib_cli.recipe.encoders import ResNetOptions
-from omib_cli.runtime.noise import drawn
 
 STAGES = 4
 RGB_MEAN, RGB_SD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -72,40 +72,45 @@ class ResNetEncoder(Encoder):
             weights = read_weights(self.options.weights, self.network.state_dict())
             self.network.load_state_dict(weights, strict=False)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, batch: Batch) -> torch.Tensor:
         """(B, *shape) to (B, d).
 
         Raises
         ------
         RecipeError
-            A single sample in training, over which batch normalisation has no spread.
+            A whole batch of a single sample in training, over which batch normalisation has no spread.
         """
-        if self.training and len(x) < 2:
+        if self.training and len(x) < 2 and batch.is_whole:
             raise RecipeError("modalities", ["resnet: batch normalisation needs 2 samples in a batch: raise `batch`"])
         if x.ndim == 3:
             sound = x.unsqueeze(1)
             warped = self.training and self.options.warp > 0.0
-            return self._encode(random_warp(sound, self.options.warp) if warped else sound)
+            return self._encode(random_warp(sound, self.options.warp, batch) if warped else sound)
         if x.ndim == 4:
-            return self._encode(self._standardised(x))
-        frames = self._picked(x)
-        encoded = self._encode(self._standardised(frames.flatten(0, 1)))
+            return self._encode(self._standardised(x, batch))
+        frames = self._picked(x, batch)
+        encoded = self._encode(self._standardised(frames.flatten(0, 1), batch))
         return encoded.view(len(x), frames.shape[1], -1).mean(dim=1)
 
     def _encode(self, images: torch.Tensor) -> torch.Tensor:
-        """(N, C, H, W) to (N, d); the projection is linear, so frames may be averaged after it."""
+        """(N, C, H, W) to (N, d); the projection is linear, so frames may be averaged after it.
+
+        A single image, which is all that a process may have of a small batch, is normalised as in inference.
+        """
+        if self.network.training != (by_batch := self.training and len(images) > 1):
+            self.network.train(by_batch)
         pooled = self.network(images).pooler_output.flatten(1)
         encoding: torch.Tensor = self.project(pooled)
         return encoding
 
-    def _standardised(self, images: torch.Tensor) -> torch.Tensor:
+    def _standardised(self, images: torch.Tensor, batch: Batch) -> torch.Tensor:
         """(N, C, H, W) uint8 to floating point, changed at random in training."""
         scaled = images.float() / 255
         if self.training and (self.options.crop < 1.0 or self.options.flip):
-            scaled = random_view(scaled, self.options.crop, self.options.flip)
+            scaled = random_view(scaled, self.options.crop, self.options.flip, batch)
         return (scaled - self.mean) / self.sd
 
-    def _picked(self, video: torch.Tensor) -> torch.Tensor:
+    def _picked(self, video: torch.Tensor, batch: Batch) -> torch.Tensor:
         """The frames that enter: (B, T, C, H, W) to (B, frames, C, H, W), in order of time."""
         stored, wanted = video.shape[1], self.options.frames
         if wanted is None or wanted == stored:
@@ -115,7 +120,7 @@ class ResNetEncoder(Encoder):
         if not self.training:
             middles = (torch.arange(wanted, device=video.device) + 0.5) * stored / wanted
             return video[:, middles.long()]
-        numbers = drawn(lambda shape: torch.rand(shape, device=video.device), video.shape[:2])
+        numbers = batch.draw(lambda shape: torch.rand(shape, device=video.device), video.shape[:2])
         order = numbers.argsort(dim=1)[:, :wanted].sort(dim=1).values
         return video[torch.arange(len(video), device=video.device).unsqueeze(1), order]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -18,8 +19,10 @@ from omib_cli.encoders.pretrained import (
     read_config,
 )
 from omib_cli.errors import DataError
+from omib_cli.nn.batch import Batch
+from omib_cli.nn.foreign import DropoutOf
+from omib_cli.nn.layers import Dropout
 from omib_cli.recipe.encoders import TextOptions
-from omib_cli.runtime.noise import Dropout
 
 KEY = "modalities.*.encoder.weights"
 
@@ -124,16 +127,17 @@ class TextEncoder(Encoder):
             self.backbone.eval()
         return self
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, batch: Batch) -> torch.Tensor:
         """(B, L) to (B, d)."""
         mask = x >= 0
         longest = max(1, int(mask.sum(dim=1).max()))  # columns that are padding for the whole batch cost time only
         x, mask = x[:, :longest].long(), mask[:, :longest]
         attended = mask.clone()
         attended[:, 0] = True  # attention over nothing would be NaN
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.options.freeze):
+        masks: AbstractContextManager[object] = nullcontext() if batch.is_whole else DropoutOf(batch)
+        with masks, torch.set_grad_enabled(torch.is_grad_enabled() and not self.options.freeze):
             hidden = self.backbone(input_ids=x.clamp(min=0), attention_mask=attended.long()).last_hidden_state
-        return self._pool(self.dropout(hidden), mask)
+        return self._pool(self.dropout(hidden, batch), mask)
 
     def _pool(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """(B, L, H) and (B, L) to (B, d)."""

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import nn
-from torch.nn import functional as F  # noqa: N812 (torch's own convention)
+
+from omib_cli.nn.attention import self_attention
+from omib_cli.nn.batch import Batch
 
 
 class CrossAttention(nn.Module):
@@ -34,7 +36,7 @@ class CrossAttention(nn.Module):
 
     def __init__(self, count: int, latent: int, form: str, heads: int, norm: bool, bias: bool = True) -> None:
         super().__init__()
-        self.form, self.heads = form, heads
+        self.form = form
         width = count * latent if form == "single" else latent
         if form != "none":
             self.attention = nn.MultiheadAttention(width, heads, batch_first=True)
@@ -43,8 +45,8 @@ class CrossAttention(nn.Module):
             self.modality = nn.Parameter(torch.randn(count, latent) * 0.02)
         self.out = nn.Linear(count * latent, latent, bias=bias)
 
-    def forward(self, zeta: Sequence[torch.Tensor], present: torch.Tensor | None = None) -> torch.Tensor:
-        """M x (B, k) and presence (B, M) or None to xi (B, k); missing modalities are not attended to."""
+    def forward(self, zeta: Sequence[torch.Tensor], batch: Batch) -> torch.Tensor:
+        """M x (B, k), 0 where missing, to xi (B, k); missing modalities are not attended to."""
         if self.form == "none":
             xi: torch.Tensor = self.out(torch.cat(list(zeta), dim=-1))
             return xi
@@ -53,38 +55,20 @@ class CrossAttention(nn.Module):
             mask = None
         else:
             tokens = torch.stack(list(zeta), dim=1) + self.modality
-            mask = self._mask(tokens, present)
-        tokens = self.norm(tokens + self._attended(tokens, mask))
-        if present is not None and self.form != "single":
-            tokens = tokens * present[..., None]
+            mask = self._mask(batch)
+        tokens = self.norm(tokens + self_attention(self.attention, tokens, mask, batch))
+        if self.form != "single" and not batch.complete:
+            tokens = tokens * batch.present[..., None]
         result: torch.Tensor = self.out(tokens.flatten(1))
         return result
 
-    def _attended(self, tokens: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-        """What :class:`torch.nn.MultiheadAttention` makes of (B, M, k), without its copies."""
-        own = self.attention
-        projected = F.linear(tokens, own.in_proj_weight, own.in_proj_bias).chunk(3, dim=-1)
-        shape = (*tokens.shape[:2], self.heads, -1)
-        q, k, v = (each.view(shape).transpose(1, 2) for each in projected)  # (B, heads, M, k / heads)
-        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        result: torch.Tensor = own.out_proj(attended.transpose(1, 2).flatten(2))
-        return result
-
-    def _mask(self, tokens: torch.Tensor, present: torch.Tensor | None) -> torch.Tensor | None:
-        """(M, M), or (B, 1, M, M) with missing modalities: True where there is attention."""
-        count = tokens.shape[1]
-        own = torch.eye(count, dtype=torch.bool, device=tokens.device)
-        barred = own if self.form == "cross" else torch.zeros_like(own)
-        if present is None:
-            return ~barred if self.form == "cross" else None
-        barred = barred | ~present[:, None, :].expand(-1, count, -1)
+    def _mask(self, batch: Batch) -> torch.Tensor | None:
+        """(M, M), or (B, 1, M, M) with missing modalities: True where there is attention; None for everywhere."""
+        count = batch.present.shape[1]
+        own = torch.eye(count, dtype=torch.bool, device=batch.present.device)
+        if batch.complete:
+            return ~own if self.form == "cross" else None
+        barred = ~batch.present[:, None, :].expand(-1, count, -1)
+        barred = barred | own if self.form == "cross" else barred
         barred = barred & ~(barred.all(dim=-1, keepdim=True) & own)  # a token with nobody to attend to keeps itself
         return ~barred[:, None]
-
-
-def key_padding(present: torch.Tensor | None) -> torch.Tensor | None:
-    """Presence (B, T) of tokens to torch's mask of keys, True where they are not attended to.
-
-    A row without any token has them all, for a softmax over nothing is not a number.
-    """
-    return None if present is None else ~present & present.any(dim=1, keepdim=True)

@@ -1,7 +1,9 @@
 """What every fusion method provides. Notation: B batch, M modalities, d width of encodings, k of the embedding.
 
 A sample may lack modalities. What is missing has no loss of its own, and has no say in what is fused: it is 0 in a sum
-or a concatenation, 1 in a product, and attention does not look at it.
+or a concatenation, 1 in a product, and attention does not look at it. One convention for all methods: the loss of a
+prediction from everything is a mean over all samples; what is one modality's (a branch's loss, a KL divergence) is a
+mean over the samples that have it, what is of two (an alignment) over those that have both.
 """
 
 from __future__ import annotations
@@ -14,11 +16,10 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import nn
 
-from omib_cli.distributed.processes import all_reduce_sum
 from omib_cli.fusion.posterior import Posterior
+from omib_cli.nn.batch import Batch
 from omib_cli.recipe.fusion import FusionOptions
 from omib_cli.recipe.heads import HeadOptions
-from omib_cli.runtime.noise import current_part
 from omib_cli.tasks.base import Task
 
 T = TypeVar("T")
@@ -89,14 +90,14 @@ class FusionMethod(nn.Module, ABC):
         self.task = task
 
     @abstractmethod
-    def losses(self, z: Sequence[torch.Tensor], label: torch.Tensor, present: torch.Tensor | None) -> StepLosses:
-        """Losses of a main training step: encodings M x (B, d_i), labels (B,), presence (B, M) or None if all there."""
+    def losses(self, z: Sequence[torch.Tensor], batch: Batch) -> StepLosses:
+        """Losses of a main training step, from the encodings M x (B, d_i); of a part of a batch, its share of them."""
 
     @abstractmethod
-    def fuse(self, z: Sequence[torch.Tensor], present: torch.Tensor | None) -> Fused:
-        """Inference, without noise."""
+    def fuse(self, z: Sequence[torch.Tensor], batch: Batch) -> Fused:
+        """Inference, without noise; the batch's labels are not looked at."""
 
-    def warmup_losses(self, z: Sequence[torch.Tensor], label: torch.Tensor, present: torch.Tensor | None) -> StepLosses:
+    def warmup_losses(self, z: Sequence[torch.Tensor], batch: Batch) -> StepLosses:
         """Losses of a warm-up step, arguments as for :meth:`losses`; of methods whose options say `has_warmup`."""
         raise NotImplementedError(f"{type(self).__name__} has no warm-up")
 
@@ -104,11 +105,13 @@ class FusionMethod(nn.Module, ABC):
         """The part that warm-up trains besides the encoders; its weights go into the warm-up checkpoint."""
         raise NotImplementedError(f"{type(self).__name__} has no warm-up")
 
-    def branch_losses(
-        self, outputs: Sequence[torch.Tensor], label: torch.Tensor, present: torch.Tensor | None
-    ) -> list[torch.Tensor]:
+    def task_loss(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """The task's loss of a prediction (B, C) from all modalities, over all samples: ()."""
+        return batch.mean(self.task.loss(output, batch.label))
+
+    def branch_losses(self, outputs: Sequence[torch.Tensor], batch: Batch) -> list[torch.Tensor]:
         """The task's loss of each modality's own prediction (B, C), over the samples that have the modality."""
-        return [mean_present(self.task.loss(out, label), column(present, i)) for i, out in enumerate(outputs)]
+        return [batch.mean(self.task.loss(out, batch.label), i) for i, out in enumerate(outputs)]
 
     def per_modality(self, name: str, weight: float | Sequence[float], values: Sequence[torch.Tensor]) -> list[Term]:
         """A term for each modality, called ``name/modality``; one weight for all, or one for each."""
@@ -118,74 +121,3 @@ class FusionMethod(nn.Module, ABC):
     def by_name(self, values: Sequence[T]) -> dict[str, T]:
         """What there is of each modality, by its name."""
         return dict(zip(self.names, values, strict=True))
-
-
-def mean_present(values: torch.Tensor, present: torch.Tensor | None) -> torch.Tensor:
-    """Mean of (B,) values over the rows that are present (B,), 0 if none is; over all rows if ``present`` is None.
-
-    Of a part of a batch, what makes the sum over parts, each times its weight, the mean over the whole batch.
-    """
-    if present is None:
-        return values.mean()
-    weight, part = present.to(values.dtype), current_part()
-    count = weight.sum()
-    if part is None or not part.among_processes:
-        return (values * weight).sum() / count.clamp_min(1.0)
-    everywhere = all_reduce_sum(count * float(part.weight > 0)).clamp_min(1.0)
-    return (values * weight).sum() / (everywhere * (part.weight or 1.0))
-
-
-def means_present(values: torch.Tensor, present: torch.Tensor | None) -> torch.Tensor:
-    """:func:`mean_present` of the values (M, B) of each modality, presence being (B, M): (M,)."""
-    if present is None:
-        return values.mean(dim=-1)
-    return torch.stack([mean_present(value, column(present, i)) for i, value in enumerate(values)])
-
-
-def means_of_whole(
-    values: Sequence[torch.Tensor], present: Sequence[torch.Tensor | None]
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Means of K x (B,) values over the rows that are present in each, and how many those are: (K,) and (K,).
-
-    Where the batch is divided among processes, over all of it; no gradient reaches the rows of others.
-    """
-    part = current_part()
-    if part is None and all(there is None for there in present):
-        whole = torch.stack(list(values)).mean(dim=-1)
-        return whole, torch.full_like(whole, len(values[0]))
-    if part is None or not part.among_processes:
-        means = [mean_present(value, there) for value, there in zip(values, present, strict=True)]
-        counts = [len(value) if there is None else there.sum() for value, there in zip(values, present, strict=True)]
-        return torch.stack(means), torch.stack([torch.as_tensor(count, device=values[0].device) for count in counts])
-    masks = [
-        torch.ones_like(value) if there is None else there.to(value.dtype)
-        for value, there in zip(values, present, strict=True)
-    ]
-    sums = torch.stack([(value * mask).sum() for value, mask in zip(values, masks, strict=True)])
-    both = torch.stack([sums.detach(), torch.stack([mask.sum() for mask in masks])]) * float(part.weight > 0)
-    total, count = all_reduce_sum(both)
-    return total / count.clamp_min(1.0), count
-
-
-def column(present: torch.Tensor | None, modality: int) -> torch.Tensor | None:
-    """Presence (B,) of one modality, or None if every modality is there."""
-    return None if present is None else present[:, modality]
-
-
-def both(first: torch.Tensor | None, second: torch.Tensor | None) -> torch.Tensor | None:
-    """Presence (B,) of both of two, or None if they are always there."""
-    return second if first is None else first if second is None else first & second
-
-
-def where_present(values: torch.Tensor, present: torch.Tensor | None, otherwise: float = 0.0) -> torch.Tensor:
-    """(B, ...) values, replaced by a constant in the rows that are not present (B,)."""
-    if present is None:
-        return values
-    return torch.where(present.reshape(-1, *[1] * (values.dim() - 1)), values, otherwise)
-
-
-def each_where_present(
-    values: Sequence[torch.Tensor], present: torch.Tensor | None, otherwise: float = 0.0
-) -> list[torch.Tensor]:
-    """:func:`where_present` of M values, presence being (B, M)."""
-    return [where_present(value, column(present, i), otherwise) for i, value in enumerate(values)]

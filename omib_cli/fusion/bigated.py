@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from omib_cli.fusion.joined import Joined
+from omib_cli.nn.batch import Batch
 from omib_cli.recipe.fusion import BiGatedOptions
 from omib_cli.recipe.heads import HeadOptions
 from omib_cli.tasks.base import Task
@@ -31,10 +32,10 @@ class BiGated(Joined):
         self.projections = nn.ModuleList(nn.Linear(d, width, bias=task.bias) for d in widths.values())
         self.head = task.make_head(width, head)
 
-    def join(self, z: Sequence[torch.Tensor], present: torch.Tensor | None) -> torch.Tensor:
+    def join(self, z: Sequence[torch.Tensor], batch: Batch) -> torch.Tensor:
         """(B, h)."""
         projected = torch.stack([projection(zi) for projection, zi in zip(self.projections, z, strict=True)])
-        here = torch.ones_like(projected[..., :1], dtype=torch.bool) if present is None else present.T[..., None]
+        here = batch.present.T[..., None]
         base = torch.where(here[self.base], projected[self.base], 1.0)
         return base * self._gate(torch.sigmoid(projected[self.others]), here[self.others])
 

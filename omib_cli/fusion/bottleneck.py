@@ -11,8 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 (torch's own convention)
 
-from omib_cli.fusion.base import column, mean_present, where_present
 from omib_cli.fusion.posterior import Posterior, kl_to_prior
+from omib_cli.nn.batch import Batch
 
 LOG_VARIANCE_LIMIT = 10.0
 
@@ -54,32 +54,29 @@ class Bottleneck(nn.Module):
         self.scale = nn.Linear(hidden or width, latent)
         self.posterior, self.shift = posterior, shift
 
-    def forward(self, z: torch.Tensor, present: torch.Tensor | None = None) -> Posterior:
-        """(B, d) to a posterior; where the modality is missing (``present`` (B,) False) it is the prior N(0, I)."""
+    def forward(self, z: torch.Tensor) -> Posterior:
+        """(B, d) to a posterior."""
         hidden = self.trunk(z)
         mean, scale = self.mean(hidden), self.scale(hidden)
         if self.posterior == "softplus":
-            log_variance = 2.0 * torch.log(F.softplus(scale - self.shift) + 1e-6)
-        else:
-            log_variance = F.hardtanh(scale, -LOG_VARIANCE_LIMIT, LOG_VARIANCE_LIMIT)  # clamp, in one pass backward
-        return prior_where_missing(Posterior(mean, log_variance), present)
+            return Posterior(mean, 2.0 * torch.log(F.softplus(scale - self.shift) + 1e-6))
+        limited = F.hardtanh(scale, -LOG_VARIANCE_LIMIT, LOG_VARIANCE_LIMIT)  # clamp, in one pass backward
+        return Posterior(mean, limited)
 
 
-def prior_where_missing(posterior: Posterior, present: torch.Tensor | None) -> Posterior:
-    """Where nothing was seen (``present`` (B,) False) there is no information, and no KL: N(0, I)."""
-    return Posterior(*(where_present(each, present) for each in posterior))
+def posteriors_of(bottlenecks: nn.ModuleList, z: Sequence[torch.Tensor], batch: Batch) -> list[Posterior]:
+    """Equation 5: M x (B, d_i) to M posteriors, each by its own bottleneck; the prior where the modality is missing."""
+    return prior_where_missing([bottleneck(zi) for bottleneck, zi in zip(bottlenecks, z, strict=True)], batch)
 
 
-def posteriors_of(
-    bottlenecks: nn.ModuleList, z: Sequence[torch.Tensor], present: torch.Tensor | None
-) -> list[Posterior]:
-    """M x (B, d_i) to M posteriors, each by its own bottleneck."""
-    return [each(zi, column(present, i)) for i, (each, zi) in enumerate(zip(bottlenecks, z, strict=True))]
+def prior_where_missing(posteriors: Sequence[Posterior], batch: Batch) -> list[Posterior]:
+    """Where a modality was not seen there is no information, and no KL: N(0, I), in M posteriors of (B, k)."""
+    return [Posterior(*(batch.fill(values, i) for values in each)) for i, each in enumerate(posteriors)]
 
 
-def kl_losses(posteriors: Sequence[Posterior], present: torch.Tensor | None, reduction: str) -> list[torch.Tensor]:
+def kl_losses(posteriors: Sequence[Posterior], batch: Batch, reduction: str) -> list[torch.Tensor]:
     """Each modality's mean KL to the prior, over the samples that have it: M scalars."""
-    return [mean_present(kl_to_prior(each, reduction), column(present, i)) for i, each in enumerate(posteriors)]
+    return [batch.mean(kl_to_prior(each, reduction), i) for i, each in enumerate(posteriors)]
 
 
 def kl_between(p: Posterior, q: Posterior) -> torch.Tensor:

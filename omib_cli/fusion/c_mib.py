@@ -10,6 +10,7 @@ import torch
 from omib_cli.fusion.base import Term
 from omib_cli.fusion.l_mib import LMib
 from omib_cli.fusion.posterior import Posterior
+from omib_cli.nn.batch import Batch
 from omib_cli.recipe.fusion import CMibOptions
 from omib_cli.recipe.heads import HeadOptions
 from omib_cli.tasks.base import Task
@@ -22,9 +23,9 @@ class CMib(LMib):
         super().__init__(options, widths, task, head)
         self.bottleneck = self.encoder(self.latent)
 
-    def joint_loss(self, x: torch.Tensor, label: torch.Tensor) -> list[Term]:
+    def joint_loss(self, x: torch.Tensor, batch: Batch) -> list[Term]:
         """J of the joined codes (B, k)."""
-        return self.bottleneck_loss(self.bottleneck(x), label)
+        return self.bottleneck_loss(self.bottleneck(x), batch)
 
     def embed(self, x: torch.Tensor) -> torch.Tensor:
         """The mean of the joined codes' bottleneck (B, k)."""

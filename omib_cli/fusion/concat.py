@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import torch
 
-from omib_cli.fusion.base import each_where_present
 from omib_cli.fusion.joined import Joined
+from omib_cli.nn.batch import Batch
 from omib_cli.recipe.fusion import ConcatOptions
 from omib_cli.recipe.heads import HeadOptions
 from omib_cli.tasks.base import Task
@@ -23,6 +23,6 @@ class Concat(Joined):
         super().__init__(options, widths, task, head)
         self.head = task.make_head(sum(widths.values()), head)
 
-    def join(self, z: Sequence[torch.Tensor], present: torch.Tensor | None) -> torch.Tensor:
+    def join(self, z: Sequence[torch.Tensor], batch: Batch) -> torch.Tensor:
         """(B, d_1 + .. + d_M)."""
-        return torch.cat(each_where_present(z, present), dim=-1)
+        return torch.cat(batch.fill_each(z), dim=-1)

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from omib_cli.fusion.base import Fused, FusionMethod, StepLosses, Term, each_where_present, weighted
+from omib_cli.fusion.base import Fused, FusionMethod, StepLosses, Term, weighted
 from omib_cli.fusion.bottleneck import Bottleneck, kl_losses, posteriors_of
 from omib_cli.fusion.joined import ConcatLayer
+from omib_cli.nn.batch import Batch
 from omib_cli.recipe.fusion import DeepIbOptions
 from omib_cli.recipe.heads import HeadOptions
 from omib_cli.tasks.base import Task
@@ -36,17 +37,19 @@ class DeepIb(FusionMethod):
         self.code = Bottleneck(2 * k, k, "softplus", hidden=0, bias=bias)
         self.head = task.make_head(k, head)
 
-    def losses(self, z: Sequence[torch.Tensor], label: torch.Tensor, present: torch.Tensor | None) -> StepLosses:
+    def losses(self, z: Sequence[torch.Tensor], batch: Batch) -> StepLosses:
         """The task's loss on a draw of the code, and each modality's KL."""
-        posteriors = posteriors_of(self.bottlenecks, z, present)
-        codes = [torch.stack([each.sample() for _ in range(self.options.draws)]).mean(dim=0) for each in posteriors]
-        u = self.code(self.join(each_where_present(codes, present))).sample()
-        kl = kl_losses(posteriors, present, "sum")
-        task = Term("task", 1.0, self.task.loss(self.head(u), label).mean())
+        posteriors = posteriors_of(self.bottlenecks, z, batch)
+        codes = [
+            torch.stack([each.sample(batch) for _ in range(self.options.draws)]).mean(dim=0) for each in posteriors
+        ]
+        u = self.code(self.join(batch.fill_each(codes))).sample(batch)
+        kl = kl_losses(posteriors, batch, "sum")
+        task = Term("task", 1.0, self.task_loss(self.head(u, batch), batch))
         return weighted([task, *self.per_modality("kl", self.options.kl, kl)])
 
-    def fuse(self, z: Sequence[torch.Tensor], present: torch.Tensor | None) -> Fused:
+    def fuse(self, z: Sequence[torch.Tensor], batch: Batch) -> Fused:
         """Inference with the mean of every code."""
-        posteriors = posteriors_of(self.bottlenecks, z, present)
+        posteriors = posteriors_of(self.bottlenecks, z, batch)
         u = self.code(self.join([each.mean for each in posteriors])).mean
-        return Fused(u, self.head(u), posteriors=self.by_name(posteriors))
+        return Fused(u, self.head(u, batch), posteriors=self.by_name(posteriors))

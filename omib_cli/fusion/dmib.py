@@ -14,16 +14,8 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from omib_cli.fusion.base import (
-    Fused,
-    FusionMethod,
-    StepLosses,
-    Term,
-    column,
-    each_where_present,
-    mean_present,
-    weighted,
-)
+from omib_cli.fusion.base import Fused, FusionMethod, StepLosses, Term, weighted
+from omib_cli.nn.batch import Batch
 from omib_cli.recipe.fusion import DmibOptions
 from omib_cli.recipe.heads import HeadOptions
 from omib_cli.tasks.base import Task
@@ -48,40 +40,40 @@ class Dmib(FusionMethod):
         if options.gates:
             self.gates = nn.ModuleList(nn.Linear(d, d, bias=bias) for d in widths.values())
             self.confidences = nn.ModuleList(nn.Linear(d, 1, bias=bias) for d in widths.values())
-        self.branches = nn.ModuleList(task.make_head(d, head) for d in widths.values())
+        self.branches = nn.ModuleList(task.make_head(d, head, i) for i, d in enumerate(widths.values()))
         self.observation = task.make_head(total, head)
         self.bottleneck = nn.Sequential(
             nn.Linear(total, hidden, bias=bias), nn.ReLU(), nn.Linear(hidden, total, bias=bias)
         )
         self.head = task.make_head(total, head)
 
-    def losses(self, z: Sequence[torch.Tensor], label: torch.Tensor, present: torch.Tensor | None) -> StepLosses:
+    def losses(self, z: Sequence[torch.Tensor], batch: Batch) -> StepLosses:
         """All four kinds of loss, and those of the gates."""
         features, gates = self._gated(z)
         confidences = self._confidences(features)
-        v = self._observed(features, confidences, present)
-        seen, said = self.observation(v), self.head(self.bottleneck(v))
-        branches = [branch(feature) for branch, feature in zip(self.branches, features, strict=True)]
+        v = self._observed(features, confidences, batch)
+        seen, said = self.observation(v, batch), self.head(self.bottleneck(v), batch)
+        branches = [branch(feature, batch) for branch, feature in zip(self.branches, features, strict=True)]
         terms = [
-            Term("task", 1.0, self.task.loss(said, label).mean()),
-            Term("observation", self.options.observation, self.task.loss(seen, label).mean()),
-            Term("sufficiency", self.options.sufficiency, self.task.divergence(seen.detach(), said).mean()),
-            *self.per_modality("trb", self.options.modality, self.branch_losses(branches, label, present)),
+            Term("task", 1.0, self.task_loss(said, batch)),
+            Term("observation", self.options.observation, self.task_loss(seen, batch)),
+            Term("sufficiency", self.options.sufficiency, batch.mean(self.task.divergence(seen.detach(), said))),
+            *self.per_modality("trb", self.options.modality, self.branch_losses(branches, batch)),
         ]
         for i, gate in enumerate(gates):
-            here, name = column(present, i), self.names[i]
-            truth = torch.exp(-self.task.loss(branches[i], label)).detach()
+            name = self.names[i]
+            truth = torch.exp(-self.task.loss(branches[i], batch.label)).detach()
             error = (confidences[i].squeeze(-1).float() - truth).square()
-            terms.append(Term(f"gate/{name}", 1.0, mean_present(gate.mean(dim=-1), here)))
-            terms.append(Term(f"confidence/{name}", 1.0, mean_present(error, here)))
+            terms.append(Term(f"gate/{name}", 1.0, batch.mean(gate.float().mean(dim=-1), i)))
+            terms.append(Term(f"confidence/{name}", 1.0, batch.mean(error, i)))
         return weighted(terms)
 
-    def fuse(self, z: Sequence[torch.Tensor], present: torch.Tensor | None) -> Fused:
+    def fuse(self, z: Sequence[torch.Tensor], batch: Batch) -> Fused:
         """Inference."""
         features, _ = self._gated(z)
-        u = self.bottleneck(self._observed(features, self._confidences(features), present))
-        branches = [branch(feature) for branch, feature in zip(self.branches, features, strict=True)]
-        return Fused(u, self.head(u), self.by_name(branches))
+        u = self.bottleneck(self._observed(features, self._confidences(features), batch))
+        branches = [branch(feature, batch) for branch, feature in zip(self.branches, features, strict=True)]
+        return Fused(u, self.head(u, batch), self.by_name(branches))
 
     def _gated(self, z: Sequence[torch.Tensor]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """Features and gates, each M x (B, d_i); the encodings themselves and no gates where there are none."""
@@ -97,8 +89,8 @@ class Dmib(FusionMethod):
         return [confidence(feature) for confidence, feature in zip(self.confidences, features, strict=True)]
 
     def _observed(
-        self, features: Sequence[torch.Tensor], confidences: Sequence[torch.Tensor], present: torch.Tensor | None
+        self, features: Sequence[torch.Tensor], confidences: Sequence[torch.Tensor], batch: Batch
     ) -> torch.Tensor:
         """v (B, d_1 + .. + d_M), each modality's features by its confidence if there is one."""
         sure = [c * feature for c, feature in zip(confidences, features, strict=True)] if confidences else features
-        return torch.cat(each_where_present(sure, present), dim=-1)
+        return torch.cat(batch.fill_each(sure), dim=-1)

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import torch
 
-from omib_cli.fusion.base import Fused, StepLosses, each_where_present, weighted
+from omib_cli.fusion.base import Fused, StepLosses, weighted
 from omib_cli.fusion.joined import ConcatLayer
 from omib_cli.fusion.mib import Mib
 from omib_cli.fusion.posterior import Posterior
+from omib_cli.nn.batch import Batch
 from omib_cli.recipe.fusion import EMibOptions
 from omib_cli.recipe.heads import HeadOptions
 from omib_cli.tasks.base import Task
@@ -23,15 +24,15 @@ class EMib(Mib):
         self.join = ConcatLayer(sum(widths.values()), self.latent, task.bias)
         self.bottleneck = self.encoder(self.latent)
 
-    def losses(self, z: Sequence[torch.Tensor], label: torch.Tensor, present: torch.Tensor | None) -> StepLosses:
+    def losses(self, z: Sequence[torch.Tensor], batch: Batch) -> StepLosses:
         """J of the embedding, its T once more."""
-        return weighted(self.bottleneck_loss(self._posterior(z, present), label))
+        return weighted(self.bottleneck_loss(self._posterior(z, batch), batch))
 
-    def fuse(self, z: Sequence[torch.Tensor], present: torch.Tensor | None) -> Fused:
+    def fuse(self, z: Sequence[torch.Tensor], batch: Batch) -> Fused:
         """Inference with the mean."""
-        u = self._posterior(z, present).mean
-        return Fused(u, self.head(u))
+        u = self._posterior(z, batch).mean
+        return Fused(u, self.head(u, batch))
 
-    def _posterior(self, z: Sequence[torch.Tensor], present: torch.Tensor | None) -> Posterior:
-        posterior: Posterior = self.bottleneck(self.join(each_where_present(z, present)))
+    def _posterior(self, z: Sequence[torch.Tensor], batch: Batch) -> Posterior:
+        posterior: Posterior = self.bottleneck(self.join(batch.fill_each(z)))
         return posterior

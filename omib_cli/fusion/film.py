@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from omib_cli.fusion.base import column, each_where_present, where_present
 from omib_cli.fusion.joined import Joined
+from omib_cli.nn.batch import Batch
 from omib_cli.recipe.fusion import FilmOptions
 from omib_cli.recipe.heads import HeadOptions
 from omib_cli.tasks.base import Task
@@ -35,11 +35,10 @@ class Film(Joined):
         )
         self.head = task.make_head(width, head)
 
-    def join(self, z: Sequence[torch.Tensor], present: torch.Tensor | None) -> torch.Tensor:
+    def join(self, z: Sequence[torch.Tensor], batch: Batch) -> torch.Tensor:
         """(B, d_base)."""
-        u = each_where_present(z, present)[self.base]
+        u = batch.fill(z[self.base], self.base)
         for i, modulator in self.modulators.items():
             scale, shift = modulator(z[int(i)]).chunk(2, dim=-1)
-            here = column(present, int(i))
-            u = where_present(self.offset + scale, here, 1.0) * u + where_present(shift, here)
+            u = batch.fill(self.offset + scale, int(i), 1.0) * u + batch.fill(shift, int(i))
         return u

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from omib_cli.fusion.base import Fused, FusionMethod, StepLosses, Term, weighted
+from omib_cli.nn.batch import Batch
 
 
 class Joined(FusionMethod):
@@ -17,17 +18,17 @@ class Joined(FusionMethod):
     head: nn.Module
 
     @abstractmethod
-    def join(self, z: Sequence[torch.Tensor], present: torch.Tensor | None) -> torch.Tensor:
-        """Encodings M x (B, d_i) and presence (B, M) or None to u (B, D)."""
+    def join(self, z: Sequence[torch.Tensor], batch: Batch) -> torch.Tensor:
+        """Encodings M x (B, d_i) to u (B, D)."""
 
-    def losses(self, z: Sequence[torch.Tensor], label: torch.Tensor, present: torch.Tensor | None) -> StepLosses:
+    def losses(self, z: Sequence[torch.Tensor], batch: Batch) -> StepLosses:
         """The task's loss."""
-        return weighted([Term("task", 1.0, self.task.loss(self.head(self.join(z, present)), label).mean())])
+        return weighted([Term("task", 1.0, self.task_loss(self.head(self.join(z, batch), batch), batch))])
 
-    def fuse(self, z: Sequence[torch.Tensor], present: torch.Tensor | None) -> Fused:
+    def fuse(self, z: Sequence[torch.Tensor], batch: Batch) -> Fused:
         """Inference."""
-        u = self.join(z, present)
-        return Fused(u, self.head(u))
+        u = self.join(z, batch)
+        return Fused(u, self.head(u, batch))
 
 
 class ConcatLayer(nn.Module):

@@ -16,6 +16,7 @@ from torch import nn
 from omib_cli.fusion.base import FusionMethod, Term
 from omib_cli.fusion.bottleneck import Bottleneck
 from omib_cli.fusion.posterior import Posterior, kl_to_prior
+from omib_cli.nn.batch import Batch
 from omib_cli.recipe.fusion import MibOptions
 from omib_cli.recipe.heads import HeadOptions
 from omib_cli.tasks.base import Task
@@ -36,11 +37,11 @@ class Mib(FusionMethod):
             width, self.latent, "softplus", hidden=self.options.hidden, activation=nn.ReLU, bias=self.task.bias
         )
 
-    def main_loss(self, u: torch.Tensor, label: torch.Tensor) -> Term:
+    def main_loss(self, u: torch.Tensor, batch: Batch) -> Term:
         """T of the embedding."""
-        return Term("task", self.options.main_weight, self.task.loss(self.head(u), label).mean())
+        return Term("task", self.options.main_weight, self.task_loss(self.head(u, batch), batch))
 
-    def bottleneck_loss(self, posterior: Posterior, label: torch.Tensor) -> list[Term]:
+    def bottleneck_loss(self, posterior: Posterior, batch: Batch) -> list[Term]:
         """J of a bottleneck (B, k) on everything, of which the embedding is a draw."""
-        kl = kl_to_prior(posterior, "mean").mean()
-        return [self.main_loss(posterior.sample(), label), Term("kl", self.options.kl, kl)]
+        kl = batch.mean(kl_to_prior(posterior, "mean"))
+        return [self.main_loss(posterior.sample(batch), batch), Term("kl", self.options.kl, kl)]

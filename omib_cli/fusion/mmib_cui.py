@@ -12,11 +12,12 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from omib_cli.fusion.attention import key_padding
-from omib_cli.fusion.base import Fused, FusionMethod, StepLosses, Term, each_where_present, weighted
-from omib_cli.fusion.bottleneck import LOG_VARIANCE_LIMIT, kl_losses, posteriors_of, prior_where_missing
+from omib_cli.fusion.base import Fused, FusionMethod, StepLosses, Term, weighted
+from omib_cli.fusion.bottleneck import LOG_VARIANCE_LIMIT, kl_losses, prior_where_missing
 from omib_cli.fusion.pairs import PairCritics
-from omib_cli.fusion.posterior import Posterior
+from omib_cli.fusion.posterior import Posterior, draw
+from omib_cli.nn.attention import cross_attention
+from omib_cli.nn.batch import Batch
 from omib_cli.recipe.fusion import MmibCuiOptions
 from omib_cli.recipe.heads import HeadOptions
 from omib_cli.tasks.base import Task
@@ -49,34 +50,38 @@ class MmibCui(FusionMethod):
         self.to_others = block()
         self.head = task.make_head(k, head)
 
-    def losses(self, z: Sequence[torch.Tensor], label: torch.Tensor, present: torch.Tensor | None) -> StepLosses:
+    def losses(self, z: Sequence[torch.Tensor], batch: Batch) -> StepLosses:
         """The task's loss, the alignment of codes, and each modality's KL."""
-        posteriors = posteriors_of(self.bottlenecks, z, present)
-        codes = each_where_present([each.sample() for each in posteriors], present)
-        kl = kl_losses(posteriors, present, "mean")
+        posteriors = self._posteriors(z, batch)
+        codes = batch.fill_each(draw(posteriors, batch))
+        kl = kl_losses(posteriors, batch, "mean")
         return weighted(
             [
-                Term("task", 1.0, self.task.loss(self.head(self._attend(codes, present)), label).mean()),
-                Term("align", self.options.align, self.critics(codes, present)),
+                Term("task", 1.0, self.task_loss(self.head(self._attend(codes, batch), batch), batch)),
+                Term("align", self.options.align, self.critics(codes, batch)),
                 *self.per_modality("kl", self.options.kl, kl),
             ]
         )
 
-    def fuse(self, z: Sequence[torch.Tensor], present: torch.Tensor | None) -> Fused:
+    def fuse(self, z: Sequence[torch.Tensor], batch: Batch) -> Fused:
         """Inference with the mean of every code."""
-        posteriors = posteriors_of(self.bottlenecks, z, present)
-        u = self._attend([each.mean for each in posteriors], present)
-        return Fused(u, self.head(u), posteriors=self.by_name(posteriors))
+        posteriors = self._posteriors(z, batch)
+        u = self._attend([each.mean for each in posteriors], batch)
+        return Fused(u, self.head(u, batch), posteriors=self.by_name(posteriors))
 
-    def _attend(self, codes: Sequence[torch.Tensor], present: torch.Tensor | None) -> torch.Tensor:
+    def _attend(self, codes: Sequence[torch.Tensor], batch: Batch) -> torch.Tensor:
         """Codes M x (B, k), 0 where missing, to u (B, k)."""
         tokens = [code[:, None] for code in codes]
         base = tokens[self.base]
-        asked = [attend(tokens[j], base) for attend, j in zip(self.to_base, self.others, strict=True)]
-        here = None if present is None else present[:, self.others]
-        keys = torch.cat(each_where_present(asked, here), dim=1)
-        u: torch.Tensor = self.to_others(base, keys, key_padding(here)).squeeze(1)
+        asked = [attend(tokens[j], base, batch) for attend, j in zip(self.to_base, self.others, strict=True)]
+        keys = torch.cat([batch.fill(each, j) for each, j in zip(asked, self.others, strict=True)], dim=1)
+        u: torch.Tensor = self.to_others(base, keys, batch, batch.keys(self.others)).squeeze(1)
         return u
+
+    def _posteriors(self, z: Sequence[torch.Tensor], batch: Batch) -> list[Posterior]:
+        """M x (B, d_i) to M posteriors; the prior where the modality is missing."""
+        found = [bottleneck(zi, batch) for bottleneck, zi in zip(self.bottlenecks, z, strict=True)]
+        return prior_where_missing(found, batch)
 
 
 class AttentionBlock(nn.Module):
@@ -88,10 +93,11 @@ class AttentionBlock(nn.Module):
         self.first, self.second = (nn.LayerNorm(width, bias=bias) for _ in range(2))
         self.linear = nn.Linear(width, width, bias=bias)
 
-    def forward(self, query: torch.Tensor, keys: torch.Tensor, padding: torch.Tensor | None = None) -> torch.Tensor:
-        """(B, 1, k), (B, T, k) and a mask of keys (B, T) to (B, 1, k)."""
-        attended, _ = self.attention(query, keys, keys, key_padding_mask=padding, need_weights=False)
-        a = self.first(query + attended)
+    def forward(
+        self, query: torch.Tensor, keys: torch.Tensor, batch: Batch, there: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """(B, 1, k), (B, T, k) and which keys (B, T) are attended to, None for all, to (B, 1, k)."""
+        a = self.first(query + cross_attention(self.attention, query, keys, there, batch))
         result: torch.Tensor = self.second(a + self.linear(a))
         return result
 
@@ -104,9 +110,8 @@ class AttentionBottleneck(nn.Module):
         self.fit = nn.Identity() if width == latent else nn.Linear(width, latent, bias=bias)
         self.mean, self.log_variance = mean, log_variance
 
-    def forward(self, z: torch.Tensor, present: torch.Tensor | None = None) -> Posterior:
-        """(B, d) to a posterior (B, k); the prior where the modality is missing."""
+    def forward(self, z: torch.Tensor, batch: Batch) -> Posterior:
+        """(B, d) to a posterior (B, k)."""
         token = self.fit(z)[:, None]
-        mean, log_variance = (block(token, token).squeeze(1) for block in (self.mean, self.log_variance))
-        limited = log_variance.clamp(-LOG_VARIANCE_LIMIT, LOG_VARIANCE_LIMIT)
-        return prior_where_missing(Posterior(mean, limited), present)
+        mean, log_variance = (block(token, token, batch).squeeze(1) for block in (self.mean, self.log_variance))
+        return Posterior(mean, log_variance.clamp(-LOG_VARIANCE_LIMIT, LOG_VARIANCE_LIMIT))

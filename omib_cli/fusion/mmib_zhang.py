@@ -15,11 +15,12 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from omib_cli.fusion.base import Fused, FusionMethod, StepLosses, Term, each_where_present, mean_present, weighted
+from omib_cli.fusion.base import Fused, FusionMethod, StepLosses, Term, weighted
 from omib_cli.fusion.bottleneck import Bottleneck, kl_between, kl_losses, posteriors_of
 from omib_cli.fusion.joined import ConcatLayer
 from omib_cli.fusion.pairs import PairCritics, mean_of_pairs
-from omib_cli.fusion.posterior import Posterior
+from omib_cli.fusion.posterior import Posterior, draw
+from omib_cli.nn.batch import Batch
 from omib_cli.recipe.fusion import MmibZhangOptions
 from omib_cli.recipe.heads import HeadOptions
 from omib_cli.tasks.base import Task
@@ -44,31 +45,31 @@ class MmibZhang(FusionMethod):
         self.join = ConcatLayer(len(widths) * k, k, task.bias)
         self.head = task.make_head(k, head)
 
-    def losses(self, z: Sequence[torch.Tensor], label: torch.Tensor, present: torch.Tensor | None) -> StepLosses:
+    def losses(self, z: Sequence[torch.Tensor], batch: Batch) -> StepLosses:
         """The task's loss, what codes do not say about each other, and what they say too much."""
-        posteriors = posteriors_of(self.bottlenecks, z, present)
-        codes = each_where_present([each.sample() for each in posteriors], present)
-        output = self.head(self.join(codes))
+        posteriors = posteriors_of(self.bottlenecks, z, batch)
+        codes = batch.fill_each(draw(posteriors, batch))
+        output = self.head(self.join(codes), batch)
         return weighted(
             [
-                Term("task", 1.0, self.task.loss(output, label).mean()),
-                Term("mutual", -self.options.mutual, -self.critics(codes, present)),
-                *self._compression(posteriors, present),
+                Term("task", 1.0, self.task_loss(output, batch)),
+                Term("mutual", -self.options.mutual, -self.critics(codes, batch)),
+                *self._compression(posteriors, batch),
             ]
         )
 
-    def fuse(self, z: Sequence[torch.Tensor], present: torch.Tensor | None) -> Fused:
+    def fuse(self, z: Sequence[torch.Tensor], batch: Batch) -> Fused:
         """Inference with the mean of every code."""
-        posteriors = posteriors_of(self.bottlenecks, z, present)
+        posteriors = posteriors_of(self.bottlenecks, z, batch)
         u = self.join([each.mean for each in posteriors])
-        return Fused(u, self.head(u), posteriors=self.by_name(posteriors))
+        return Fused(u, self.head(u, batch), posteriors=self.by_name(posteriors))
 
-    def _compression(self, posteriors: Sequence[Posterior], present: torch.Tensor | None) -> list[Term]:
+    def _compression(self, posteriors: Sequence[Posterior], batch: Batch) -> list[Term]:
         if self.options.compress == "kl":
-            return self.per_modality("kl", self.options.kl, kl_losses(posteriors, present, "sum"))
+            return self.per_modality("kl", self.options.kl, kl_losses(posteriors, batch, "sum"))
 
-        def symmetric(i: int, j: int, together: torch.Tensor | None) -> torch.Tensor:
+        def symmetric(i: int, j: int) -> torch.Tensor:
             p, q = posteriors[i], posteriors[j]
-            return 0.5 * mean_present(kl_between(p, q) + kl_between(q, p), together)
+            return 0.5 * batch.mean(kl_between(p, q) + kl_between(q, p), i, j)
 
-        return [Term("skl", self.options.kl, mean_of_pairs(len(posteriors), present, symmetric))]
+        return [Term("skl", self.options.kl, mean_of_pairs(len(posteriors), symmetric))]

@@ -11,20 +11,29 @@ with T the task's loss, KL_i the divergence of bottleneck i from N(0, I), r_i th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import nn
 
 from omib_cli.fusion.attention import CrossAttention
-from omib_cli.fusion.base import Fused, FusionMethod, StepLosses, column, each_where_present, means_present
-from omib_cli.fusion.bottleneck import Bottleneck
-from omib_cli.fusion.posterior import Posterior, kl_to_prior
+from omib_cli.fusion.base import Fused, FusionMethod, StepLosses
+from omib_cli.fusion.bottleneck import Bottleneck, posteriors_of
+from omib_cli.fusion.posterior import draw, kl_to_prior
 from omib_cli.fusion.relative_weight import log_rho, relative_weights
+from omib_cli.nn.batch import Batch
 from omib_cli.recipe.fusion import OmibOptions
 from omib_cli.recipe.heads import HeadOptions
-from omib_cli.runtime.noise import randn_like
 from omib_cli.tasks.base import Task
+
+
+class Predicted(NamedTuple):
+    """The embedding (B, k), the prediction from it (B, C), and each branch's prediction, M x (B, C)."""
+
+    xi: torch.Tensor
+    y: torch.Tensor
+    branches: list[torch.Tensor]
 
 
 class Omib(FusionMethod):
@@ -40,7 +49,7 @@ class Omib(FusionMethod):
         self.options = options
         self.latent = options.latent or next(iter(widths.values()))
         k = self.latent
-        self.branches = nn.ModuleList(task.make_head(d + k, head) for d in widths.values())
+        self.branches = nn.ModuleList(task.make_head(d + k, head, i) for i, d in enumerate(widths.values()))
         if options.main_training == "without-omf":
             self.head = task.make_head(sum(widths.values()), head)
         else:
@@ -61,81 +70,81 @@ class Omib(FusionMethod):
         """The branches' heads."""
         return self.branches
 
-    def warmup_losses(self, z: Sequence[torch.Tensor], label: torch.Tensor, present: torch.Tensor | None) -> StepLosses:
-        """Equation 4: each branch on its encoding and fresh noise e_i ~ N(0, I_k)."""
-        outputs = torch.stack([self._branch(i, z, randn_like) for i in range(len(z))])
-        losses = means_present(self.task.loss(outputs, label), present)
+    def warmup_losses(self, z: Sequence[torch.Tensor], batch: Batch) -> StepLosses:
+        """Algorithm 1: each branch on its encoding and fresh noise e_i ~ N(0, I_k)."""
+        outputs = torch.stack([self._branch(i, zi, self._noise(zi, batch), batch) for i, zi in enumerate(z)])  # Eq. 3
+        losses = batch.means(self.task.loss(outputs, batch.label))  # Equation 4
         return StepLosses(losses.sum(), self._named("trb", losses))
 
-    def losses(self, z: Sequence[torch.Tensor], label: torch.Tensor, present: torch.Tensor | None) -> StepLosses:
-        """Equation 10 (67 for more modalities) plus Equation 4 with xi in place of the noise (Algorithm 2)."""
+    def predict(self, z: Sequence[torch.Tensor], zeta: Sequence[torch.Tensor], batch: Batch) -> Predicted:
+        """Embedding and predictions from encodings M x (B, d_i) and what the bottlenecks let through, M x (B, k).
+
+        Where a modality is missing, nothing comes from it, not even the noise that its bottleneck would draw.
+        """
+        xi = self.attention(batch.fill_each(zeta), batch)  # Equation 7
+        y = self.head(xi, batch)  # Equation 8
+        into_branch = xi.detach() if self.options.routing == "routed" else xi  # choice C1
+        return Predicted(xi, y, [self._branch(i, zi, into_branch, batch) for i, zi in enumerate(z)])  # Equation 9
+
+    def losses(self, z: Sequence[torch.Tensor], batch: Batch) -> StepLosses:
+        """A step of Algorithm 2: Equation 10 (67 for more modalities) plus Equation 4 with xi in place of the noise."""
         if self.options.main_training == "without-omf":
-            task = self.task.loss(self.head(torch.cat(each_where_present(z, present), dim=-1)), label).mean()
+            task = self.task_loss(self.head(torch.cat(batch.fill_each(z), dim=-1), batch), batch)
             return StepLosses(task, {"task": task.detach()})
         into_bottleneck = [zi.detach() for zi in z] if self.options.routing == "routed" else z
-        posteriors = [
-            bottleneck(zi, column(present, i))
-            for i, (bottleneck, zi) in enumerate(zip(self.bottlenecks, into_bottleneck, strict=True))
+        posteriors = posteriors_of(self.bottlenecks, into_bottleneck, batch)  # Equation 5
+        judged = [
+            self._judge(self.predict(z, draw(posteriors, batch), batch), batch) for _ in range(self.options.samples)
         ]
-        samples = [self._sample(z, posteriors, label, present) for _ in range(self.options.samples)]  # E over epsilon
-        task, branch_loss, divergences = (torch.stack(values).mean(dim=0) for values in zip(*samples, strict=True))
-        kl = torch.stack([kl_to_prior(posterior, self.options.kl_reduction) for posterior in posteriors]).mean(dim=-1)
-        weights = self._weights(divergences, present)
-        total = task / self.joint_information + self.beta * (weights * kl).sum() + branch_loss.sum()
-        terms = {"task": task.detach(), **self._named("kl", kl), **self._named("trb", branch_loss)}
-        return StepLosses(total, {**terms, **dict(list(self._named("r", weights).items())[1:])})
+        task, branches, divergences = (torch.stack(each).mean(dim=0) for each in zip(*judged, strict=True))  # E_epsilon
+        kl = batch.means(torch.stack([kl_to_prior(each, self.options.kl_reduction) for each in posteriors]))
+        r = self._weights(divergences, batch)  # Equations 11, 68
+        omf = task / self.joint_information + self.beta * (r * kl).sum()  # Equations 10, 67
+        terms = {"task": task.detach(), **self._named("kl", kl), **self._named("trb", branches)}
+        weights = dict(list(self._named("r", batch.weigh(r)).items())[1:])
+        return StepLosses(omf + branches.sum(), {**terms, **weights})
 
-    def fuse(self, z: Sequence[torch.Tensor], present: torch.Tensor | None) -> Fused:
+    def fuse(self, z: Sequence[torch.Tensor], batch: Batch) -> Fused:
         """Inference with zeta = mu, or averaged over draws; the branches see xi, as in main training."""
         if self.options.main_training == "without-omf":  # its branches have seen noise: they get the noise's mean
-            u = torch.cat(each_where_present(z, present), dim=-1)
-            branches = [self._branch(i, z, torch.zeros_like) for i in range(len(z))]
-            return Fused(u, self.head(u), dict(zip(self.names, branches, strict=True)))
-        posteriors = [self.bottlenecks[i](zi, column(present, i)) for i, zi in enumerate(z)]
-        draws = [[posterior.mean for posterior in posteriors]]
+            u = torch.cat(batch.fill_each(z), dim=-1)
+            branches = [self._branch(i, zi, zi.new_zeros(len(zi), self.latent), batch) for i, zi in enumerate(z)]
+            return Fused(u, self.head(u, batch), self.by_name(branches))
+        posteriors = posteriors_of(self.bottlenecks, z, batch)
+        draws = [[each.mean for each in posteriors]]
         if self.options.inference_samples:
-            draws = [[posterior.sample() for posterior in posteriors] for _ in range(self.options.inference_samples)]
-        xis = [self.attention(zeta, present) for zeta in draws]
-        outputs = [
-            [self.head(xi), *(self.branches[i](torch.cat([zi, xi], dim=-1)) for i, zi in enumerate(z))] for xi in xis
+            draws = [draw(posteriors, batch) for _ in range(self.options.inference_samples)]
+        found = [self.predict(z, zeta, batch) for zeta in draws]
+        y = self.task.average(torch.stack([each.y for each in found]))
+        branches = [
+            self.task.average(torch.stack(each)) for each in zip(*(each.branches for each in found), strict=True)
         ]
-        output, *branches = (self.task.average(torch.stack(each)) for each in zip(*outputs, strict=True))
-        return Fused(
-            torch.stack(xis).mean(dim=0),
-            output,
-            dict(zip(self.names, branches, strict=True)),
-            self.by_name(posteriors),
-        )
+        xi = torch.stack([each.xi for each in found]).mean(dim=0)
+        return Fused(xi, y, self.by_name(branches), self.by_name(posteriors))
 
-    def _sample(
-        self,
-        z: Sequence[torch.Tensor],
-        posteriors: Sequence[Posterior],
-        label: torch.Tensor,
-        present: torch.Tensor | None,
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Task loss (), branch losses (M,), divergences (M, B) for one draw of every zeta_i."""
-        xi = self.attention([posterior.sample() for posterior in posteriors], present)
-        output = self.head(xi)
-        into_branch = xi.detach() if self.options.routing == "routed" else xi
-        branches = [self.branches[i](torch.cat([zi, into_branch], dim=-1)) for i, zi in enumerate(z)]
-        outputs = torch.stack([output, *branches])
-        with torch.set_grad_enabled(self.options.r_gradient == "flow" and torch.is_grad_enabled()):
-            divergences = self.task.divergence(outputs[1:], output)
-        losses = self.task.loss(outputs, label)
-        return losses[0].mean(), means_present(losses[1:], present), divergences
-
-    def _branch(self, i: int, z: Sequence[torch.Tensor], noise: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
-        companion = noise(z[i].new_empty(len(z[i]), self.latent))
-        output: torch.Tensor = self.branches[i](torch.cat([z[i], companion], dim=-1))
+    def _branch(self, i: int, zi: torch.Tensor, beside: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Dec_i([z_i, .]): a branch's prediction (B, C) from its encoding (B, d_i) and what stands beside it (B, k)."""
+        output: torch.Tensor = self.branches[i](torch.cat([zi, beside], dim=-1), batch)
         return output
 
-    def _weights(self, divergences: torch.Tensor, present: torch.Tensor | None) -> torch.Tensor:
+    def _noise(self, zi: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """e_i ~ N(0, I_k), fresh at every pass (choice C4): (B, k)."""
+        return batch.randn(zi.new_empty(len(zi), self.latent))
+
+    def _judge(self, predicted: Predicted, batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Task loss (), branch losses (M,) and divergences KL(p(y_i) || p(y)) (M, B) of one draw of every zeta_i."""
+        outputs = torch.stack([predicted.y, *predicted.branches])
+        with torch.set_grad_enabled(self.options.r_gradient == "flow" and torch.is_grad_enabled()):
+            divergences = self.task.divergence(outputs[1:], predicted.y)
+        losses = self.task.loss(outputs, batch.label)
+        return batch.mean(losses[0]), batch.means(losses[1:]), divergences
+
+    def _weights(self, divergences: torch.Tensor, batch: Batch) -> torch.Tensor:
         """(M,) weights of the KL terms: 1 for the reference modality, r_i for the others (Equations 11, 68)."""
         one = torch.ones(1, device=divergences.device)
         if self.options.relative_weight == "one" or len(divergences) == 1:
             return one.expand(len(divergences))
-        ratio = log_rho(divergences, present, self.options.r_estimator)
+        ratio = log_rho(divergences, batch, self.options.r_estimator)
         if self.options.r_momentum and self.training:
             ratio = torch.lerp(ratio, self.log_rho, self.options.r_momentum)
             self.log_rho = ratio.detach()

@@ -9,9 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 (torch's own convention)
 
-from omib_cli.fusion.base import both, column, mean_present
-
-Presence = torch.Tensor | None
+from omib_cli.nn.batch import Batch
 
 
 def pairs_of(count: int) -> list[tuple[int, int]]:
@@ -19,10 +17,9 @@ def pairs_of(count: int) -> list[tuple[int, int]]:
     return list(combinations(range(count), 2))
 
 
-def mean_of_pairs(count: int, present: Presence, loss: Callable[[int, int, Presence], torch.Tensor]) -> torch.Tensor:
-    """Mean over pairs (i, j) of a scalar loss, which is told which samples (B,) have both."""
-    found = [loss(i, j, both(column(present, i), column(present, j))) for i, j in pairs_of(count)]
-    return torch.stack(found).mean()
+def mean_of_pairs(count: int, loss: Callable[[int, int], torch.Tensor]) -> torch.Tensor:
+    """Mean over pairs (i, j) of a scalar loss."""
+    return torch.stack([loss(i, j) for i, j in pairs_of(count)]).mean()
 
 
 class PairCritics(nn.Module):
@@ -41,7 +38,7 @@ class PairCritics(nn.Module):
         self.count = count
         self.critics = nn.ModuleList(_critic(latent, hidden) for _ in pairs_of(count))
 
-    def forward(self, codes: Sequence[torch.Tensor], present: Presence) -> torch.Tensor:
+    def forward(self, codes: Sequence[torch.Tensor], batch: Batch) -> torch.Tensor:
         """The mean over pairs of -log D(a, b) - log(1 - D(a, b')), D = sigmoid(f): M x (B, k) to a scalar.
 
         b' is b of the sample before in the batch. This is binary cross-entropy, and minus the Jensen-Shannon bound
@@ -49,14 +46,13 @@ class PairCritics(nn.Module):
         """
         critics = dict(zip(pairs_of(self.count), self.critics, strict=True))
 
-        def contrast(i: int, j: int, together: Presence) -> torch.Tensor:
+        def contrast(i: int, j: int) -> torch.Tensor:
             a, b = codes[i], codes[j]
-            other = b.roll(1, dims=0)
-            apart = None if present is None else present[:, i] & present[:, j].roll(1, dims=0)
+            other, apart = b.roll(1, dims=0), batch.has(i) & batch.has(j).roll(1, dims=0)
             matched, mixed = (critics[i, j](torch.cat([a, each], dim=-1)).squeeze(-1).float() for each in (b, other))
-            return mean_present(F.softplus(-matched), together) + mean_present(F.softplus(mixed), apart)
+            return batch.mean(F.softplus(-matched), i, j) + batch.mean_within(F.softplus(mixed), apart)
 
-        return mean_of_pairs(self.count, present, contrast)
+        return mean_of_pairs(self.count, contrast)
 
 
 def _critic(latent: int, hidden: Sequence[int]) -> nn.Sequential:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 
-from omib_cli.runtime.noise import randn_like
+from omib_cli.nn.batch import Batch
 
 
 class Posterior(NamedTuple):
@@ -20,9 +21,14 @@ class Posterior(NamedTuple):
         """Standard deviation (B, k)."""
         return torch.exp(0.5 * self.log_variance)
 
-    def sample(self) -> torch.Tensor:
+    def sample(self, batch: Batch) -> torch.Tensor:
         """zeta = mu + sigma * eps (Equation 6, with sigma the standard deviation, which is what makes it a sample)."""
-        return self.mean + self.sd * randn_like(self.mean)
+        return self.mean + self.sd * batch.randn(self.mean)
+
+
+def draw(posteriors: Sequence[Posterior], batch: Batch) -> list[torch.Tensor]:
+    """A draw of every zeta_i (Equation 6): M x (B, k)."""
+    return [posterior.sample(batch) for posterior in posteriors]
 
 
 def kl_to_prior(posterior: Posterior, reduction: str) -> torch.Tensor:

@@ -137,8 +137,7 @@ class _Arrays:
         for i, name in enumerate(self._network.names):
             branch = readable(fused.branch_outputs[name].cpu().numpy()) if name in fused.branch_outputs else None
             if branch is not None:
-                if samples.present is not None:  # a branch says nothing about a sample it has not seen
-                    branch[~samples.present[:, i].cpu().numpy()] = np.nan
+                branch[~samples.present[:, i].cpu().numpy()] = np.nan  # it has not seen these
                 found[f"obsm/{layout.OUTPUT}_{name}"] = branch
             if name in fused.posteriors:
                 found[f"obsm/{layout.POSTERIOR_SD}_{name}"] = fused.posteriors[name].sd.cpu().numpy()

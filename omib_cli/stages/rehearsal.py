@@ -44,7 +44,7 @@ def rehearse(recipe: Recipe, dataset: Path, job: Job, *, main: bool) -> dict[str
         model = fresh_model(recipe, dataset_facts(data), device)
     batch = batch.to(next(model.parameters()).device)
     started = time.monotonic()
-    losses = model.losses(batch) if main else model.warmup_losses(batch)
+    losses = (model.losses if main else model.warmup_losses)(batch.values, batch.batch)
     losses.total.backward()  # type: ignore[no-untyped-call]
     seconds = time.monotonic() - started
     counts = {name: _count(encoder) for name, encoder in zip(model.names, model.encoders, strict=True)}

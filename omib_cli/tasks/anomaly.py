@@ -35,9 +35,9 @@ class Anomaly(Task):
         width: int = self.options.width
         return width
 
-    def make_head(self, width: int, options: HeadOptions) -> CentredHead:
+    def make_head(self, width: int, options: HeadOptions, modality: int | None = None) -> CentredHead:
         """A head (B, width) to (B, C) without biases, whose outputs are relative to its centre."""
-        return CentredHead(width, self.outputs, options)
+        return CentredHead(width, self.outputs, options, modality)
 
     def loss(self, output: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         """Squared distance from the centre (Section 4): (..., B, C) to (..., B); no label is used."""

@@ -38,8 +38,8 @@ class Task(ABC):
     def outputs(self) -> int:
         """C, the width of a head's output."""
 
-    def make_head(self, width: int, options: HeadOptions) -> nn.Module:
-        """A head: (B, width) to outputs (B, C)."""
+    def make_head(self, width: int, options: HeadOptions, modality: int | None = None) -> nn.Module:
+        """A head: (B, width) and a batch to outputs (B, C); ``modality`` where it predicts from that one alone."""
         return prediction_head(width, self.outputs, options)
 
     @abstractmethod

@@ -5,19 +5,18 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from omib_cli.nn.batch import Batch
+from omib_cli.nn.layers import ACTIVATIONS, Dropout, Layers
 from omib_cli.recipe.heads import HeadOptions
-from omib_cli.runtime.noise import Dropout
-
-_ACTIVATIONS: dict[str, type[nn.Module]] = {"gelu": nn.GELU, "relu": nn.ReLU, "leaky-relu": nn.LeakyReLU}
 
 
-def prediction_head(width: int, outputs: int, options: HeadOptions, bias: bool = True) -> nn.Sequential:
+def prediction_head(width: int, outputs: int, options: HeadOptions, bias: bool = True) -> Layers:
     """A head (B, width) to (B, outputs): one hidden layer, or linear (Appendix H; no softmax inside)."""
     if options.hidden == 0:
-        return nn.Sequential(Dropout(options.dropout), nn.Linear(width, outputs, bias=bias))
-    return nn.Sequential(
+        return Layers(Dropout(options.dropout), nn.Linear(width, outputs, bias=bias))
+    return Layers(
         nn.Linear(width, options.hidden, bias=bias),
-        _ACTIVATIONS[options.activation](),
+        ACTIVATIONS[options.activation](),
         Dropout(options.dropout),
         nn.Linear(options.hidden, outputs, bias=bias),
     )
@@ -28,23 +27,31 @@ class CentredHead(nn.Module):
 
     The centre is a buffer: fixed while weights are trained, kept in checkpoints. :meth:`collect` and :meth:`settle`
     set it to the mean of the outputs in between.
+
+    Parameters
+    ----------
+    modality
+        The one that the head predicts from: samples without it have no say in the centre. None for a head that
+        predicts from all.
     """
 
     centre: torch.Tensor
 
-    def __init__(self, width: int, outputs: int, options: HeadOptions) -> None:
+    def __init__(self, width: int, outputs: int, options: HeadOptions, modality: int | None = None) -> None:
         super().__init__()
+        self.modality = modality
         self.layers = prediction_head(width, outputs, options, bias=False)
         self.register_buffer("centre", torch.zeros(outputs))
         self._sum: torch.Tensor | None = None
         self._count = 0
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, batch: Batch) -> torch.Tensor:
         """(B, width) to (B, outputs), the output less the centre."""
-        output: torch.Tensor = self.layers(x)
+        output: torch.Tensor = self.layers(x, batch)
         if self._sum is not None:
-            self._sum += output.detach().double().sum(dim=0)
-            self._count += len(output)
+            seen = output.detach() if self.modality is None else output.detach()[batch.has(self.modality)]
+            self._sum += seen.double().sum(dim=0)
+            self._count += len(seen)
         return output - self.centre
 
     def collect(self) -> None:

@@ -17,7 +17,7 @@ class WeightAverage:
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self._decay = decay
-        self._values = {name: value.detach().clone() for name, value in model.named_parameters()}
+        self.averages = {name: value.detach().clone() for name, value in model.named_parameters()}
         self._count = torch.zeros((), dtype=torch.int64)
 
     def update(self, model: nn.Module) -> None:
@@ -26,17 +26,17 @@ class WeightAverage:
         count = int(self._count)
         decay = min(self._decay, (1 + count) / (10 + count))
         current = [value.detach() for value in dict(model.named_parameters()).values()]
-        torch._foreach_lerp_(list(self._values.values()), current, 1.0 - decay)
+        torch._foreach_lerp_(list(self.averages.values()), current, 1.0 - decay)
 
     def values(self) -> dict[str, torch.Tensor]:
         """The averaged parameters, by name (copies)."""
-        return {name: value.clone() for name, value in self._values.items()}
+        return {name: value.clone() for name, value in self.averages.items()}
 
     @contextmanager
     def in_place_of(self, model: nn.Module) -> Iterator[None]:
         """Within the block the model has the averaged weights."""
         own = {name: value.detach().clone() for name, value in model.named_parameters()}
-        model.load_state_dict(self._values, strict=False)
+        model.load_state_dict(self.averages, strict=False)
         try:
             yield
         finally:
@@ -49,5 +49,5 @@ class WeightAverage:
     def load(self, state: Mapping[str, torch.Tensor]) -> None:
         """Continue from :meth:`state`."""
         self._count = state["$count"].clone()
-        for name, value in self._values.items():
+        for name, value in self.averages.items():
             value.copy_(state[name])

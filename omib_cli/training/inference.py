@@ -71,7 +71,7 @@ def encode_all(
     for rows in dataset.blocks(dataset.rows(split)):
         samples = read_samples(dataset, rows, device)
         for batch in samples.batches(samples.inference_batch):
-            for name, z in zip(model.names, model.encode(batch.values), strict=True):
+            for name, z in zip(model.names, model.encode(batch.values, batch.batch), strict=True):
                 pieces[name].append(z.cpu())
     present = torch.from_numpy(dataset.present(dataset.rows(split)))
     return {name: (torch.cat(z), present[:, i]) for i, (name, z) in enumerate(pieces.items())}

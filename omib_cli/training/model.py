@@ -12,6 +12,7 @@ from omib_cli.data.samples import Samples
 from omib_cli.encoders.base import Encoder
 from omib_cli.errors import DataError, MismatchError
 from omib_cli.fusion.base import Fused, FusionMethod, StepLosses
+from omib_cli.nn.batch import Batch
 from omib_cli.recipe.encoders import ENCODERS
 from omib_cli.recipe.fusion import FUSIONS
 from omib_cli.recipe.schema import Recipe
@@ -21,7 +22,7 @@ from omib_cli.tasks.base import Task
 
 
 class MultimodalModel(nn.Module):
-    """Encoders Enc_1..Enc_M (Equation 3) and a fusion method.
+    """Encoders Enc_1..Enc_M (Equation 2) and a fusion method.
 
     Parameters
     ----------
@@ -41,21 +42,22 @@ class MultimodalModel(nn.Module):
         method = FUSIONS.implementation(recipe.fusion.method)
         self.fusion: FusionMethod = method(recipe.fusion, widths, self.task, recipe.head)
 
-    def encode(self, values: Sequence[Any]) -> list[torch.Tensor]:
-        """z_i = Enc_i(v_i): M x (B, ...), a Neighbourhood for a graph, to M x (B, d_i)."""
-        return [encoder(value) for encoder, value in zip(self.encoders, values, strict=True)]
+    def encode(self, values: Sequence[Any], batch: Batch) -> list[torch.Tensor]:
+        """z_i = Enc_i(v_i) (Equation 2): M x (B, ...), a Neighbourhood for a graph, to M x (B, d_i)."""
+        return [encoder(value, batch) for encoder, value in zip(self.encoders, values, strict=True)]
 
-    def warmup_losses(self, batch: Samples) -> StepLosses:
-        """Losses of a step of Algorithm 1."""
-        return self.fusion.warmup_losses(self.encode(batch.values), batch.labels, batch.present)
+    def warmup_losses(self, values: Sequence[Any], batch: Batch) -> StepLosses:
+        """Losses of a step of Algorithm 1, from inputs M x (B, ...)."""
+        return self.fusion.warmup_losses(self.encode(values, batch), batch)
 
-    def losses(self, batch: Samples) -> StepLosses:
-        """Losses of a step of Algorithm 2."""
-        return self.fusion.losses(self.encode(batch.values), batch.labels, batch.present)
+    def losses(self, values: Sequence[Any], batch: Batch) -> StepLosses:
+        """Losses of a step of Algorithm 2, from inputs M x (B, ...)."""
+        return self.fusion.losses(self.encode(values, batch), batch)
 
-    def fuse(self, batch: Samples) -> Fused:
+    def fuse(self, samples: Samples) -> Fused:
         """Inference."""
-        return self.fusion.fuse(self.encode(batch.values), batch.present)
+        batch = samples.batch
+        return self.fusion.fuse(self.encode(samples.values, batch), batch)
 
     def warmup_weights(self) -> dict[str, torch.Tensor]:
         """The weights that Algorithm 1 returns: encoders and the branches' heads."""

@@ -6,25 +6,25 @@ biases stand against it (choices F1-F3); whether they held is looked at after ev
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 
 import torch
 
-from omib_cli.data.samples import Samples, Split
+from omib_cli.data.samples import Split
 from omib_cli.errors import NumericError
-from omib_cli.fusion.base import StepLosses
 from omib_cli.recipe.tasks import AnomalyOptions
 from omib_cli.tasks.head import CentredHead
 from omib_cli.training.model import MultimodalModel
+from omib_cli.training.step import Losses
 
 WATCHED = 1024
 """Training samples that the watch looks at."""
 
 
-def set_centres(
-    model: MultimodalModel, losses: Callable[[Samples], StepLosses], train: Split, options: AnomalyOptions
-) -> None:
+def set_centres(model: MultimodalModel, losses: Losses, train: Split, options: AnomalyOptions) -> None:
     """Set every head's centre to the mean of its outputs over the training split, noise included (choice F5).
+
+    A branch's head is centred on the samples that have its modality.
 
     Parameters
     ----------
@@ -35,8 +35,8 @@ def set_centres(
     for head in heads:
         head.collect()
     for _ in range(options.centre_draws):
-        for batch in train.batches(train.inference_batch):
-            losses(batch)
+        for samples in train.batches(train.inference_batch):
+            losses(samples.values, samples.batch)
     for head in heads:
         head.settle(options.epsilon)
 
@@ -44,24 +44,24 @@ def set_centres(
 def must_not_collapse(model: MultimodalModel, train: Split, options: AnomalyOptions, *, fused: bool) -> None:
     """Refuse to go on once samples can no longer be told apart.
 
-    Looks at the encodings, and where ``fused`` is set at the embedding and its head's output relative to the centre:
-    their standard deviation over samples, relative to their size. (Small distances are what training is for; equal
-    ones are not.)
+    Looks at the encodings of the samples that have the modality, and where ``fused`` is set at the embedding and its
+    head's output relative to the centre: their standard deviation over samples, relative to their size. (Small
+    distances are what training is for; equal ones are not.)
 
     Raises
     ------
     NumericError
         It is below ``task.least_spread``.
     """
-    batch = next(train.batches(min(WATCHED, train.inference_batch)))
-    if len(batch) < 2:
-        return
-    watched = {f"the encoding of {name}": z for name, z in zip(model.names, model.encode(batch.values), strict=True)}
+    samples = next(train.batches(min(WATCHED, train.inference_batch)))
+    batch = samples.batch
+    encodings = zip(model.names, model.encode(samples.values, batch), strict=True)
+    watched = {f"the encoding of {name}": z[batch.has(i)] for i, (name, z) in enumerate(encodings)}
     if fused:
-        result = model.fuse(batch)
+        result = model.fuse(samples)
         watched |= {"the embedding": result.embedding, "the distance from the centre": result.output}
     for what, values in watched.items():
-        spread = relative_spread(values)
+        spread = relative_spread(values) if len(values) > 1 else math.inf
         if not spread >= options.least_spread:
             raise NumericError(
                 f"{what} has collapsed: all samples look alike",
