@@ -106,7 +106,10 @@ def transformer_layer(
         return batch.dropout(values, DROPOUT) if own.training else values
 
     mask = None if there is None else there[:, None, None]  # for all heads and queries
-    attended = own.norm1(tokens + dropped(self_attention(own.self_attn, tokens, mask, batch)))
+    attended = self_attention(own.self_attn, tokens, mask, batch)
+    if own.training:  # torch has (T, B, h) in memory here, and draws a mask in the order of memory
+        attended = batch.dropout(attended.transpose(0, 1), DROPOUT, dim=1).transpose(0, 1)
+    attended = own.norm1(tokens + attended)
     result = own.norm2(attended + dropped(own.linear2(dropped(torch.relu(own.linear1(attended))))))
     return result
 

@@ -39,10 +39,11 @@ class Batch:
         (M, M) float32: samples of the whole batch that have both i and j (diagonal: i). Infinite for a stand-in.
     size
         () float32: samples of the whole batch. Infinite for a stand-in.
-    rows
-        Which rows of the whole batch these are; random numbers are drawn for all ``total`` and cut to them.
-    total
-        Rows of the whole batch.
+    start, total
+        These are the rows from ``start`` on of the ``total`` of the whole batch: random numbers are drawn for all of
+        it and cut to them. (Two numbers and no range, which torch's compiler would compile anew for every part.)
+    is_whole
+        Whether no row is elsewhere.
     at_once
         Whether the other parts are at work in other processes at this moment, so that sums over all can be had.
     """
@@ -52,8 +53,9 @@ class Batch:
     complete: bool
     counts: torch.Tensor
     size: torch.Tensor
-    rows: range
+    start: int
     total: int
+    is_whole: bool = True
     at_once: bool = False
 
     @classmethod
@@ -62,7 +64,7 @@ class Batch:
         complete = bool(present.all()) if complete is None else complete
         size = label.new_full((), len(label), dtype=torch.float32)
         counts = size.expand(present.shape[1], present.shape[1]) if complete else common_counts(present)
-        return cls(label, present, complete, counts, size, range(len(label)), len(label))
+        return cls(label, present, complete, counts, size, 0, len(label))
 
     def among(self, counts: torch.Tensor, size: int) -> Batch:
         """The same samples among ``size`` ones, whose counts (M, M) their means divide by; they draw by themselves."""
@@ -70,20 +72,22 @@ class Batch:
 
     def part(self, rows: range, counts: torch.Tensor, size: int, *, at_once: bool = False) -> Batch:
         """These samples as ``rows`` of a batch of ``size``, with counts (M, M)."""
-        return replace(self.among(counts, size), rows=rows, total=size, at_once=at_once)
+        return replace(
+            self.among(counts, size), start=rows.start, total=size, is_whole=len(rows) == size, at_once=at_once
+        )
 
     def stand_in(self) -> Batch:
         """The same, taking part without counting: every mean is 0, and so is its gradient."""
         counts, size = torch.full_like(self.counts, math.inf), torch.full_like(self.size, math.inf)
-        return replace(self, counts=counts, size=size, rows=range(0))
+        return replace(self, counts=counts, size=size, is_whole=False)
 
     def __len__(self) -> int:
         return len(self.label)
 
     @property
-    def is_whole(self) -> bool:
-        """Whether no row is elsewhere."""
-        return len(self.rows) == self.total
+    def rows(self) -> range:
+        """Which rows of the whole batch these are."""
+        return range(self.start, self.start + len(self))
 
     def has(self, i: int, j: int | None = None) -> torch.Tensor:
         """Which samples (B,) have modality i, or both i and j."""
@@ -144,18 +148,17 @@ class Batch:
             return draw(list(shape))
         each = shape[dim] // len(self)
         whole = draw([*shape[:dim], each * self.total, *shape[dim + 1 :]])
-        return whole.narrow(dim, each * self.rows.start, shape[dim])
+        return whole.narrow(dim, each * self.start, shape[dim])
 
     def randn(self, like: torch.Tensor) -> torch.Tensor:
         """Standard normal numbers of the shape (B, ...) of ``like``."""
         return self.draw(lambda shape: torch.randn(shape, dtype=like.dtype, device=like.device), like.shape)
 
-    def dropout(self, values: torch.Tensor, p: float) -> torch.Tensor:
-        """Dropout of (B, ...) values, or of several consecutive rows for each sample."""
+    def dropout(self, values: torch.Tensor, p: float, dim: int = 0) -> torch.Tensor:
+        """Dropout of values whose dimension ``dim`` goes through the samples, as in :meth:`draw`."""
         if self.is_whole:
             return F.dropout(values, p)
-        ones = values.new_ones(())
-        return values * self.draw(lambda shape: F.dropout(ones.expand(shape), p), values.shape)
+        return values * self.draw(lambda shape: F.dropout(values.new_ones(shape), p), values.shape, dim)
 
     def dropout_elsewhere(self, values: torch.Tensor, p: float) -> torch.Tensor:
         """Dropout of values whose rows are no samples, such as the nodes around them: a mask of each part's own.
@@ -165,7 +168,7 @@ class Batch:
         if self.is_whole:
             return F.dropout(values, p)
         common = int(torch.randint(2**62, ()))  # the same in all parts, another in every layer
-        generator = torch.Generator(values.device).manual_seed(common + self.rows.start)
+        generator = torch.Generator(values.device).manual_seed(common + self.start)
         kept = torch.empty_like(values).bernoulli_(1.0 - p, generator=generator)
         return values * kept / (1.0 - p)
 

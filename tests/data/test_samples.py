@@ -24,12 +24,12 @@ def test_batches_cover_every_sample_once_the_last_one_included(tmp_path):
     torch.testing.assert_close(torch.cat([piece.values[1] for piece in pieces]), samples.values[1])
 
 
-def test_presence_is_there_only_where_something_is_missing(tmp_path):
+def test_samples_know_who_lacks_what(tmp_path):
     with Dataset(toy_dataset(tmp_path / "a.h5")) as data:
-        assert read_split(data, "train", CPU).present is None
+        assert read_split(data, "train", CPU).complete
     with Dataset(toy_dataset(tmp_path / "b.h5", missing=True)) as data:
         samples = read_split(data, "train", CPU)
-    assert samples.present is not None
+    assert not samples.complete
     assert samples.present[:, 0].all()
     assert not samples.present[:, 1].all()
     assert (samples.values[1][~samples.present[:, 1]] == 0).all()

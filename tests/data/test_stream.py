@@ -74,8 +74,8 @@ def test_batches_from_disk_are_those_from_memory(tmp_path, small_windows, missin
         for ours, theirs in pairs:
             assert torch.equal(ours.labels, theirs.labels)
             assert all(torch.equal(a, b) for a, b in zip(ours.values, theirs.values, strict=True))
-            assert (ours.present is None) == (theirs.present is None) == (not missing)
-            assert ours.present is None or torch.equal(ours.present, theirs.present)
+            assert ours.complete == theirs.complete == (not missing)
+            assert torch.equal(ours.present, theirs.present)
             count += len(ours)
     assert count == 2 * 240 - 32 * first
 

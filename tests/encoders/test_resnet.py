@@ -6,12 +6,21 @@ import json
 
 import pytest
 import torch
+from batches import encoded, whole
 from safetensors.torch import load_file, save_file
 
 from omib_cli.encoders.augmentation import random_view, random_warp
 from omib_cli.encoders.resnet import RGB_MEAN, RGB_SD, ResNetEncoder
 from omib_cli.errors import DataError, RecipeError
 from omib_cli.recipe.encoders import ResNetOptions
+
+
+def viewed(images, *arguments, **options):
+    return random_view(images, *arguments, **options, batch=whole(images))
+
+
+def warped(spectrograms, most):
+    return random_warp(spectrograms, most, whole(spectrograms))
 
 
 def images(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -37,7 +46,7 @@ def test_it_is_as_large_as_it_says_and_maps_to_the_width(shape, stem, count):
     encoder = ResNetEncoder(ResNetOptions(stem=stem), shape)
     assert sum(parameter.numel() for parameter in encoder.parameters()) == count
     x = torch.randn(2, *shape) if len(shape) == 2 else images(2, *shape)
-    assert encoder(x).shape == (2, 512)
+    assert encoded(encoder, x).shape == (2, 512)
 
 
 @pytest.mark.parametrize("width", [64, 10])
@@ -45,8 +54,8 @@ def test_it_is_as_large_as_it_says_and_maps_to_the_width(shape, stem, count):
 def test_every_kind_and_size_comes_out_as_wide_as_asked_for(shape, width):
     encoder = slim(shape, width=width)
     x = torch.randn(2, *shape) if len(shape) == 2 else images(2, *shape)
-    assert encoder(x).shape == (2, width)
-    assert encoder.eval()(x[:1]).shape == (1, width)
+    assert encoded(encoder, x).shape == (2, width)
+    assert encoded(encoder.eval(), x[:1]).shape == (1, width)
 
 
 def test_the_last_layer_has_a_bias_only_where_one_is_wanted():
@@ -70,7 +79,7 @@ def test_the_small_stem_keeps_the_resolution_and_the_standard_one_quarters_it():
         encoder.network.embedder.register_forward_hook(
             lambda module, given, found, stem=stem: seen.update({stem: found.shape[-1]})
         )
-        encoder(images(2, 3, 32, 32))
+        encoded(encoder, images(2, 3, 32, 32))
     assert seen == {"small": 32, "standard": 8}
 
 
@@ -79,7 +88,7 @@ def test_bytes_of_three_channels_are_standardised_as_imagenet_is():
     x = images(2, 3, 32, 32)
     seen = []
     encoder.network.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
-    encoder(x)
+    encoded(encoder, x)
     by_hand = (x / 255 - torch.tensor(RGB_MEAN).view(3, 1, 1)) / torch.tensor(RGB_SD).view(3, 1, 1)
     torch.testing.assert_close(seen[0], by_hand)
 
@@ -88,14 +97,14 @@ def test_the_encoding_of_a_video_is_the_mean_over_its_frames():
     encoder = slim((3, 3, 32, 32), width=10).eval()
     video = images(2, 3, 3, 32, 32)
     still = slim((3, 32, 32), width=10).eval()
-    apart = torch.stack([still(video[:, frame]) for frame in range(3)])
-    torch.testing.assert_close(encoder(video), apart.mean(dim=0), rtol=1e-4, atol=1e-5)
+    apart = torch.stack([encoded(still, video[:, frame]) for frame in range(3)])
+    torch.testing.assert_close(encoded(encoder, video), apart.mean(dim=0), rtol=1e-4, atol=1e-5)
 
 
 def picked(encoder: ResNetEncoder, stored: int) -> list[list[int]]:
     """Which frames are picked of 50 clips whose frame t has the value t throughout."""
     video = torch.arange(stored, dtype=torch.uint8).view(1, -1, 1, 1, 1).expand(50, -1, 3, 8, 8)
-    return encoder._picked(video)[:, :, 0, 0, 0].tolist()
+    return encoder._picked(video, whole(video))[:, :, 0, 0, 0].tolist()
 
 
 def test_evaluation_takes_the_middle_frame_and_training_any():
@@ -116,18 +125,18 @@ def test_views_are_random_in_training_only_and_follow_the_seed():
     encoder = slim((3, 32, 32), crop=0.3, flip=True)
     x = images(4, 3, 32, 32)
     torch.manual_seed(1)
-    one = encoder(x)
+    one = encoded(encoder, x)
     torch.manual_seed(1)
-    assert torch.equal(encoder(x), one)
-    assert not torch.equal(encoder(x), one)
+    assert torch.equal(encoded(encoder, x), one)
+    assert not torch.equal(encoded(encoder, x), one)
     encoder.eval()
-    assert torch.equal(encoder(x), encoder(x))
+    assert torch.equal(encoded(encoder, x), encoded(encoder, x))
 
 
 def test_a_flip_mirrors_about_half_of_the_images_and_nothing_else():
     torch.manual_seed(0)
     x = torch.rand(200, 1, 6, 9)
-    view = random_view(x, 1.0, flip=True)
+    view = viewed(x, 1.0, flip=True)
     same = (view - x).abs().amax(dim=(1, 2, 3)) < 1e-4
     mirrored = (view - x.flip(-1)).abs().amax(dim=(1, 2, 3)) < 1e-4
     assert bool((same ^ mirrored).all())
@@ -140,7 +149,7 @@ def test_crops_have_the_area_ratio_and_place_they_should(size):
     torch.manual_seed(0)
     rows, columns = size
     y, x = torch.meshgrid(torch.arange(rows).float(), torch.arange(columns).float(), indexing="ij")
-    view = random_view(torch.stack([x, y]).expand(500, -1, -1, -1), 0.08, flip=False)
+    view = viewed(torch.stack([x, y]).expand(500, -1, -1, -1), 0.08, flip=False)
     width = (view[:, 0, 0, -1] - view[:, 0, 0, 0]) * columns / (columns - 1) / columns
     height = (view[:, 1, -1, 0] - view[:, 1, 0, 0]) * rows / (rows - 1) / rows
     area = width * height
@@ -159,7 +168,7 @@ def test_it_learns_a_few_images_by_heart():
     x, target = images(12, 1, 28, 28), torch.randn(12, 2)
     optimiser = torch.optim.Adam(encoder.parameters(), lr=3e-3)
     for _ in range(80):
-        loss = (encoder(x) - target).square().mean()
+        loss = (encoded(encoder, x) - target).square().mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -229,7 +238,7 @@ def test_options_that_do_not_suit_the_modality_are_refused(shape, options, said)
 
 def test_a_batch_of_one_in_training_is_refused_in_words():
     with pytest.raises(RecipeError) as caught:
-        slim((3, 32, 32))(images(1, 3, 32, 32))
+        encoded(slim((3, 32, 32)), images(1, 3, 32, 32))
     assert "raise `batch`" in str(caught.value)
 
 
@@ -238,7 +247,7 @@ def test_a_warp_multiplies_frequencies_and_moves_times_by_no_more_than_it_may():
     rows, columns, most = 80, 60, 0.25
     y, x = torch.meshgrid(torch.arange(rows) + 0.5, torch.arange(columns) + 0.5, indexing="ij")
     torch.manual_seed(1)
-    frequency, time = (random_warp(each.expand(400, 1, -1, -1), most)[:, 0] for each in (y, x))
+    frequency, time = (warped(each.expand(400, 1, -1, -1), most)[:, 0] for each in (y, x))
     factor = frequency[:, 30, 30] / 30.5
     assert (factor.min() >= 1 - most - 1e-4, factor.max() <= 1 + most + 1e-4) == (True, True)
     assert factor.std() == pytest.approx(2 * most / 12**0.5, rel=0.1)  # uniform
@@ -247,13 +256,13 @@ def test_a_warp_multiplies_frequencies_and_moves_times_by_no_more_than_it_may():
     assert (stretch.min() >= 1 - most - 1e-4, stretch.max() <= 1 + most + 1e-4) == (True, True)
     shift = (time[:, 0, 29] + time[:, 0, 30]) / 2 - columns / 2
     assert 0.8 * most * columns / 2 < shift.abs().max() <= most * columns / 2 + 1e-3
-    torch.testing.assert_close(random_warp(y.expand(3, 1, -1, -1), 0.0), y.expand(3, 1, -1, -1))
+    torch.testing.assert_close(warped(y.expand(3, 1, -1, -1), 0.0), y.expand(3, 1, -1, -1))
 
 
 def test_spectrograms_are_warped_in_training_alone():
     x = torch.randn(4, 33, 24)
     plain, warped = slim((33, 24)), slim((33, 24), warp=0.3)
-    torch.testing.assert_close(warped.eval()(x), plain.eval()(x))
-    assert not torch.allclose(warped.train()(x), plain.train()(x), atol=1e-3)
+    torch.testing.assert_close(encoded(warped.eval(), x), encoded(plain.eval(), x))
+    assert not torch.allclose(encoded(warped.train(), x), encoded(plain.train(), x), atol=1e-3)
     with pytest.raises(RecipeError, match="`warp` is for spectrograms"):
         slim((3, 32, 32), warp=0.1)

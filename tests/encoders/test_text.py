@@ -6,6 +6,7 @@ import json
 
 import pytest
 import torch
+from batches import encoded
 from pydantic import ValidationError
 from text_models import PIECES, minilm, small_bert
 
@@ -33,7 +34,7 @@ def bert(tmp_path):
 
 @pytest.mark.parametrize("pooling", ["conv", "mean", "cls"])
 def test_it_maps_tokens_to_encodings_whatever_the_pooling(bert, pooling):
-    assert encoder_of(bert, pooling=pooling)(TOKENS).shape == (3, 6)
+    assert encoded(encoder_of(bert, pooling=pooling), TOKENS).shape == (3, 6)
 
 
 def test_its_numbers_are_those_of_the_transformers_library(bert):
@@ -41,20 +42,20 @@ def test_its_numbers_are_those_of_the_transformers_library(bert):
 
     encoder = encoder_of(bert, pooling="mean")
     hidden = AutoModel.from_pretrained(bert).eval()(input_ids=TOKENS[1:2, :3]).last_hidden_state
-    torch.testing.assert_close(encoder(TOKENS)[1:2], encoder.top(hidden.mean(dim=1)), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(encoded(encoder, TOKENS)[1:2], encoder.top(hidden.mean(dim=1)), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("pooling", ["conv", "mean", "cls"])
 def test_an_encoding_does_not_depend_on_the_padding_or_the_batch(bert, pooling):
     encoder = encoder_of(bert, pooling=pooling)
-    alone = torch.cat([encoder(TOKENS[row : row + 1, : int((TOKENS[row] >= 0).sum())]) for row in range(3)])
-    torch.testing.assert_close(encoder(TOKENS), alone, rtol=1e-4, atol=1e-5)
+    alone = torch.cat([encoded(encoder, TOKENS[row : row + 1, : int((TOKENS[row] >= 0).sum())]) for row in range(3)])
+    torch.testing.assert_close(encoded(encoder, TOKENS), alone, rtol=1e-4, atol=1e-5)
 
 
 def test_tokens_that_are_missing_altogether_have_a_finite_encoding(bert):
     encoder = encoder_of(bert)
-    assert torch.isfinite(encoder(torch.zeros(2, 7, dtype=torch.int32))).all()
-    assert torch.isfinite(encoder(torch.full((2, 7), -1))).all()
+    assert torch.isfinite(encoded(encoder, torch.zeros(2, 7, dtype=torch.int32))).all()
+    assert torch.isfinite(encoded(encoder, torch.full((2, 7), -1))).all()
 
 
 @pytest.mark.parametrize(("pooling", "top"), [("conv", 16 * 6 * 3 + 6), ("mean", 16 * 6 + 6), ("cls", 16 * 6 + 6)])
@@ -70,7 +71,7 @@ def test_minilm_has_as_many_parameters_as_stated_and_loads_without_a_word(capfd)
     folder = model_folder(name, "weights")
     encoder = encoder_of(folder, weights=name)
     assert round(sum(p.numel() for p in encoder.backbone.parameters()) / 1e6, 1) == 22.6
-    assert encoder(torch.tensor([[101, 2009, 2001, 2204, 102, -1]])).shape == (1, 6)
+    assert encoded(encoder, torch.tensor([[101, 2009, 2001, 2204, 102, -1]])).shape == (1, 6)
     assert capfd.readouterr().err == ""
 
 
@@ -87,22 +88,22 @@ def test_all_weights_come_back_without_the_folder(bert, tmp_path):
     encoder = encoder_of(bert)
     copy = encoder_of(bert, pretrained=False, weights=str(tmp_path / "gone"))
     copy.load_state_dict(encoder.state_dict())
-    torch.testing.assert_close(copy(TOKENS), encoder(TOKENS))
+    torch.testing.assert_close(encoded(copy, TOKENS), encoded(encoder, TOKENS))
 
 
 def test_frozen_layers_neither_learn_nor_drop_out(bert):
     encoder = encoder_of(bert, freeze=True).train()
     assert not encoder.backbone.training
     assert encoder.top.training
-    assert torch.equal(encoder(TOKENS), encoder(TOKENS))
-    encoder(TOKENS).sum().backward()
+    assert torch.equal(encoded(encoder, TOKENS), encoded(encoder, TOKENS))
+    encoded(encoder, TOKENS).sum().backward()
     assert [name for name, p in encoder.named_parameters() if p.grad is not None] == ["top.weight", "top.bias"]
 
 
 def test_layers_that_are_not_frozen_learn_and_drop_out(bert):
     encoder = encoder_of(bert).train()
-    assert not torch.equal(encoder(TOKENS), encoder(TOKENS))
-    encoder(TOKENS).square().sum().backward()
+    assert not torch.equal(encoded(encoder, TOKENS), encoded(encoder, TOKENS))
+    encoded(encoder, TOKENS).square().sum().backward()
     assert table_of(encoder).grad is not None
 
 
@@ -119,7 +120,7 @@ def test_it_learns_a_few_random_targets_by_heart(bert):
     optimiser = torch.optim.Adam(encoder.parameters(), lr=0.01)
     encoder.eval()  # by heart: without dropout
     for _ in range(200):
-        loss = (encoder(tokens) - target).square().mean()
+        loss = (encoded(encoder, tokens) - target).square().mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from omib_cli.fusion.base import FusionMethod
+from omib_cli.nn.batch import Batch
 from omib_cli.recipe.fusion import FUSIONS
 from omib_cli.recipe.heads import HeadOptions
 from omib_cli.recipe.tasks import AnomalyOptions, ClassificationOptions, RegressionOptions
@@ -54,10 +55,17 @@ def labels(task: str = "classification", batch: int = 12) -> torch.Tensor:
     return torch.linspace(-1, 1, batch) if task == "regression" else torch.arange(batch).float() % 3
 
 
+def batch(count: int = 2, present=None, y=None, complete: bool | None = None) -> Batch:
+    """A whole batch of `count` modalities, with the labels of :func:`labels` unless there are others."""
+    label = labels() if y is None else y
+    here = torch.ones(len(label), count, dtype=torch.bool) if present is None else present
+    return Batch.of(label, here, complete)
+
+
 def losses(fusion: FusionMethod, z, y, present=None, seed: int = 3):
     """Losses with the noise of a seed."""
     torch.manual_seed(seed)
-    return fusion.losses(z, y, present)
+    return fusion.losses(z, batch(len(z), present, y))
 
 
 def array(value: torch.Tensor) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from methods import COMPARED, encodings, labels, losses, make
+from methods import COMPARED, KINDS, batch, encodings, labels, losses, make
 
 from omib_cli.tasks.head import CentredHead
 
@@ -30,10 +30,10 @@ def test_all_eleven_are_there():
 @pytest.mark.parametrize(("count", "task"), [(2, "classification"), (3, "regression"), (2, "anomaly")])
 def test_the_head_predicts_from_the_embedding_in_every_task(name, options, count, task):
     fusion, z = make(name, count, task, **options).eval(), encodings(count)
-    fused = fusion.fuse(z, None)
+    fused = fusion.fuse(z, batch(len(z)))
     outputs = {"classification": 3, "regression": 1, "anomaly": 5}[task]
     assert fused.output.shape == (12, outputs)
-    torch.testing.assert_close(fusion.head(fused.embedding), fused.output)
+    torch.testing.assert_close(fusion.head(fused.embedding, batch()), fused.output)
     assert all(branch.shape == (12, outputs) for branch in fused.branch_outputs.values())
     assert set(fused.branch_outputs) in (set(), {f"m{i}" for i in range(count)})
     assert set(fused.posteriors) in (set(), {f"m{i}" for i in range(count)})
@@ -46,7 +46,7 @@ def test_the_head_predicts_from_the_embedding_in_every_task(name, options, count
     [("concat", 0, 0), ("deep-ib", 0, 2), ("mmib-cui", 0, 2), ("dmib", 2, 0), ("e-mib", 0, 0), ("c-mib", 2, 2)],
 )
 def test_inference_gives_branches_and_spread_where_the_method_has_them(name, branches, spread):
-    fused = make(name).fuse(encodings(), None)
+    fused = make(name).fuse(encodings(), batch(2))
     assert (len(fused.branch_outputs), len(fused.posteriors)) == (branches, spread)
 
 
@@ -62,7 +62,7 @@ def test_losses_reach_every_parameter_and_every_encoding(name, options, count):
 @methods
 def test_inference_has_no_noise_and_training_has_some_where_the_method_is_stochastic(name):
     fusion, z = make(name).eval(), encodings()
-    assert torch.equal(fusion.fuse(z, None).embedding, fusion.fuse(z, None).embedding)
+    assert torch.equal(fusion.fuse(z, batch(len(z))).embedding, fusion.fuse(z, batch(len(z))).embedding)
     is_stochastic = name in {"deep-ib", "mmib-cui", "mmib-zhang", "e-mib", "l-mib", "c-mib"}
     first, second = (losses(fusion, z, labels(), seed=seed).terms["task"] for seed in (1, 2))
     assert torch.equal(first, second) != is_stochastic
@@ -77,9 +77,9 @@ def test_random_labels_of_a_few_samples_can_be_learnt_by_heart(name):
     torch.manual_seed(0)
     for _ in range(120):
         optimiser.zero_grad()
-        fusion.losses(free, y, None).total.backward()
+        fusion.losses(free, batch(len(free), y=y)).total.backward()
         optimiser.step()
-    predicted = fusion.eval().fuse(free, None).output.argmax(dim=1)
+    predicted = fusion.eval().fuse(free, batch(len(free))).output.argmax(dim=1)
     assert (predicted == y.long()).all()
 
 
@@ -133,8 +133,10 @@ def test_what_is_missing_changes_no_loss_and_no_prediction_and_gets_no_gradient(
         assert zi.grad[~gaps()[:, i]].abs().max() == 0
         assert zi.grad[gaps()[:, i]].abs().max() > 0
     if mode == "inference":
-        torch.testing.assert_close(fusion.fuse(one, gaps()).output, fusion.fuse(two, gaps()).output)
-        assert torch.isfinite(fusion.fuse(two, gaps()).embedding).all()
+        torch.testing.assert_close(
+            fusion.fuse(one, batch(len(one), gaps())).output, fusion.fuse(two, batch(len(two), gaps())).output
+        )
+        assert torch.isfinite(fusion.fuse(two, batch(len(two), gaps())).embedding).all()
 
 
 @pytest.mark.parametrize("name", ["deep-ib", "mmib-zhang", "l-mib", "c-mib"])
@@ -153,18 +155,19 @@ def test_attention_without_gradients_gives_what_it_gives_with_them(name, task):
     """torch has another implementation for inference."""
     fusion, z = make(name, 3, task).eval(), encodings(3)
     with torch.no_grad():
-        fast = fusion.fuse(z, gaps()).embedding
-    torch.testing.assert_close(fast, fusion.fuse(z, gaps()).embedding, rtol=1e-4, atol=1e-5)
+        fast = fusion.fuse(z, batch(len(z), gaps())).embedding
+    torch.testing.assert_close(fast, fusion.fuse(z, batch(len(z), gaps())).embedding, rtol=1e-4, atol=1e-5)
 
 
 @variants
 @pytest.mark.parametrize("mode", ["losses", "inference"])
 def test_a_mask_without_gaps_changes_nothing(name, options, mode):
-    fusion, z, everyone = make(name, 3, **options).eval(), encodings(3), torch.ones(12, 3, dtype=torch.bool)
+    fusion, z, masked = make(name, 3, **options).eval(), encodings(3), batch(3, complete=False)
     if mode == "inference":
-        torch.testing.assert_close(fusion.fuse(z, None).embedding, fusion.fuse(z, everyone).embedding)
+        torch.testing.assert_close(fusion.fuse(z, batch(3)).embedding, fusion.fuse(z, masked).embedding)
     else:
-        torch.testing.assert_close(losses(fusion, z, labels()).total, losses(fusion, z, labels(), everyone).total)
+        torch.manual_seed(3)
+        torch.testing.assert_close(fusion.losses(z, masked).total, losses(fusion, z, labels()).total)
 
 
 @variants
@@ -197,7 +200,7 @@ def test_anomaly_detection_has_no_bias_on_the_way_to_a_distance_and_a_centre_for
 def test_there_is_no_warm_up(name):
     fusion = make(name)
     with pytest.raises(NotImplementedError, match="no warm-up"):
-        fusion.warmup_losses(encodings(), labels(), None)
+        fusion.warmup_losses(encodings(), batch(2))
 
 
 @methods
@@ -206,4 +209,32 @@ def test_encodings_may_have_different_widths(name):
     z = [torch.randn(5, width) for width in widths.values()]
     fusion = make(name, widths=widths)
     assert torch.isfinite(losses(fusion, z, labels(batch=5)).total)
-    assert fusion.fuse(z, None).output.shape == (5, 3)
+    assert fusion.fuse(z, batch(len(z), y=labels(batch=5))).output.shape == (5, 3)
+
+
+class Recorded:
+    """A task that remembers the type of every loss and divergence it computes."""
+
+    def __init__(self, task) -> None:
+        self.task, self.types = task, set()
+
+    def __getattr__(self, name):
+        function = getattr(self.task, name)
+        if name not in ("loss", "divergence"):
+            return function
+
+        def recorded(*given):
+            found = function(*given)
+            self.types.add(found.dtype)
+            return found
+
+        return recorded
+
+
+@pytest.mark.parametrize(("name", "options"), [*((name, {}) for name in KINDS), ("dmib", {"gates": True})])
+def test_products_in_bfloat16_leave_every_loss_in_float32(name, options):
+    fusion = make(name, 3, **options)
+    fusion.task = Recorded(fusion.task)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        step = fusion.losses(encodings(3), batch(3))
+    assert {value.dtype for value in (*step.terms.values(), step.total)} | fusion.task.types == {torch.float32}

@@ -10,7 +10,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from methods import array, cross_entropy, encodings, labels, linear, losses, make, relu, sigmoid, softplus
+from methods import array, batch, cross_entropy, encodings, labels, linear, losses, make, relu, sigmoid, softplus
 
 from omib_cli.fusion.bottleneck import Bottleneck, kl_between
 from omib_cli.fusion.misa import cmd, difference
@@ -19,6 +19,10 @@ from omib_cli.fusion.pairs import PairCritics
 from omib_cli.fusion.posterior import Posterior
 
 GENERATOR = np.random.default_rng(0)
+
+
+def every(rows: int = 12) -> torch.Tensor:
+    return torch.ones(rows, dtype=torch.bool)
 
 
 def head(fusion, u: np.ndarray, of=None) -> np.ndarray:
@@ -99,7 +103,7 @@ def test_film_by_hand_scales_and_shifts_the_last_modality_by_what_the_first_says
     fusion, z = make("film"), encodings()
     spoken = linear(fusion.modulators["0"], array(z[0]))
     u = spoken[:, :8] * array(z[1]) + spoken[:, 8:]
-    np.testing.assert_allclose(array(fusion.fuse(z, None).embedding), u, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(array(fusion.fuse(z, batch(len(z))).embedding), u, rtol=1e-4, atol=1e-6)
 
 
 def test_film_of_three_modulates_in_turn_with_factors_around_one():
@@ -108,13 +112,13 @@ def test_film_of_three_modulates_in_turn_with_factors_around_one():
     for i in (0, 2):
         spoken = linear(fusion.modulators[str(i)], array(z[i]))
         u = (1 + spoken[:, :8]) * u + spoken[:, 8:]
-    np.testing.assert_allclose(array(fusion.fuse(z, None).embedding), u, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(array(fusion.fuse(z, batch(len(z))).embedding), u, rtol=1e-4, atol=1e-6)
 
 
 def test_film_without_the_speaker_leaves_the_base_as_it_is():
     present = torch.tensor([[False, True]]).expand(12, 2)
     z = encodings()
-    assert torch.equal(make("film").fuse(z, present).embedding, z[1])
+    assert torch.equal(make("film").fuse(z, batch(len(z), present)).embedding, z[1])
 
 
 @pytest.mark.parametrize("gates", ["product", "mean"])
@@ -123,15 +127,15 @@ def test_bigated_by_hand(gates):
     projected = [linear(layer, array(zi)) for layer, zi in zip(fusion.projections, z, strict=True)]
     one, two = sigmoid(projected[0]), sigmoid(projected[1])
     u = projected[2] * (one * two if gates == "product" else (one + two) / 2)
-    np.testing.assert_allclose(array(fusion.fuse(z, None).embedding), u, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(array(fusion.fuse(z, batch(len(z))).embedding), u, rtol=1e-4, atol=1e-6)
 
 
 def test_bigated_averages_the_gates_that_are_there_and_is_open_without_any():
     fusion, z = make("bigated", 3), encodings(3)
     projected = [linear(layer, array(zi)) for layer, zi in zip(fusion.projections, z, strict=True)]
-    one = fusion.fuse(z, torch.tensor([[False, True, True]]).expand(12, 3)).embedding
+    one = fusion.fuse(z, batch(len(z), torch.tensor([[False, True, True]]).expand(12, 3))).embedding
     np.testing.assert_allclose(array(one), projected[2] * sigmoid(projected[1]), rtol=1e-4, atol=1e-6)
-    none = fusion.fuse(z, torch.tensor([[False, False, True]]).expand(12, 3)).embedding
+    none = fusion.fuse(z, batch(len(z), torch.tensor([[False, False, True]]).expand(12, 3))).embedding
     np.testing.assert_allclose(array(none), projected[2], rtol=1e-4, atol=1e-6)
 
 
@@ -141,12 +145,12 @@ def test_central_moment_discrepancy_by_hand():
     for k in (2, 3, 4, 5):
         moments = [((v - v.mean(0)) ** k).mean(0) for v in (x, y)]
         by_hand += np.linalg.norm(moments[0] - moments[1])
-    assert cmd(torch.tensor(x), torch.tensor(y), None).item() == pytest.approx(by_hand, rel=1e-3)
+    assert cmd(torch.tensor(x), torch.tensor(y), every(len(x))).item() == pytest.approx(by_hand, rel=1e-3)
 
 
 def test_central_moment_discrepancy_of_equal_codes_is_almost_nothing_with_a_finite_gradient():
     x = torch.full((4, 3), 0.5, requires_grad=True)
-    value = cmd(x, x.detach().clone(), None)
+    value = cmd(x, x.detach().clone(), every(4))
     value.backward()
     assert value.item() == pytest.approx(5e-4, rel=1e-3)  # five roots of 1e-8
     assert torch.isfinite(x.grad).all()
@@ -156,13 +160,13 @@ def test_difference_loss_by_hand_centres_before_it_normalises():
     x, y = (GENERATOR.random((6, 3)) for _ in range(2))
     unit = [(v - v.mean(0)) / np.linalg.norm(v - v.mean(0), axis=1, keepdims=True) for v in (x, y)]
     by_hand = ((unit[0].T @ unit[1]) ** 2).mean()
-    assert difference(torch.tensor(x), torch.tensor(y), None).item() == pytest.approx(by_hand, rel=1e-4)
+    assert difference(torch.tensor(x), torch.tensor(y), every(6)).item() == pytest.approx(by_hand, rel=1e-4)
     rows = torch.tensor([True, True, False, True, False, True])
     kept = [v[rows.numpy()] for v in (x, y)]
-    expected = difference(torch.tensor(kept[0]), torch.tensor(kept[1]), None)
+    expected = difference(torch.tensor(kept[0]), torch.tensor(kept[1]), every(4))
     torch.testing.assert_close(difference(torch.tensor(x), torch.tensor(y), rows), expected)
     torch.testing.assert_close(
-        cmd(torch.tensor(x), torch.tensor(y), rows), cmd(torch.tensor(kept[0]), torch.tensor(kept[1]), None)
+        cmd(torch.tensor(x), torch.tensor(y), rows), cmd(torch.tensor(kept[0]), torch.tensor(kept[1]), every(4))
     )
 
 
@@ -177,16 +181,16 @@ def test_misa_by_hand():
     pairs = [(0, 1), (0, 2), (1, 2)]
     restored = [linear(fusion.restore[i], private[i] + shared[i]) for i in range(3)]
     as_torch = torch.tensor
-    apart = [difference(as_torch(private[i]), as_torch(shared[i]), None) for i in range(3)]
-    apart += [difference(as_torch(private[i]), as_torch(private[j]), None) for i, j in pairs]
-    alike = [cmd(as_torch(shared[i]), as_torch(shared[j]), None) for i, j in pairs]
+    apart = [difference(as_torch(private[i]), as_torch(shared[i]), every()) for i in range(3)]
+    apart += [difference(as_torch(private[i]), as_torch(private[j]), every()) for i, j in pairs]
+    alike = [cmd(as_torch(shared[i]), as_torch(shared[j]), every()) for i, j in pairs]
     terms = losses(fusion, z, labels()).terms
     assert terms["difference"].item() == pytest.approx(sum(apart).item(), rel=1e-4)  # a sum of six
     assert terms["similarity"].item() == pytest.approx(sum(alike).item() / 3, rel=1e-3)  # a mean of three
     errors = [((r - p) ** 2).mean() for r, p in zip(restored, projected, strict=True)]
     assert terms["reconstruction"].item() == pytest.approx(np.mean(errors), rel=1e-4)
     tokens = fusion.mixer(torch.tensor(np.stack([*private, *shared], axis=1)).float())
-    torch.testing.assert_close(fusion.fuse(z, None).embedding, tokens.flatten(1), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(fusion.fuse(z, batch(len(z))).embedding, tokens.flatten(1), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(("shift", "at_zero"), [(5.0, 0.0067153), (0.0, math.log(2))])
@@ -222,7 +226,9 @@ def test_deep_ib_has_linear_codes_half_as_wide_whose_kl_is_summed():
             np.concatenate([linear(b.mean, array(zi)) for b, zi in zip(fusion.bottlenecks, z, strict=True)], axis=1),
         )
     )
-    np.testing.assert_allclose(array(fusion.fuse(z, None).embedding), linear(fusion.code.mean, u), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        array(fusion.fuse(z, batch(len(z))).embedding), linear(fusion.code.mean, u), rtol=1e-4, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize(("draws", "spread"), [(1, 1.0), (10, 0.1**0.5)])
@@ -245,7 +251,7 @@ def test_pair_critics_by_hand_with_one_negative_from_the_sample_before():
         before = np.stack([b[n - 1] for n in range(5)])
         scores, mixed = (linear(layers[0], np.concatenate([a, other], axis=1)) for other in (b, before))
         by_hand.append(-np.log(sigmoid(scores)).mean() - np.log(1 - sigmoid(mixed)).mean())
-    assert critics(codes, None).item() == pytest.approx(np.mean(by_hand), rel=1e-4)
+    assert critics(codes, batch(3, y=torch.zeros(5))).item() == pytest.approx(np.mean(by_hand), rel=1e-4)
 
 
 def test_pair_critics_leave_out_negatives_that_one_side_lacks():
@@ -260,7 +266,7 @@ def test_pair_critics_leave_out_negatives_that_one_side_lacks():
     matched = [score(0, 0), score(2, 2)]
     mixed = [score(0, 3), score(1, 0)]  # sample 2 would take the second modality of sample 1, which lacks it
     by_hand = np.mean(softplus(-np.array(matched))) + np.mean(softplus(np.array(mixed)))
-    assert critics(codes, present).item() == pytest.approx(by_hand, rel=1e-4)
+    assert critics(codes, batch(2, present, torch.zeros(4))).item() == pytest.approx(by_hand, rel=1e-4)
 
 
 def test_critics_that_cannot_tell_know_that_the_information_is_minus_two_bits():
@@ -287,7 +293,7 @@ def test_mmib_cui_by_hand():
         means.append(attention_block(layer.mean, array(zi), array(zi)))
         spreads.append(np.exp(attention_block(layer.log_variance, array(zi), array(zi)) / 2))
     asked = attention_block(fusion.to_base[0], means[0], means[1])
-    fused = fusion.fuse(z, None)
+    fused = fusion.fuse(z, batch(len(z)))
     np.testing.assert_allclose(
         array(fused.embedding), attention_block(fusion.to_others, means[1], asked), rtol=1e-3, atol=1e-4
     )
@@ -304,7 +310,7 @@ def test_mmib_cui_does_not_attend_to_what_is_missing():
     means = [attention_block(layer.mean, array(zi), array(zi)) for layer, zi in zip(fusion.bottlenecks, z, strict=True)]
     asked = attention_block(fusion.to_base[0], means[1], means[0])
     expected = attention_block(fusion.to_others, means[0], asked)
-    np.testing.assert_allclose(array(fusion.fuse(z, present).embedding), expected, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(array(fusion.fuse(z, batch(len(z), present)).embedding), expected, rtol=1e-3, atol=1e-4)
 
 
 def test_mmib_zhang_by_hand():
@@ -317,7 +323,7 @@ def test_mmib_zhang_by_hand():
     for i, (mean, sd) in enumerate(posteriors):
         assert terms[f"kl/m{i}"].item() == pytest.approx(gaussian_kl(mean, sd).sum(axis=1).mean(), rel=1e-3)
     u = relu(linear(fusion.join.linear, np.concatenate([mean for mean, _ in posteriors], axis=1)))
-    np.testing.assert_allclose(array(fusion.fuse(z, None).embedding), u, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(array(fusion.fuse(z, batch(len(z))).embedding), u, rtol=1e-4, atol=1e-5)
     symmetric = []
     for i, j in ((0, 1), (0, 2), (1, 2)):
         (m, s), (n, t) = posteriors[i], posteriors[j]
@@ -357,7 +363,7 @@ def test_sufficiency_teaches_the_bottleneck_and_not_the_observation():
 def test_sufficiency_of_regression_is_half_the_squared_gap():
     fusion, z = make("dmib", task="regression", hidden=0), encodings()
     v = np.concatenate([array(zi) for zi in z], axis=1)
-    gap = head(fusion, v, fusion.observation) - head(fusion, array(fusion.fuse(z, None).embedding))
+    gap = head(fusion, v, fusion.observation) - head(fusion, array(fusion.fuse(z, batch(len(z))).embedding))
     terms = losses(fusion, z, labels("regression")).terms
     assert terms["sufficiency"].item() == pytest.approx(0.5 * (gap**2).mean(), rel=1e-4)
 
@@ -378,7 +384,7 @@ def test_gates_and_confidence_of_dmib_by_hand():
         observed.append(confidence[:, None] * feature)
     first, _, second = fusion.bottleneck
     u = linear(second, relu(linear(first, np.concatenate(observed, axis=1))))
-    np.testing.assert_allclose(array(fusion.fuse(z, None).embedding), u, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(array(fusion.fuse(z, batch(len(z))).embedding), u, rtol=1e-4, atol=1e-5)
 
 
 def encode(layer: Bottleneck, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -392,13 +398,13 @@ def test_e_mib_by_hand():
     x = relu(linear(fusion.join.linear, np.concatenate([array(zi) for zi in z], axis=1)))
     mean, sd = encode(fusion.bottleneck, x)
     assert losses(fusion, z, labels()).terms["kl"].item() == pytest.approx(gaussian_kl(mean, sd).mean(), rel=1e-3)
-    np.testing.assert_allclose(array(fusion.fuse(z, None).embedding), mean, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(array(fusion.fuse(z, batch(len(z))).embedding), mean, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["l-mib", "c-mib"])
 def test_l_mib_and_c_mib_by_hand(name):
     fusion, z = make(name, 3, latent=5, hidden=0), encodings(3)
-    terms, fused = losses(fusion, z, labels()).terms, fusion.fuse(z, None)
+    terms, fused = losses(fusion, z, labels()).terms, fusion.fuse(z, batch(len(z)))
     codes = [encode(layer, array(zi)) for layer, zi in zip(fusion.bottlenecks, z, strict=True)]
     for i, (mean, sd) in enumerate(codes):
         assert terms[f"kl/m{i}"].item() == pytest.approx(gaussian_kl(mean, sd).mean(), rel=1e-3)
@@ -417,7 +423,7 @@ def test_with_hardly_any_noise_the_sampled_losses_are_those_of_the_means(name):
     for layer in (module for module in fusion.modules() if isinstance(module, Bottleneck)):
         torch.nn.init.zeros_(layer.scale.weight)
         torch.nn.init.constant_(layer.scale.bias, -10.0)
-    terms, fused = losses(fusion, z, labels()).terms, fusion.fuse(z, None)
+    terms, fused = losses(fusion, z, labels()).terms, fusion.fuse(z, batch(len(z)))
     assert terms["task"].item() == pytest.approx(cross_entropy(array(fused.output), labels()), abs=1e-3)
     for i, output in enumerate(fused.branch_outputs.values()):
         assert terms[f"trb/m{i}"].item() == pytest.approx(cross_entropy(array(output), labels()), abs=1e-3)

@@ -6,12 +6,14 @@ import math
 
 import pytest
 import torch
+from methods import batch
 
 from omib_cli.fusion.attention import CrossAttention
 from omib_cli.fusion.bottleneck import Bottleneck
 from omib_cli.fusion.omib import Omib
 from omib_cli.fusion.posterior import Posterior, kl_to_prior
 from omib_cli.fusion.relative_weight import log_rho, relative_weights
+from omib_cli.nn.attention import self_attention
 from omib_cli.recipe.fusion import OmibOptions
 from omib_cli.recipe.heads import HeadOptions
 from omib_cli.recipe.tasks import ClassificationOptions, RegressionOptions
@@ -65,24 +67,26 @@ def test_relative_weight_is_equation_11(rho):
 
 def test_rho_by_hand_in_both_estimators():
     divergences = torch.tensor([[1.0, 3.0], [2.0, 2.0]])
-    ratio = log_rho(divergences, None, "ratio-of-means").exp()
+    ratio = log_rho(divergences, batch(2, y=torch.zeros(2)), "ratio-of-means").exp()
     assert ratio.item() == pytest.approx(2.0 / 2.0, rel=1e-5)
-    mean = log_rho(divergences, None, "mean-of-ratios").exp()
+    mean = log_rho(divergences, batch(2, y=torch.zeros(2)), "mean-of-ratios").exp()
     assert mean.item() == pytest.approx((2.0 / 1.0 + 2.0 / 3.0) / 2, rel=1e-5)
 
 
 def test_rho_compares_only_samples_that_have_both_modalities():
     divergences = torch.tensor([[1.0, 100.0, 3.0], [2.0, 50.0, 6.0]])
     present = torch.tensor([[True, True], [True, False], [True, True]])
-    assert log_rho(divergences, present, "ratio-of-means").exp().item() == pytest.approx(8.0 / 4.0, rel=1e-5)
+    assert log_rho(divergences, batch(2, present, torch.zeros(3)), "ratio-of-means").exp().item() == pytest.approx(
+        8.0 / 4.0, rel=1e-5
+    )
     nobody = torch.tensor([[True, False]] * 3)
-    assert log_rho(divergences, nobody, "ratio-of-means").item() == 0.0
+    assert log_rho(divergences, batch(2, nobody, torch.zeros(3)), "ratio-of-means").item() == 0.0
 
 
 def test_total_is_task_plus_beta_times_weighted_kl_plus_branches():
     fusion = method(3)
     torch.manual_seed(3)
-    step = fusion.losses(encodings(3), labels(), None)
+    step = fusion.losses(encodings(3), batch(3))
     terms = {name: value.item() for name, value in step.terms.items()}
     kl = terms["kl/m0"] + terms["r/m1"] * terms["kl/m1"] + terms["r/m2"] * terms["kl/m2"]
     by_hand = terms["task"] + 0.05 * kl + sum(terms[f"trb/m{i}"] for i in range(3))
@@ -92,15 +96,15 @@ def test_total_is_task_plus_beta_times_weighted_kl_plus_branches():
 
 def test_task_scale_divides_only_the_embeddings_loss():
     torch.manual_seed(3)
-    plain = method().losses(encodings(), labels(), None)
+    plain = method().losses(encodings(), batch(2))
     torch.manual_seed(3)
-    scaled = method(task_scale="joint-information").losses(encodings(), labels(), None)
+    scaled = method(task_scale="joint-information").losses(encodings(), batch(2))
     difference = plain.total.item() - scaled.total.item()
     assert difference == pytest.approx(plain.terms["task"].item() * (1 - 1 / 7.0), rel=1e-4)
 
 
 def test_relative_weight_one_is_the_ablation_without_r():
-    terms = method(relative_weight="one").losses(encodings(), labels(), None).terms
+    terms = method(relative_weight="one").losses(encodings(), batch(2)).terms
     assert terms["r/m1"].item() == 1.0
 
 
@@ -112,7 +116,7 @@ def test_joint_routing_trains_the_encoders_with_every_loss_and_routed_with_the_b
             for parameter in fusion.branches.parameters():
                 parameter.data.zero_()
         torch.manual_seed(5)
-        fusion.losses(z, labels(), None).total.backward()
+        fusion.losses(z, batch(len(z))).total.backward()
         return z[0].grad.abs().sum().item()
 
     assert gradient("joint", branches=False) > 0
@@ -123,14 +127,14 @@ def test_joint_routing_trains_the_encoders_with_every_loss_and_routed_with_the_b
 def test_routed_bottlenecks_get_no_gradient_from_the_branches():
     fusion = method(routing="routed")
     fusion.set_beta(0.0, 1.0)
-    step = fusion.losses(encodings(), labels(), None)
+    step = fusion.losses(encodings(), batch(2))
     step.total.backward()
     with_task = fusion.bottlenecks[0].mean.weight.grad.clone()
     fusion.zero_grad()
     torch.manual_seed(0)
     for parameter in fusion.head.parameters():
         parameter.data.zero_()  # the embedding's own loss no longer depends on the embedding
-    fusion.losses(encodings(), labels(), None).total.backward()
+    fusion.losses(encodings(), batch(2)).total.backward()
     assert with_task.abs().sum() > 0
     assert fusion.bottlenecks[0].mean.weight.grad.abs().sum() == 0
 
@@ -140,7 +144,7 @@ def test_r_carries_no_gradient_unless_asked():
         fusion = method(r_gradient=mode)
         fusion.set_beta(10.0, 1.0)
         torch.manual_seed(2)
-        fusion.losses(encodings(), labels(), None).total.backward()
+        fusion.losses(encodings(), batch(2)).total.backward()
         return fusion.head[0].weight.grad.clone()
 
     assert not torch.allclose(gradient("stop"), gradient("flow"))
@@ -151,7 +155,7 @@ def test_r_carries_no_gradient_unless_asked():
 def test_attention_maps_m_tokens_to_one_embedding_and_reaches_all_its_weights(form, count):
     attention = CrossAttention(count, WIDTH, form, heads=4, norm=True)
     zeta = [torch.randn(BATCH, WIDTH, requires_grad=True) for _ in range(count)]
-    xi = attention(zeta)
+    xi = attention(zeta, batch(count))
     assert xi.shape == (BATCH, WIDTH)
     xi.square().sum().backward()
     assert all(value.grad is not None and value.grad.abs().sum() > 0 for value in zeta)
@@ -163,17 +167,17 @@ def test_attention_is_torchs_own(form, missing):
     torch.manual_seed(0)
     attention = CrossAttention(3, WIDTH, form, heads=4, norm=True)
     tokens = torch.randn(BATCH, 3, WIDTH)
-    present = torch.rand(BATCH, 3) > 0.4 if missing else None
-    mask = attention._mask(tokens, present)
+    some = batch(3, torch.rand(BATCH, 3) > 0.4 if missing else None)
+    mask = attention._mask(some)
     barred = None if mask is None else ~mask.expand(BATCH, 4, 3, 3).reshape(BATCH * 4, 3, 3)
     expected, _ = attention.attention(tokens, tokens, tokens, attn_mask=barred)
-    torch.testing.assert_close(attention._attended(tokens, mask), expected)
+    torch.testing.assert_close(self_attention(attention.attention, tokens, mask, some), expected)
 
 
 def test_single_token_attention_has_idle_query_and_key_projections():
     """Equation 105 to the letter: one key, so a softmax of 1, so no gradient for W_Q and W_K."""
     attention = CrossAttention(2, WIDTH, "single", heads=4, norm=True)
-    attention([torch.randn(BATCH, WIDTH), torch.randn(BATCH, WIDTH)]).square().sum().backward()
+    attention([torch.randn(BATCH, WIDTH), torch.randn(BATCH, WIDTH)], batch()).square().sum().backward()
     query_key, value = attention.attention.in_proj_weight.grad.split([2 * 2 * WIDTH, 2 * WIDTH])
     assert query_key.abs().max() < 1e-6 * value.abs().max()  # not 0: rounding inside the fused kernel
 
@@ -185,37 +189,37 @@ def test_a_missing_modality_does_not_influence_the_embedding(form):
     present = torch.ones(BATCH, 3, dtype=torch.bool)
     present[4:, 1] = False
     present[8:, 2] = False
-    before = fusion.fuse(z, present).embedding
+    before = fusion.fuse(z, batch(len(z), present)).embedding
     z[1] = z[1].clone()
     z[1][4:] = 123.0
     z[2] = z[2].clone()
     z[2][8:] = -55.0
-    after = fusion.fuse(z, present).embedding
+    after = fusion.fuse(z, batch(len(z), present)).embedding
     torch.testing.assert_close(before, after)
     assert torch.isfinite(after).all()
 
 
 def test_all_present_mask_changes_nothing():
     fusion, z = method(3), encodings(3)
-    everyone = torch.ones(BATCH, 3, dtype=torch.bool)
-    torch.testing.assert_close(fusion.fuse(z, None).embedding, fusion.fuse(z, everyone).embedding)
+    masked = batch(3, complete=False)
+    torch.testing.assert_close(fusion.fuse(z, batch(3)).embedding, fusion.fuse(z, masked).embedding)
 
 
 def test_missing_modality_costs_no_kl_and_no_branch_loss():
     fusion = method()
     present = torch.ones(BATCH, 2, dtype=torch.bool)
     present[:, 1] = False
-    terms = fusion.losses(encodings(), labels(), present).terms
+    terms = fusion.losses(encodings(), batch(2, present)).terms
     assert terms["kl/m1"].item() == 0.0
     assert terms["trb/m1"].item() == 0.0
-    assert torch.isfinite(fusion.losses(encodings(), labels(), present).total)
+    assert torch.isfinite(fusion.losses(encodings(), batch(2, present)).total)
 
 
 def test_warmup_draws_fresh_noise_and_trains_branches_only():
     fusion = method()
     z = encodings(requires_grad=True)
-    first = fusion.warmup_losses(z, labels(), None)
-    second = fusion.warmup_losses(z, labels(), None)
+    first = fusion.warmup_losses(z, batch(len(z)))
+    second = fusion.warmup_losses(z, batch(len(z)))
     assert first.total.item() != second.total.item()
     first.total.backward()
     assert z[0].grad.abs().sum() > 0
@@ -224,7 +228,7 @@ def test_warmup_draws_fresh_noise_and_trains_branches_only():
 
 def test_inference_has_no_noise():
     fusion, z = method(), encodings()
-    assert torch.equal(fusion.fuse(z, None).embedding, fusion.fuse(z, None).embedding)
+    assert torch.equal(fusion.fuse(z, batch(len(z))).embedding, fusion.fuse(z, batch(len(z))).embedding)
 
 
 def test_more_posterior_samples_lower_the_spread_of_the_loss():
@@ -233,7 +237,7 @@ def test_more_posterior_samples_lower_the_spread_of_the_loss():
     def spread(samples):
         fusion = method(samples=samples)
         torch.manual_seed(0)
-        return torch.stack([fusion.losses(z, labels(), None).terms["task"] for _ in range(60)]).std().item()
+        return torch.stack([fusion.losses(z, batch(len(z))).terms["task"] for _ in range(60)]).std().item()
 
     assert spread(8) < 0.6 * spread(1)
 
@@ -246,16 +250,16 @@ def test_softplus_posterior_starts_almost_deterministic():
 def test_without_omf_is_the_task_loss_on_the_concatenation():
     fusion = method(main_training="without-omf")
     z = encodings()
-    step = fusion.losses(z, labels(), None)
-    by_hand = torch.nn.functional.cross_entropy(fusion.head(torch.cat(z, dim=1)), labels().long())
+    step = fusion.losses(z, batch(len(z)))
+    by_hand = torch.nn.functional.cross_entropy(fusion.head(torch.cat(z, dim=1), batch()), labels().long())
     assert step.total.item() == pytest.approx(by_hand.item())
-    assert fusion.fuse(z, None).embedding.shape == (BATCH, 2 * WIDTH)
+    assert fusion.fuse(z, batch(len(z))).embedding.shape == (BATCH, 2 * WIDTH)
 
 
 def test_regression_divergence_is_half_the_squared_distance():
     task = Regression(RegressionOptions(), [])
     assert task.divergence(torch.tensor([[3.0]]), torch.tensor([[1.0]])).item() == 2.0
-    terms = method(task="regression").losses(encodings(), labels("regression"), None).terms
+    terms = method(task="regression").losses(encodings(), batch(2, y=labels("regression"))).terms
     assert 0.0 <= terms["r/m1"].item() <= 2.0
 
 
@@ -271,18 +275,20 @@ def test_classification_divergence_is_the_kl_of_softmaxes_and_never_negative():
 def test_r_momentum_remembers_earlier_batches():
     fusion = method(r_momentum=0.9)
     fusion.train()
-    fusion.losses(encodings(), labels(), None)
+    fusion.losses(encodings(), batch(2))
     remembered = fusion.log_rho.clone()
     assert remembered.abs() > 0
     assert "log_rho" in dict(fusion.named_buffers())
     fusion.eval()
-    fusion.losses(encodings(), labels(), None)
+    fusion.losses(encodings(), batch(2))
     assert torch.equal(fusion.log_rho, remembered)
 
 
 @pytest.mark.parametrize("estimator", ["ratio-of-means", "mean-of-ratios"])
 def test_perfect_branches_give_r_of_one_not_nan(estimator):
-    assert relative_weights(log_rho(torch.zeros(2, 4), None, estimator)).item() == pytest.approx(1.0)
+    assert relative_weights(log_rho(torch.zeros(2, 4), batch(2, y=torch.zeros(4)), estimator)).item() == pytest.approx(
+        1.0
+    )
 
 
 def test_inference_samples_average_predictions_not_logits():
@@ -297,8 +303,8 @@ def test_inference_samples_average_predictions_not_logits():
 def test_many_inference_samples_approach_the_expectation_and_one_differs_from_the_mean_code():
     z = encodings()
     torch.manual_seed(0)
-    a = method(inference_samples=400).fuse(z, None).embedding
+    a = method(inference_samples=400).fuse(z, batch(len(z))).embedding
     torch.manual_seed(1)
-    b = method(inference_samples=400).fuse(z, None).embedding
-    single = method(inference_samples=1).fuse(z, None).embedding
+    b = method(inference_samples=400).fuse(z, batch(len(z))).embedding
+    single = method(inference_samples=1).fuse(z, batch(len(z))).embedding
     assert (a - b).abs().max() < 0.3 * (single - a).abs().max()

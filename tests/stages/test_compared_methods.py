@@ -13,7 +13,6 @@ from small import small_recipe, toy_dataset, write_dataset
 from omib_cli.artifacts.catalogue import describe
 from omib_cli.artifacts.embedding import read_embedding
 from omib_cli.errors import StaleError, UsageError
-from omib_cli.fusion.base import each_where_present
 from omib_cli.fusion.joined import Joined
 from omib_cli.recipe.fusion import FUSIONS, FusionOptions
 from omib_cli.stages import embed, estimate_mi, evaluate, rehearsal, run, train, warmup
@@ -141,8 +140,8 @@ class Sum(Joined):
         self.scale = options.scale
         self.head = task.make_head(next(iter(widths.values())), head)
 
-    def join(self, z, present):
-        return self.scale * torch.stack(each_where_present(z, present)).sum(dim=0)
+    def join(self, z, batch):
+        return self.scale * torch.stack(batch.fill_each(z)).sum(dim=0)
 
 
 def test_a_method_of_ones_own_is_one_class_and_one_entry(tmp_path, job):

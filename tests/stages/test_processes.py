@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from small import small_recipe, toy_dataset
 
@@ -181,7 +182,7 @@ def test_a_method_that_compares_samples_cannot_be_divided(three, files, tmp_path
 
 
 def test_micro_batches_add_up_to_the_batch(tmp_path):
-    dataset = toy_dataset(tmp_path / "whole.h5")  # of missing modalities each micro-batch has its own means
+    dataset = toy_dataset(tmp_path / "whole.h5", missing=True)
     found = []
     for micro in (None, 8):
         phase = {"batch": 31, "optimiser": {"lr": 0.01}, "micro_batch": micro}
@@ -204,5 +205,7 @@ def test_alone_there_is_nothing_to_wait_for():
         False,
     )
     processes.barrier()
-    whole = Samples([], np.zeros(4), None)  # type: ignore[arg-type]
-    assert list(Division(4).pieces(whole)) == [(whole, None)]
+    whole = Samples([], torch.zeros(4), torch.ones(4, 2, dtype=torch.bool), complete=True)
+    ((piece, batch),) = Division(4).pieces(whole)
+    assert piece is whole
+    assert batch.is_whole

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from batches import encoded
 from small import small_recipe, write_dataset
 from torch import nn
 
@@ -61,19 +62,19 @@ def test_centre_is_the_mean_output_with_small_coordinates_moved_away_from_zero()
     head = CentredHead(3, 4, HeadOptions(hidden=0))
     head.collect()
     x = torch.randn(50, 3, generator=torch.Generator().manual_seed(0))
-    head(x[:20])
-    head(x[20:])
+    encoded(head, x[:20])
+    encoded(head, x[20:])
     head.settle(0.1)
-    mean = head.layers(x).mean(dim=0).detach()
+    mean = encoded(head.layers, x).mean(dim=0).detach()
     expected = torch.where(mean.abs() < 0.1, 0.1 * torch.where(mean < 0, -1.0, 1.0), mean)
     assert torch.allclose(head.centre, expected, atol=1e-6)
-    assert torch.allclose(head(x), head.layers(x) - head.centre)
+    assert torch.allclose(encoded(head, x), encoded(head.layers, x) - head.centre)
 
 
 def test_a_coordinate_of_exactly_zero_is_moved_too():
     head = CentredHead(2, 3, HeadOptions(hidden=0))
     head.collect()
-    head(torch.zeros(4, 2))
+    encoded(head, torch.zeros(4, 2))
     head.settle(0.1)
     assert head.centre.tolist() == pytest.approx([0.1, 0.1, 0.1])
 
@@ -113,7 +114,7 @@ def test_centres_stay_fixed_while_training(tmp_path):
         set_centres(model, model.losses, samples, AnomalyOptions())
     before = {name: value.clone() for name, value in model.named_buffers()}
     optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
-    model.losses(samples).total.backward()
+    model.losses(samples.values, samples.batch).total.backward()
     optimiser.step()
     assert all(torch.equal(value, before[name]) for name, value in model.named_buffers() if name.endswith("centre"))
 
@@ -182,6 +183,46 @@ def test_collapse_is_named(tmp_path):
     torch.nn.init.zeros_(last.weight)
     with pytest.raises(NumericError, match="the encoding of x2 has collapsed"):
         must_not_collapse(model, samples, AnomalyOptions(), fused=True)
+
+
+def lacking(path, *, share: float = 0.6):
+    """Normal samples of which most lack x2, whose values then are zeros."""
+    rng = np.random.default_rng(2)
+    values = {name: rng.normal(size=(200, 6)) + 1.0 for name in ("x1", "x2")}
+    here = {"x1": np.ones(200, dtype=bool), "x2": rng.random(200) > share}
+    values["x2"][~here["x2"]] = 0.0
+    split = np.repeat([0, 2], [150, 50])
+    return write_dataset(path, values, np.zeros(200), split, classes=KINDS, task="anomaly", present=here)
+
+
+def test_a_branchs_centre_is_the_mean_over_the_samples_that_have_its_modality(tmp_path):
+    with Dataset(lacking(tmp_path / "data.h5")) as data:
+        samples = read_split(data, "train", torch.device("cpu"))
+        model = build_model(recipe(), dataset_facts(data), torch.device("cpu")).eval()
+    silent = [zi.new_zeros(len(zi), 8) for zi in model.encode(samples.values, samples.batch)]
+
+    def without_noise(values, batch):
+        z = model.encode(values, batch)
+        for i, zi in enumerate(z):
+            model.fusion._branch(i, zi, silent[i], batch)
+
+    with torch.no_grad():
+        set_centres(model, without_noise, samples, AnomalyOptions(centre_draws=1, epsilon=1e-9))
+        z = model.encode(samples.values, samples.batch)[1][samples.present[:, 1]]
+        outputs = encoded(model.fusion.branches[1].layers, torch.cat([z, silent[1][: len(z)]], dim=-1))
+    torch.testing.assert_close(model.fusion.branches[1].centre, outputs.mean(dim=0), rtol=1e-4, atol=1e-5)
+
+
+def test_samples_that_lack_a_modality_are_no_sign_of_collapse(tmp_path):
+    with Dataset(lacking(tmp_path / "data.h5")) as data:
+        samples = read_split(data, "train", torch.device("cpu"))
+        model = build_model(recipe(), dataset_facts(data), torch.device("cpu")).eval()
+    z = model.encode(samples.values, samples.batch)[1]
+    of_those_that_have_it = relative_spread(z[samples.present[:, 1]])
+    assert of_those_that_have_it < 0.9 * relative_spread(z)  # the zeros' encoding lies apart from the others
+    between = AnomalyOptions(least_spread=(of_those_that_have_it + relative_spread(z)) / 2)
+    with pytest.raises(NumericError, match="x2 has collapsed"):  # seen only without the rows that lack it
+        must_not_collapse(model, samples, between, fused=False)
 
 
 def test_spread_does_not_depend_on_scale():

@@ -1,0 +1,91 @@
+"""A method's losses of the parts of a batch add up to those of the whole, whatever is missing where."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from batches import parts_of
+from methods import KINDS, batch, encodings, make
+
+from omib_cli.nn.batch import Batch
+
+SIZES = (5, 1, 6)
+ALONE = ("misa", "mmib-cui", "mmib-zhang")
+"""Methods that compare the samples of a batch with each other: a part has comparisons of its own."""
+
+
+def gaps() -> torch.Tensor:
+    present = torch.rand(12, 3, generator=torch.Generator().manual_seed(3)) > 0.35
+    present[:5, 1] = False
+    return present
+
+
+def gradients_of(fusion, z, batches: list[Batch], warmup: bool) -> tuple[dict[str, float], list[torch.Tensor]]:
+    """Terms and gradients, added up over the parts."""
+    fusion.zero_grad()
+    terms: dict[str, float] = {}
+    for part in batches:
+        rows = slice(part.rows.start, part.rows.stop)
+        torch.manual_seed(7)
+        step = (fusion.warmup_losses if warmup else fusion.losses)([zi[rows] for zi in z], part)
+        step.total.backward()
+        for name, value in {"loss": step.total.detach(), **step.terms}.items():
+            terms[name] = terms.get(name, 0.0) + value.item()
+    return terms, [parameter.grad.clone() for parameter in fusion.parameters() if parameter.grad is not None]
+
+
+def must_add_up(fusion, everything: Batch, *, warmup: bool = False):
+    z = encodings(3)
+    terms, whole = gradients_of(fusion, z, [everything], warmup)
+    others, divided = gradients_of(fusion, z, parts_of(everything, *SIZES), warmup)
+    assert others == pytest.approx(terms, rel=1e-4, abs=1e-6)
+    for one, other in zip(whole, divided, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("complete", [True, False])
+@pytest.mark.parametrize("task", ["classification", "regression", "anomaly"])
+@pytest.mark.parametrize("name", [name for name in KINDS if name not in ALONE])
+def test_losses_and_gradients_of_parts_add_up_to_the_wholes(name, task, complete):
+    options = {"relative_weight": "one"} if name == "omib" else {}  # r is a ratio of a part's own means
+    fusion = make(name, 3, task, **options)
+    if name == "omib":
+        fusion.set_beta(0.1, 1.0)
+    y = torch.linspace(-1, 1, 12) if task == "regression" else None
+    must_add_up(fusion, batch(3, None if complete else gaps(), y))
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_warm_up_losses_of_parts_add_up_to_the_wholes(complete):
+    must_add_up(make("omib", 3), batch(3, None if complete else gaps()), warmup=True)
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_what_compares_samples_is_weighed_by_the_rows_and_dropout_is_the_wholes(name):
+    """With the comparisons left out, nothing remains that the division could change."""
+    off = {"misa": {"difference": 0.0, "similarity": 0.0}, "mmib-cui": {"align": 0.0}, "mmib-zhang": {"mutual": 0.0}}
+    fusion, z, everything = make(name, 3, **off[name]), encodings(3), batch(3, gaps())
+    terms, whole = gradients_of(fusion, z, [everything], warmup=False)
+    others, divided = gradients_of(fusion, z, parts_of(everything, *SIZES), warmup=False)
+    compared = ("difference", "similarity", "align", "mutual")
+    for kept in (terms, others):
+        for key in compared:
+            kept.pop(key, None)
+    assert others == pytest.approx(terms, rel=1e-4, abs=1e-6)
+    for one, other in zip(whole, divided, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
+
+
+def test_r_of_a_part_is_that_of_its_own_samples_in_both_estimators():
+    from omib_cli.fusion.relative_weight import log_rho
+
+    divergences, everything = torch.rand(3, 12) + 0.1, batch(3, gaps())
+    for part in parts_of(everything, *SIZES):
+        own = divergences[:, part.rows.start : part.rows.stop]
+        both = part.has(0, 2)
+        if both.any():
+            expected = (own[2][both] / own[0][both]).mean().log()
+            torch.testing.assert_close(log_rho(own, part, "mean-of-ratios")[1], expected, rtol=1e-4, atol=1e-5)
+            means = (own[2][both].mean() / own[0][both].mean()).log()
+            torch.testing.assert_close(log_rho(own, part, "ratio-of-means")[1], means, rtol=1e-4, atol=1e-5)
+    assert log_rho(divergences[:, :5], parts_of(everything, *SIZES)[0], "ratio-of-means")[0].item() == 0.0
