@@ -241,13 +241,12 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def terminal(monkeypatch):
-    """stderr as a terminal that can do what most can."""
+    """What takes the place of stderr within a test: a terminal that can do what most can."""
     for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "140")
-    monkeypatch.setattr(sys, "stderr", Terminal())
-    return sys.stderr
+    return Terminal()
 
 
 def ended_early():
@@ -259,6 +258,7 @@ def ended_early():
 
 
 def test_a_phase_that_needed_less_than_it_might_have_ends_as_done(terminal, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", terminal)
     ended_early()
     last = re.sub(r"\033\[[0-9;?]*[A-Za-z]", "", terminal.getvalue()).replace("\r", "\n").strip().splitlines()[-1]
     assert "100%" in last
@@ -271,12 +271,14 @@ def test_a_phase_that_needed_less_than_it_might_have_ends_as_done(terminal, monk
 
 @pytest.mark.parametrize("term", ["dumb", "DUMB", "unknown"])
 def test_a_terminal_without_control_codes_gets_none(terminal, monkeypatch, term):
+    monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("TERM", term)
     for force in ("", "1"):
         monkeypatch.setenv("FORCE_COLOR", force)
         ended_early()
         show_error(DataError("x", do="y"))
         ConsoleProgress().warn("z")
+    assert "80 of at most 1,000 steps" in terminal.getvalue()
     assert "\033" not in terminal.getvalue()
     assert "\r" not in terminal.getvalue()
 

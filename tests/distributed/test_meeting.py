@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 
 import pytest
@@ -201,4 +200,3 @@ def test_what_goes_wrong_while_connecting_is_said_in_words(environment, monkeypa
     with pytest.raises(OmibError, match="cannot be met") as caught:
         processes.initialise(torch.device("cpu"))
     assert caught.value.got == "no route to host"
-    assert not [thread for thread in threading.enumerate() if thread.daemon and "attempt" in thread.name]
