@@ -262,11 +262,11 @@ def test_a_phase_that_needed_less_than_it_might_have_ends_as_done(terminal, monk
     ended_early()
     last = re.sub(r"\033\[[0-9;?]*[A-Za-z]", "", terminal.getvalue()).replace("\r", "\n").strip().splitlines()[-1]
     assert "100%" in last
-    assert "80 of at most 1,000 steps in 0:00, nats 1.5" in last
+    assert re.search(r"80 of at most 1,000 steps in 0:0\d, nats 1.5", last)
     assert "left" not in last
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     ended_early()
-    assert sys.stderr.getvalue() == "H(x1): 80 of at most 1,000 steps in 0:00, nats 1.5\n"
+    assert re.fullmatch(r"H\(x1\): 80 of at most 1,000 steps in 0:0\d, nats 1.5\n", sys.stderr.getvalue())
 
 
 @pytest.mark.parametrize("term", ["dumb", "DUMB", "unknown"])

@@ -69,3 +69,21 @@ def test_a_folder_that_can_never_be_made_is_not_taken_for_one_that_can(place):
 def test_a_folder_that_is_still_to_be_made_is_one(tmp_path):
     assert libraries._is_writable(tmp_path / "a" / "b")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_files_of_anndata_are_read_and_written_where_the_file_system_has_no_locks(tmp_path):
+    if shutil.which("cc") is None or sys.platform != "linux":
+        pytest.skip("nothing to take the locks away with")
+    source, library = tmp_path / "none.c", tmp_path / "none.so"
+    source.write_text("#include <errno.h>\nint flock(int f, int o) { errno = ENOLCK; return -1; }\n")
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", str(library), str(source)], check=True)
+    code = (
+        "import sys\nfrom omib_cli.runtime.libraries import prepare_libraries\nprepare_libraries()\n"
+        "import anndata, numpy\nanndata.AnnData(numpy.ones((3, 2), dtype='float32')).write_h5ad(sys.argv[1])\n"
+        "print(anndata.read_h5ad(sys.argv[1]).shape)\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "HDF5_USE_FILE_LOCKING"}
+    environment |= {"PYTHONPATH": str(REPOSITORY), "LD_PRELOAD": str(library)}
+    command = [sys.executable, "-c", code, str(tmp_path / "a.h5ad")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout == "(3, 2)\n", done.stderr
