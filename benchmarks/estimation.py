@@ -25,7 +25,7 @@ from omib_cli.information.critic import Critic, Projected
 from omib_cli.information.estimation import Estimate, standardise
 from omib_cli.recipe.load import load_recipe
 from omib_cli.runtime.job import Job
-from omib_cli.runtime.machine import prepare_torch
+from omib_cli.runtime.start import prepare_torch
 from omib_cli.sources.simulation import SimulationSource
 
 TARGET = 2.0
@@ -64,7 +64,7 @@ def main() -> int:
     parser.add_argument("--epochs", type=int, default=8, help="of the critic")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
-    prepare_torch(options.threads, "cpu")
+    prepare_torch(Job(threads=options.threads, device="cpu"))
     recipe = load_recipe("sim-i", [f"information.epochs={options.epochs}", "information.least_steps=1"])
     values = SimulationSource(recipe).block(0, 9000).values
     x, z = (standardise(torch.from_numpy(values[name])) for name in ("x1", "x2"))

@@ -19,7 +19,8 @@ import torch
 from omib_cli.encoders.gcn import GcnEncoder
 from omib_cli.encoders.neighbourhood import Neighbourhood
 from omib_cli.recipe.encoders import GcnOptions
-from omib_cli.runtime.machine import prepare_torch
+from omib_cli.runtime.job import Job
+from omib_cli.runtime.start import prepare_torch
 
 AROUND = ((0, 1), (0, -1), (1, 0), (-1, 0), (1, -1), (-1, 1))
 
@@ -44,7 +45,7 @@ def main() -> None:
     parser.add_argument("--batches", type=int, nargs="+", default=[32, 128, 512])
     parser.add_argument("--repeats", type=int, default=7)
     options = parser.parse_args()
-    prepare_torch(1, "cpu")
+    prepare_torch(Job(threads=1, device="cpu"))
     torch.manual_seed(0)
     graph = section(options.spots, options.genes)
     encoder = GcnEncoder(GcnOptions(kind="gcn", width=256), (options.genes,)).eval()

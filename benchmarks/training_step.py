@@ -36,7 +36,7 @@ from omib_cli.artifacts.partial import Partial
 from omib_cli.data.samples import Samples
 from omib_cli.recipe.schema import Recipe, recipe_model
 from omib_cli.runtime.job import Job
-from omib_cli.runtime.machine import prepare_torch
+from omib_cli.runtime.start import prepare_torch
 from omib_cli.training.log import MetricsLog
 from omib_cli.training.loop import Trainer
 from omib_cli.training.model import build_model
@@ -273,7 +273,7 @@ def main() -> None:
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32", help="of omib's step")
     parser.add_argument("--threads", type=int, nargs="+", default=[1])
     options = parser.parse_args()
-    prepare_torch(1, "cpu")
+    prepare_torch(Job(threads=1, device="cpu"))
     print(f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, {datetime.now(UTC):%Y-%m-%d}\n")
     print("| size | batch | threads | samples/s | plain loop | ratio | GFLOP/s | torch.mm | share |")
     print(f"|{' --- |' * 9}")

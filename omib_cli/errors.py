@@ -5,6 +5,7 @@ Messages say what is wrong, where, what was found, what was expected, and what t
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 
 
@@ -49,6 +50,30 @@ class OmibError(Exception):
 
     def __str__(self) -> str:
         return "\n".join(f"{label + ':' if label else '':<10}{text}" for label, text in self.lines())
+
+
+_REMEDIES = {
+    errno.ENOSPC: "free some space; the same command continues",
+    errno.EDQUOT: "free some space of yours (`quota -s` says how much you have); the same command continues",
+    errno.EROFS: "the file system is read-only: write to another one",
+    errno.EACCES: "ask its owner for permission, or use a place of your own",
+    errno.EPERM: "ask its owner for permission, or use a place of your own",
+    errno.ENOLCK: "the file system has no locks: HDF5_USE_FILE_LOCKING=FALSE does without; or use another one",
+    errno.EMFILE: "raise the limit of open files: ulimit -n 4096",
+    errno.ENFILE: "this machine has too many files open: try again later",
+    errno.ENAMETOOLONG: "use a shorter name",
+    errno.ENOTDIR: "a file stands where a folder should be: use another path",
+    errno.EISDIR: "a folder stands where a file should be: use another path",
+    errno.ENOENT: "see whether the path is spelled right",
+    errno.EFBIG: "the file system or `ulimit -f` takes no file as large as this: write to another one",
+    errno.EIO: "the disk or the network failed: try again, and see the system's log",
+    errno.ESTALE: "the network file system was mounted anew meanwhile: run the same command again",
+}
+
+
+def remedy(code: int | None) -> str | None:
+    """What helps against a refusal of the operating system, by its errno; None where that is unknown."""
+    return None if code is None else _REMEDIES.get(code)
 
 
 class UsageError(OmibError):

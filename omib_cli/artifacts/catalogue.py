@@ -21,6 +21,9 @@ from omib_cli.recipe.schema import Recipe
 from omib_cli.runtime.job import Job
 
 REPORT_FILE = "report.json"
+ELSEWHERE = "-o in another folder leaves it as it is"
+"""Advice where something is in the way. Another name in the same folder would not do: intermediates that a command
+makes first, such as warmup.safetensors, have names of their own beside its output."""
 
 
 def describe(path: Path) -> Provenance:
@@ -110,7 +113,7 @@ def already_done(out: Path, stage: str, recipe: Recipe, parents: Mapping[str, st
             where=out,
             got=f"{error.what}: {error.got}" if error.got else error.what,
             expected=f"a file of kind {stage}, or nothing",
-            do="-o writes elsewhere" if out.is_dir() else "remove it, or --fresh to replace it; -o writes elsewhere",
+            do=f"remove it; {ELSEWHERE}" if out.is_dir() else f"remove it, or --fresh to replace it; {ELSEWHERE}",
         ) from error
     if found.kind == stage and found.recipe_hash == recipe.hash(stage) and found.parents == dict(parents):
         sweep(out)
@@ -119,7 +122,7 @@ def already_done(out: Path, stage: str, recipe: Recipe, parents: Mapping[str, st
         f"{out.name} exists already and was made otherwise",
         where=out,
         got=_difference(found, stage, recipe, parents),
-        do="--fresh replaces it; -o writes elsewhere",
+        do=f"--fresh replaces it; {ELSEWHERE}",
     )
 
 

@@ -52,7 +52,7 @@ def write_embedding(out: Path, count: int, read: Read, provenance: Provenance) -
 
     written = None
     if processes.is_rank_zero():
-        with replacing(out) as temporary, h5py.File(temporary, "w") as file:
+        with replacing(out) as temporary, h5py.File(temporary, "w", locking=False) as file:
             places = _fill(file, count, read)
             provenance.seal(embedding_digests(file))
             _frame(file, places, provenance)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from omib_cli.errors import DataError
+from omib_cli.errors import DataError, remedy
 
 
 @contextmanager
@@ -54,22 +54,28 @@ def explained(target: Path, what: str | None = None) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if (reason := _refusal(error)) is None:
+        if (refusal := _refusal(error)) is None:
             raise
+        reason, code = refusal
         raise DataError(
             f"{what or target.name} could not be written (a file that was there before is untouched)",
             where=target,
             got=reason,
-            do="free some space, or choose another disk with -o; the same command continues",
+            do=remedy(code) or "write to another disk with -o",
         ) from error
 
 
-def _refusal(error: Exception) -> str | None:
-    """What the system said when it refused to write, whatever error a library made of it; None for other errors."""
-    if isinstance(error, OSError):
-        return os.strerror(error.errno) if error.errno else str(error)
+def _refusal(error: Exception) -> tuple[str, int | None] | None:
+    """What the system said when it refused to write, and its errno, whatever error a library made of it.
+
+    None for other errors.
+    """
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno), error.errno
     number = re.search(r"(?:errno = |os error )(\d+)", str(error))  # as HDF5 and safetensors write it
-    return None if number is None else os.strerror(int(number[1]))
+    if number is not None:
+        return os.strerror(int(number[1])), int(number[1])
+    return (str(error), None) if isinstance(error, OSError) else None
 
 
 def reserve(path: Path) -> None:

@@ -57,7 +57,7 @@ def write_information(
     arrays |= {f"{fmt.MUTUAL}/{fmt.PAIR.format(a, b)}": values for (a, b), values in mutual.items()}
     provenance.seal({path: described(array) for path, array in arrays.items()})
     if processes.is_rank_zero():
-        with replacing(out) as temporary, h5py.File(temporary, "w") as file:
+        with replacing(out) as temporary, h5py.File(temporary, "w", locking=False) as file:
             for path, array in arrays.items():
                 file[path] = array
             write_provenance(file, provenance)

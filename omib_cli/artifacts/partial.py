@@ -77,7 +77,7 @@ class Partial:
             raise StaleError(
                 "an interrupted run of another recipe, or on other inputs, left its state here",
                 where=self.folder,
-                do="finish it with its own recipe, choose another output, or discard it with --fresh",
+                do="finish it with its own recipe, discard it with --fresh, or leave it there: -o in another folder",
             )
         state: dict[str, Any] = unpack(tree, tensors)
         return state

@@ -26,7 +26,7 @@ from omib_cli.cli import (
 )
 from omib_cli.cli.console import say, show_error
 from omib_cli.cli.recipe import recipe
-from omib_cli.errors import DataError, OmibError
+from omib_cli.errors import DataError, OmibError, remedy
 
 app = typer.Typer(
     name="omib",
@@ -95,11 +95,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _of_system(error: OSError) -> DataError:
     """What the operating system refused, in the program's words."""
+    whats = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "your quota of disk space is used up"}
     known = DataError(
-        "the disk is full" if error.errno == errno.ENOSPC else "a file cannot be read or written",
+        whats.get(error.errno or 0, "a file cannot be read or written"),
         where=error.filename,
         got=error.strerror,
-        do="free some space and run the same command again" if error.errno == errno.ENOSPC else None,
+        do=remedy(error.errno),
     )
     known.__cause__ = error
     return known

@@ -53,7 +53,13 @@ def compare(
     table-6) brings recipes, methods, seeds and the paper's values; options and recipes after it take their place.
     """
     with working(
-        device=device, threads=threads, memory=memory, max_minutes=max_minutes, quiet=quiet, verbose=verbose
+        device=device,
+        threads=threads,
+        memory=memory,
+        max_minutes=max_minutes,
+        quiet=quiet,
+        verbose=verbose,
+        elsewhere=as_list or collect,
     ) as job:
         from omib_cli.recipe.load import load_recipe
         from omib_cli.stages.grid import cells_of, methods_and_ablations

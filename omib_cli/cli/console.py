@@ -33,10 +33,22 @@ def remark(text: str, label: str = "") -> None:
     if not processes.is_rank_zero():
         return
     colour = _STYLES.get(label)
-    tinted = colour is not None and sys.stderr.isatty() and not os.environ.get("NO_COLOR")
     start = f"{label}:" if label else ""
+    tinted = colour is not None and takes_colour()
     sys.stderr.write(f"\033[{colour}m{start}\033[0m{text}\n" if tinted else f"{start}{text}\n")
     sys.stderr.flush()
+
+
+def takes_colour() -> bool:
+    """Whether stderr is to be coloured: a terminal that can, or FORCE_COLOR; never with NO_COLOR (no-color.org)."""
+    if os.environ.get("NO_COLOR") or is_dumb():
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or sys.stderr.isatty()
+
+
+def is_dumb() -> bool:
+    """Whether the terminal understands no control codes, as an editor's does not."""
+    return os.environ.get("TERM", "").lower() in ("dumb", "unknown")
 
 
 def show_error(error: OmibError, *, debug: bool = False) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from omib_cli.cli.console import remark
+from omib_cli.cli.console import is_dumb, remark
 from omib_cli.runtime.progress import Progress
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 PLAIN_SECONDS = 30.0
 _MOST_FIGURES = 4
+BAR_WIDTH = 20
 
 
 @dataclass
@@ -24,8 +25,12 @@ class Phase:
 
     Attributes
     ----------
+    total
+        Units that it has at most; None where that is unknown.
     done
         Units finished, those of an earlier run included.
+    epochs
+        How often the total goes through the samples; None where it does not.
     here
         Units finished in this run: the rate's numerator.
     """
@@ -34,14 +39,29 @@ class Phase:
     total: int | None
     unit: str
     done: int
+    epochs: int | None = None
     here: int = 0
     figures: dict[str, float] = field(default_factory=dict)
     begun: float = field(default_factory=time.monotonic)
 
     @property
+    def spent(self) -> float:
+        """Seconds in this run."""
+        return max(time.monotonic() - self.begun, 1e-9)
+
+    @property
     def rate(self) -> float:
         """Units a second in this run."""
-        return self.here / max(time.monotonic() - self.begun, 1e-9)
+        return self.here / self.spent
+
+    @property
+    def pace(self) -> str:
+        """The rate in words: units a second, or the time that one takes; nothing before the first is done."""
+        if not self.here:
+            return ""
+        if self.rate < 1.0:
+            return f"{clock(1.0 / self.rate)} a {self.unit.removesuffix('s')}"
+        return f"{self.rate:,.{0 if self.rate >= 10.0 else 1}f} {self.unit}/s"
 
     @property
     def left(self) -> str:
@@ -50,17 +70,40 @@ class Phase:
             return ""
         return f"{clock((self.total - self.done) / self.rate)} left"
 
-    def parts(self) -> list[str]:
-        """Rate, latest figures and time left, in words."""
-        shown = [f"{self.rate:,.0f} {self.unit}/s" if self.here else ""]
-        shown += [f"{name} {value:.4g}" for name, value in list(self.figures.items())[:_MOST_FIGURES]]
-        return [part for part in [*shown, self.left] if part]
+    @property
+    def epoch(self) -> str:
+        """The epoch that the last unit belongs to."""
+        if not self.epochs or not self.total:
+            return ""
+        return f"epoch {max(1, -(-self.done * self.epochs // self.total))} of {self.epochs}"
+
+    @property
+    def latest(self) -> list[str]:
+        """The latest figures, in words."""
+        return [f"{name} {value:.4g}" for name, value in list(self.figures.items())[:_MOST_FIGURES]]
+
+    @property
+    def words(self) -> str:
+        """Epoch, pace, latest figures and time left; computed when it is looked at, since time goes on by itself."""
+        return " | ".join(part for part in (self.epoch, self.pace, *self.latest, self.left) if part)
+
+    @property
+    def outcome(self) -> str:
+        """What it came to, and in what time; a phase that needed fewer units than it might have says so."""
+        of = f" of at most {self.total:,}" if self.total is not None and self.done < self.total else ""
+        return ", ".join([f"{self.done:,}{of} {self.unit} in {clock(self.spent)}", *self.latest])
 
     def __str__(self) -> str:
-        if self.total is None:
-            return ", ".join([f"{self.name}: {self.done:,} {self.unit}", *self.parts()])
-        share = f" ({100 * self.done // self.total} %)" if self.total else ""
-        return ", ".join([f"{self.name}: {self.done:,} of {self.total:,} {self.unit}{share}", *self.parts()])
+        share = f" of {self.total:,}" if self.total is not None else ""
+        percent = f" ({100 * self.done // self.total} %)" if self.total else ""
+        parts = [
+            f"{self.name}: {self.done:,}{share} {self.unit}{percent}",
+            self.epoch,
+            self.pace,
+            *self.latest,
+            self.left,
+        ]
+        return ", ".join(part for part in parts if part)
 
 
 class PlainLines:
@@ -84,9 +127,7 @@ class PlainLines:
 
     def end(self, phase: Phase) -> None:
         """Write what it came to."""
-        spent = clock(time.monotonic() - phase.begun)
-        figures = [f"{name} {value:.4g}" for name, value in list(phase.figures.items())[:_MOST_FIGURES]]
-        remark(", ".join([f"{phase.name}: {phase.done:,} {phase.unit} in {spent}", *figures]))
+        remark(f"{phase.name}: {phase.outcome}")
 
     def line(self, text: str, label: str) -> None:
         """A remark between the lines."""
@@ -94,6 +135,13 @@ class PlainLines:
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+@dataclass
+class _Done:
+    """What stands beside the bar of a phase that is complete."""
+
+    words: str
 
 
 class Bar:
@@ -112,25 +160,24 @@ class Bar:
         self.close()
         columns = (
             TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=30),
+            BarColumn(bar_width=BAR_WIDTH),
             TaskProgressColumn(),
-            TextColumn("{task.fields[words]}", markup=False),
+            TextColumn("{task.fields[phase].words}", markup=False),
         )
         self._live = RichProgress(*columns, console=Console(stderr=True, highlight=False), refresh_per_second=4)
-        self._live.add_task(f"{phase.name:<12}", total=phase.total, completed=phase.done, words="")
+        self._live.add_task(f"{phase.name:<12}", total=phase.total, completed=phase.done, phase=phase)
         self._live.start()
 
     def advance(self, phase: Phase) -> None:
         """Move the bar, as often as an eye can follow."""
         if self._live is not None and time.monotonic() >= self._next:
             self._next = time.monotonic() + 0.2
-            task = self._live.task_ids[0]
-            self._live.update(task, completed=phase.done, words=" | ".join(phase.parts()))
+            self._live.update(self._live.task_ids[0], completed=phase.done)
 
     def end(self, phase: Phase) -> None:
-        """Leave the finished bar on the screen."""
-        self._next = 0.0
-        self.advance(phase)
+        """Leave the full bar on the screen, with what the phase came to: it is done, however early."""
+        if self._live is not None:
+            self._live.update(self._live.task_ids[0], total=1, completed=1, phase=_Done(phase.outcome))
         self.close()
 
     def line(self, text: str, label: str) -> None:
@@ -160,13 +207,15 @@ class ConsoleProgress(Progress):
 
     def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
         self._quiet = quiet
-        is_terminal = sys.stderr.isatty()
-        self._display: Bar | PlainLines = Bar() if is_terminal and not quiet else PlainLines(5.0 if verbose else 30.0)
+        plain = quiet or not sys.stderr.isatty() or is_dumb()
+        self._display: Bar | PlainLines = PlainLines(5.0 if verbose else PLAIN_SECONDS) if plain else Bar()
         self._phase: Phase | None = None
 
-    def begin(self, phase: str, total: int | None, unit: str = "samples", done: int = 0) -> None:
+    def begin(
+        self, phase: str, total: int | None, unit: str = "samples", done: int = 0, epochs: int | None = None
+    ) -> None:
         """See :class:`~omib_cli.runtime.progress.Progress`."""
-        self._phase = Phase(phase, total, unit, done)
+        self._phase = Phase(phase, total, unit, done, epochs)
         if not self._quiet:
             self._display.begin(self._phase)
 

@@ -13,7 +13,8 @@ from omib_cli.cli.progress import ConsoleProgress, clock
 from omib_cli.distributed import processes
 from omib_cli.errors import UsageError
 from omib_cli.runtime.job import Job
-from omib_cli.runtime.machine import granted_threads, memory_size, peak_memory_mib
+from omib_cli.runtime.libraries import prepare_libraries
+from omib_cli.runtime.machine import granted_threads, memory_size, must_be_a_device, peak_memory_mib, pick_device
 from omib_cli.runtime.stop import StopFlag
 
 if TYPE_CHECKING:
@@ -32,22 +33,29 @@ def working(
     quiet: bool = False,
     verbose: bool = False,
     divisible: bool = False,
+    elsewhere: bool = False,
 ) -> Iterator[Job]:
     """The job of a command, listening to signals from here on; the terminal is given back at the end.
 
-    ``divisible`` says whether several processes may share the command's work.
+    What can be refused by looking at the machine is refused here, before anything is read or written.
+
+    Parameters
+    ----------
+    divisible
+        Whether several processes may share the command's work.
+    elsewhere
+        Whether the device is that of another machine, which is yet to be given the work.
 
     Raises
     ------
     UsageError
-        It is started in several processes and not divisible.
+        There is no such device, or the command is started in several processes that cannot share it or find each other.
     """
-    if processes.world_size() > 1 and not divisible:
-        raise UsageError(
-            "this command runs in one process",
-            got=f"{processes.world_size()} processes (WORLD_SIZE)",
-            expected="omib estimate-mi, warmup, train or embed under torchrun",
-        )
+    _must_fit_processes(divisible)
+    must_be_a_device(device)
+    if device not in ("auto", "cpu") and not elsewhere:  # these two are always there: no need to wait for torch
+        pick_device(device)
+    prepare_libraries()
     stop = StopFlag(max_minutes)
     stop.listen()
     progress = ConsoleProgress(quiet=quiet or not processes.is_rank_zero(), verbose=verbose)
@@ -60,6 +68,8 @@ def working(
         stop=stop,
         progress=progress,
     )
+    if (launched := processes.copies()) is not None:
+        progress.note(f"{launched}: each that starts this command does all of it; torchrun divides the work")
     begun = time.monotonic()
     try:
         yield job
@@ -76,6 +86,17 @@ def working(
                 f"peak memory {peak_memory_mib():,.0f} MiB",
                 "used",
             )
+
+
+def _must_fit_processes(divisible: bool) -> None:
+    processes.must_be_complete()
+    if processes.world_size() > 1 and not divisible:
+        raise UsageError(
+            "this command runs in one process",
+            got=f"{processes.world_size()} processes (WORLD_SIZE)",
+            expected="omib estimate-mi, warmup, train or embed under torchrun",
+            do="unset WORLD_SIZE if there are no others",
+        )
 
 
 def recipe_for(dataset: Path, reference: str | None, overrides: Sequence[str] | None, seed: int | None) -> Recipe:

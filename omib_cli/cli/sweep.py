@@ -47,7 +47,13 @@ def sweep(
     Files and cells are as with omib compare; so are studies (figure-3).
     """
     with working(
-        device=device, threads=threads, memory=memory, max_minutes=max_minutes, quiet=quiet, verbose=verbose
+        device=device,
+        threads=threads,
+        memory=memory,
+        max_minutes=max_minutes,
+        quiet=quiet,
+        verbose=verbose,
+        elsewhere=as_list or collect,
     ) as job:
         from omib_cli.stages.grid import AS_IS, cells_of, swept
 

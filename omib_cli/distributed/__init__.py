@@ -1,1 +1,1 @@
-"""Training in several processes: who is who, and messages between them."""
+"""One command in several processes: who is who, how they meet, and messages between them."""

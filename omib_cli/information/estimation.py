@@ -151,7 +151,8 @@ def estimate(
     if state is not None:
         training.restore(state)
     label = f"{'H' if '|' not in name else 'I'}({name.replace('|', '; ')}), repetition {repetition + 1}"
-    job.progress.begin(label, training.epochs * training.steps, "steps", training.step_number)
+    total = training.epochs * training.steps
+    job.progress.begin(label, total, "steps", training.step_number, epochs=training.epochs)
     while not training.finished:
         figures = training.step()
         job.progress.advance(1, **figures)

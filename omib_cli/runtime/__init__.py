@@ -1,1 +1,1 @@
-"""What every long loop needs: the stop flag, devices, threads, seeds, progress events."""
+"""The circumstances of a command: its job, the stop flag, the machine, locks, seeds, progress events."""

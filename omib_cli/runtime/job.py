@@ -1,4 +1,4 @@
-"""What a stage is told about the process it runs in, apart from recipe and files."""
+"""What a stage is told apart from recipe and files: the device, how to hear of a stop, whom to tell its progress."""
 
 from __future__ import annotations
 

@@ -100,6 +100,9 @@ def peak_memory_mib() -> float:
     return peak / (1024.0 * 1024.0) if sys.platform == "darwin" else peak / 1024.0
 
 
+_DEVICE = re.compile(r"(cpu|cuda|mps)(?::(0|[1-9][0-9]*))?")
+
+
 def pick_device(name: str) -> torch.device:
     """The torch device for ``auto``, ``cpu``, ``cuda``, ``cuda:n`` or ``mps``.
 
@@ -108,6 +111,7 @@ def pick_device(name: str) -> torch.device:
     UsageError
         The name is none of these, or the machine has no such device.
     """
+    must_be_a_device(name)
     import torch
 
     if name == "auto":
@@ -115,10 +119,8 @@ def pick_device(name: str) -> torch.device:
     if name == "cuda" and processes.local_world_size() > 1:
         name = f"cuda:{processes.local_rank()}"
     kind, _, index = name.partition(":")
-    count = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}.get(kind)
-    if count is None or (index and not index.isdigit()):
-        raise UsageError(f"--device {name} is not a device", expected="auto, cpu, cuda, cuda:N or mps")
-    if count == 0 or (index and int(index) >= count):
+    count = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}[kind]
+    if int(index or 0) >= count:
         raise UsageError(
             f"--device {name} is not there",
             got=f"{count} {kind} device(s) visible to torch {torch.__version__}",
@@ -127,32 +129,13 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def prepare_torch(threads: int, device: str) -> torch.device:
-    """Fix what makes a run repeatable, thread count and deterministic kernels; find the command's other processes.
+def must_be_a_device(name: str) -> None:
+    """Refuse what is the name of no device; whether this machine has it, :func:`pick_device` says.
 
-    Returns the device of that name, as :func:`pick_device`.
+    Raises
+    ------
+    UsageError
+        It is none.
     """
-    import torch
-
-    torch.set_num_threads(threads)
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # required by deterministic cuBLAS
-    torch.set_deterministic_debug_mode("error")  # use_deterministic_algorithms, without importing the compiler: 1.5 s
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a pass over every tensor
-    _keep_freed_memory()
-    chosen = pick_device(device)
-    processes.initialise(chosen)
-    return chosen
-
-
-def _keep_freed_memory() -> None:
-    """Have glibc keep what is freed: a training step that gets its arrays from the kernel anew waits for their pages.
-
-    Otherwise SIM-III at a batch of 128 has a thousand page faults a step.
-    """
-    import ctypes
-
-    trim_threshold, top_pad, mmap_threshold = -1, -2, -3  # malloc.h
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:
-        for parameter, size in ((mmap_threshold, 2**25), (trim_threshold, 2**30), (top_pad, 2**26)):
-            mallopt(parameter, size)
+    if name != "auto" and _DEVICE.fullmatch(name) is None:
+        raise UsageError(f"--device {name} is not a device", expected="auto, cpu, cuda, cuda:N or mps")

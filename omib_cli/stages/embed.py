@@ -21,8 +21,8 @@ from omib_cli.errors import DataError, NumericError
 from omib_cli.fusion.posterior import kl_to_prior
 from omib_cli.recipe.schema import recipe_model
 from omib_cli.runtime.job import Job
-from omib_cli.runtime.machine import prepare_torch
 from omib_cli.runtime.seeds import derive_seed
+from omib_cli.runtime.start import prepare_torch
 from omib_cli.stages.fitting import make_provenance, state_key
 from omib_cli.stages.result import StageResult
 from omib_cli.training.inference import load_model
@@ -52,7 +52,7 @@ def run(dataset: Path, model: Path, out: Path, job: Job) -> StageResult:
         parents = {fmt.DATASET: data.provenance.hash, fmt.MODEL: header.hash}
         if (found := already_done(out, fmt.EMBEDDING, recipe, parents, job)) is not None:
             return StageResult.of(out, found, already_there=True)
-        device = prepare_torch(job.threads, job.device)
+        device = prepare_torch(job)
         network, trained = load_model(model, recipe, data, job)
         if trained.parents.get(fmt.DATASET) != data.provenance.hash:
             job.progress.note("this is not the dataset that the model was trained on; its splits are its own")

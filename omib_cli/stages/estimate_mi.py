@@ -24,7 +24,7 @@ from omib_cli.information.estimation import Estimate, estimate
 from omib_cli.information.inputs import Input, pair_rows, read_vectors, standardised, wants_encodings
 from omib_cli.recipe.schema import Recipe
 from omib_cli.runtime.job import Job
-from omib_cli.runtime.machine import prepare_torch
+from omib_cli.runtime.start import prepare_torch
 from omib_cli.stages.fitting import make_provenance, state_key
 from omib_cli.stages.result import StageResult
 
@@ -58,7 +58,7 @@ def run(recipe: Recipe, dataset: Path, out: Path, job: Job, warmup: Path | None 
             parents[fmt.WARMUP] = expect(warmup, fmt.WARMUP).hash
         if (found := already_done(out, fmt.INFORMATION, recipe, parents, job)) is not None:
             return StageResult.of(out, found, already_there=True)
-        device = prepare_torch(job.threads, job.device)
+        device = prepare_torch(job)
         inputs = _read_inputs(recipe, data, warmup, job)
     partial = Partial(out, state_key(fmt.INFORMATION, recipe, parents), job)
     found_estimates = _estimate_all(recipe, inputs, partial, job, device)

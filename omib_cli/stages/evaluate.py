@@ -122,7 +122,7 @@ def _must_be_free(out: Path) -> None:
         raise UsageError(
             "this is not a report, and a report would replace it",
             where=out,
-            do="name a folder that does not exist yet: -o report",
+            do="move it away, or name with -o a folder that does not exist yet",
         )
     out.rmdir()
 

@@ -12,7 +12,7 @@ from omib_cli.artifacts.dataset import Dataset
 from omib_cli.data.samples import read_samples
 from omib_cli.recipe.schema import Recipe
 from omib_cli.runtime.job import Job
-from omib_cli.runtime.machine import prepare_torch
+from omib_cli.runtime.start import prepare_torch
 from omib_cli.stages.fitting import must_have_warmup
 from omib_cli.training.inference import dataset_facts
 from omib_cli.training.model import fresh_model
@@ -34,7 +34,7 @@ def rehearse(recipe: Recipe, dataset: Path, job: Job, *, main: bool) -> dict[str
     DataError
         Data that the encoders cannot read, or weights that are not there.
     """
-    device = prepare_torch(job.threads, job.device)
+    device = prepare_torch(job)
     if not main:
         must_have_warmup(recipe, "omib train --dry-run")
     options = recipe.main_phase if main else recipe.warmup

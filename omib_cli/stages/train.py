@@ -16,7 +16,7 @@ from omib_cli.errors import MismatchError
 from omib_cli.information.bounds import choose_beta
 from omib_cli.recipe.schema import Recipe
 from omib_cli.runtime.job import Job
-from omib_cli.runtime.machine import prepare_torch
+from omib_cli.runtime.start import prepare_torch
 from omib_cli.stages import estimate_mi, warmup
 from omib_cli.stages.fitting import (
     log_beside,
@@ -77,7 +77,7 @@ def run(
     parents = inputs.parents()
     if (found := already_done(out, fmt.MODEL, recipe, parents, job)) is not None:
         return StageResult.of(out, found, already_there=True)
-    device = prepare_torch(job.threads, job.device)
+    device = prepare_torch(job)
     known = read_information(inputs.information) if inputs.information else None
     partial = Partial(out, state_key(fmt.MODEL, recipe, parents), job)
     with Dataset(dataset) as data:

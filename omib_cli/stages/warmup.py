@@ -11,7 +11,7 @@ from omib_cli.artifacts.dataset import Dataset
 from omib_cli.artifacts.partial import Partial
 from omib_cli.recipe.schema import Recipe
 from omib_cli.runtime.job import Job
-from omib_cli.runtime.machine import prepare_torch
+from omib_cli.runtime.start import prepare_torch
 from omib_cli.stages.fitting import log_beside, make_provenance, must_have_warmup, read_splits, state_key
 from omib_cli.stages.result import StageResult
 from omib_cli.training.inference import dataset_facts
@@ -42,7 +42,7 @@ def run(recipe: Recipe, dataset: Path, out: Path, job: Job) -> StageResult:
         parents = {fmt.DATASET: data.provenance.hash}
         if (found := already_done(out, fmt.WARMUP, recipe, parents, job)) is not None:
             return StageResult.of(out, found, already_there=True)
-        device = prepare_torch(job.threads, job.device)
+        device = prepare_torch(job)
         train, validation = read_splits(data, recipe.warmup, "warmup", device, job)
         facts = dataset_facts(data)
         partial = Partial(out, state_key(fmt.WARMUP, recipe, parents), job)

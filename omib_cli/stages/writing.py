@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from omib_cli.artifacts import format as fmt
-from omib_cli.artifacts.catalogue import already_done
+from omib_cli.artifacts.catalogue import ELSEWHERE, already_done
 from omib_cli.artifacts.dataset_writer import DatasetPlan, DatasetWriter, Source
 from omib_cli.artifacts.partial import Partial
 from omib_cli.artifacts.provenance import Provenance
@@ -92,5 +92,5 @@ def _must_be_same_files(old: Mapping[str, str], new: Mapping[str, str], out: Pat
             f"{out.name} exists already, and its source files have changed since",
             where=out,
             got=", ".join(changed),
-            do="--fresh makes it again; -o writes elsewhere",
+            do=f"--fresh makes it again; {ELSEWHERE}",
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import io
 import os
 import signal
 import subprocess
@@ -13,6 +12,7 @@ import time
 import pytest
 from small import toy_dataset
 
+from omib_cli.artifacts.files import explained
 from omib_cli.cli import app
 from omib_cli.cli.console import show_error
 from omib_cli.errors import DataError, Interrupted, MismatchError, NumericError, RecipeError, StaleError, UsageError
@@ -63,6 +63,69 @@ def test_a_full_disk_is_named(monkeypatch, capsys):
     failing(monkeypatch, OSError(errno.ENOSPC, "No space left on device", "model.safetensors"))
     run("inspect", "file")
     assert "the disk is full" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("code", "what", "advice"),
+    [
+        (errno.EDQUOT, "your quota of disk space is used up", "free some space of yours"),
+        (errno.ENOLCK, "a file cannot be read or written", "HDF5_USE_FILE_LOCKING=FALSE"),
+        (errno.EROFS, "a file cannot be read or written", "read-only"),
+        (errno.EACCES, "a file cannot be read or written", "permission"),
+        (errno.EMFILE, "a file cannot be read or written", "ulimit -n"),
+        (errno.ENXIO, "a file cannot be read or written", None),
+    ],
+    ids=lambda value: errno.errorcode[value] if isinstance(value, int) else "",
+)
+def test_each_refusal_of_the_system_has_the_advice_that_helps(monkeypatch, capsys, tmp_path, code, what, advice):
+    refusal = OSError(code, os.strerror(code), "model.safetensors")
+    failing(monkeypatch, refusal)
+    assert run("inspect", "file") == 3
+    shown = capsys.readouterr().err
+    assert what in shown
+    assert os.strerror(code) in shown
+    assert ("free some space" in shown) is (code == errno.EDQUOT)
+    assert "try:" not in shown if advice is None else advice in shown
+    for raised in (refusal, OSError(f"Unable to create file (errno = {code}, error message = 'x')")):
+        with pytest.raises(DataError) as caught, explained(tmp_path / "m.h5"):
+            raise raised
+        assert caught.value.got == os.strerror(code)
+        assert advice is None or advice in caught.value.do
+
+
+TAKING_A_DEVICE = [
+    ["estimate-mi", "d.h5"],
+    ["warmup", "d.h5"],
+    ["train", "d.h5"],
+    ["train", "d.h5", "--dry-run"],
+    ["embed", "d.h5", "--model", "m.safetensors"],
+    ["evaluate", "e.h5ad"],
+    ["run", "sim-i"],
+    ["run", "sim-i", "--dry-run"],
+    ["compare", "sim-i", "--methods", "omib"],
+    ["sweep", "sim-i", "--beta", "0.1:1:2"],
+]
+
+
+@pytest.mark.parametrize("command", TAKING_A_DEVICE, ids=" ".join)
+def test_a_device_that_is_unknown_or_not_there_is_refused_before_anything_is_done(
+    command, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    for device in ("gpu", "", "CUDA", "cuda:", "cuda:x", "cuda:²", "cuda:-1", "cuda:01", "cpu:1", "cuda:99", "mps:7"):
+        assert run(*command, "--device", device) == 2
+        shown = capsys.readouterr()
+        assert shown.out == ""
+        assert f"--device {device} is not" in shown.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_runs_that_are_only_listed_may_name_another_machines_device(capsys):
+    for command in (["compare", "sim-i", "--methods", "omib"], ["sweep", "sim-i", "--beta", "0.1:1:2"]):
+        assert run(*command, "--list", "--device", "cuda:99") == 0
+        assert "--device cuda:99" in capsys.readouterr().out
+        assert run(*command, "--list", "--device", "gpu") == 2
+        capsys.readouterr()
 
 
 def test_a_defect_is_not_dressed_up_as_a_mistake_of_the_user(monkeypatch):
@@ -157,18 +220,6 @@ def test_sigterm_saves_and_exits_with_75_and_the_same_command_finishes(tmp_path)
     assert not (tmp_path / "sim-own.h5").exists()
     assert subprocess.run(command, cwd=tmp_path, capture_output=True, env=_environment()).returncode == 0
     assert (tmp_path / "sim-own.h5").exists()
-
-
-def test_colour_is_left_out_where_there_is_no_terminal_or_no_wish_for_it(monkeypatch):
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
-
-    for no_color, expected in (("", True), ("1", False)):
-        monkeypatch.setenv("NO_COLOR", no_color)
-        monkeypatch.setattr(sys, "stderr", Terminal())
-        show_error(DataError("x"))
-        assert ("\033" in sys.stderr.getvalue()) is expected
 
 
 def _environment():

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
+import sys
 from pathlib import Path
 
 import pytest
 from small import small_recipe, toy_dataset
 
 from omib_cli.cli import app
-from omib_cli.cli.console import show_json, show_result
+from omib_cli.cli.console import show_error, show_json, show_result
 from omib_cli.cli.progress import ConsoleProgress, Phase, PlainLines
+from omib_cli.errors import DataError
 from omib_cli.stages.result import StageResult
 
 
@@ -171,7 +175,7 @@ def test_progress_without_a_terminal_is_a_plain_line_now_and_then_on_stderr(caps
     assert "samples/s, loss 0.5" in lines[1]
     assert lines[1].endswith("left")
     assert lines[2] == "note:     by the way"
-    assert lines[3].startswith("train: 400 samples in 0:00, loss 0.5")
+    assert lines[3].startswith("train: 400 of at most 1,000 samples in 0:00, loss 0.5")
 
 
 def test_quiet_shows_warnings_only(capsys):
@@ -190,3 +194,116 @@ def test_the_rate_counts_what_this_run_did():
     phase.done, phase.here = 950, 50
     assert phase.rate == pytest.approx(5.0, rel=0.01)
     assert phase.left == "0:10 left"
+
+
+@pytest.mark.parametrize(
+    ("here", "unit", "seconds", "expected"),
+    [
+        (5000, "samples", 2.0, "2,500 samples/s"),
+        (30, "steps", 20.0, "1.5 steps/s"),
+        (2, "runs", 250.0, "2:05 a run"),
+        (1, "tables", 3.0, "0:03 a table"),
+        (0, "runs", 60.0, ""),
+    ],
+)
+def test_the_pace_of_slow_units_is_the_time_that_one_takes(here, unit, seconds, expected):
+    phase = Phase("grid", 10_000, unit, done=here, here=here)
+    phase.begun -= seconds
+    assert phase.pace == expected
+
+
+def test_progress_says_the_epoch_and_what_validation_found():
+    phase = Phase("train", 500, "samples", done=0, epochs=5)
+    assert phase.epoch == "epoch 1 of 5"
+    for done, epoch in ((1, 1), (100, 1), (101, 2), (500, 5)):
+        phase.done = done
+        assert phase.epoch == f"epoch {epoch} of 5"
+    phase.figures = {"loss": 0.5, "validation loss": 0.6}
+    assert "epoch 5 of 5, loss 0.5, validation loss 0.6" in str(phase)
+
+
+def test_figures_without_units_stand_until_there_are_newer_ones(capsys):
+    progress = ConsoleProgress()
+    progress._display = PlainLines(every=0.0)
+    progress.begin("train", 100, epochs=2)
+    progress.advance(50, loss=1.0)
+    progress.advance(0, **{"validation loss": 2.0})
+    progress.advance(25, loss=0.5)
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("train: 75 of 100 samples (75 %), epoch 2 of 2")
+    assert "loss 0.5, validation loss 2" in last
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """What takes the place of stderr within a test: a terminal that can do what most can."""
+    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "140")
+    return Terminal()
+
+
+def ended_early():
+    progress = ConsoleProgress()
+    progress.begin("H(x1)", 1000, "steps", epochs=10)
+    progress.advance(80, nats=1.5)
+    progress.end()
+    progress.close()
+
+
+def test_a_phase_that_needed_less_than_it_might_have_ends_as_done(terminal, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", terminal)
+    ended_early()
+    last = re.sub(r"\033\[[0-9;?]*[A-Za-z]", "", terminal.getvalue()).replace("\r", "\n").strip().splitlines()[-1]
+    assert "100%" in last
+    assert re.search(r"80 of at most 1,000 steps in 0:0\d, nats 1.5", last)
+    assert "left" not in last
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    ended_early()
+    assert re.fullmatch(r"H\(x1\): 80 of at most 1,000 steps in 0:0\d, nats 1.5\n", sys.stderr.getvalue())
+
+
+@pytest.mark.parametrize("term", ["dumb", "DUMB", "unknown"])
+def test_a_terminal_without_control_codes_gets_none(terminal, monkeypatch, term):
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", term)
+    for force in ("", "1"):
+        monkeypatch.setenv("FORCE_COLOR", force)
+        ended_early()
+        show_error(DataError("x", do="y"))
+        ConsoleProgress().warn("z")
+    assert "80 of at most 1,000 steps" in terminal.getvalue()
+    assert "\033" not in terminal.getvalue()
+    assert "\r" not in terminal.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("is_terminal", "environment", "expected"),
+    [
+        (True, {}, True),
+        (False, {}, False),
+        (True, {"NO_COLOR": ""}, True),
+        (True, {"NO_COLOR": "0"}, False),
+        (True, {"NO_COLOR": "anything"}, False),
+        (False, {"FORCE_COLOR": "1"}, True),
+        (False, {"FORCE_COLOR": ""}, False),
+        (True, {"NO_COLOR": "1", "FORCE_COLOR": "1"}, False),
+        (False, {"FORCE_COLOR": "1", "TERM": "dumb"}, False),
+    ],
+    ids=str,
+)
+def test_labels_are_coloured_where_they_can_be_and_nobody_minds(
+    terminal, monkeypatch, is_terminal, environment, expected
+):
+    stream = terminal if is_terminal else io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    show_error(DataError("x"))
+    assert ("\033" in stream.getvalue()) is expected

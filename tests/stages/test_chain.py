@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from small import small_recipe, toy_dataset
@@ -212,3 +213,21 @@ def test_without_warmup_epochs_the_bound_on_encodings_is_that_of_the_initial_one
     dataset = tmp_path / "out" / "dataset.h5"
     alone = train.run(recipe, dataset, tmp_path / "alone.safetensors", listening())
     assert alone.hash == trained.hash
+
+
+def test_what_is_in_the_way_of_an_implied_intermediate_comes_with_advice_that_helps(tmp_path):
+    """A name of one's own for the model leaves warmup.safetensors where it is: another folder does not."""
+    dataset = toy_dataset(tmp_path / "d.h5")
+    warmup.run(small_recipe(warmup={"epochs": 1, "batch": 32}), dataset, tmp_path / "warmup.safetensors", listening())
+    for obstacle in ("another recipe", "a damaged file", "a folder"):
+        if obstacle != "another recipe":
+            (tmp_path / "warmup.safetensors").unlink()
+            (tmp_path / "warmup.safetensors").touch() if obstacle == "a damaged file" else None
+        if obstacle == "a folder":
+            (tmp_path / "warmup.safetensors").mkdir()
+        for out in ("one.safetensors", "two.safetensors"):
+            with pytest.raises((StaleError, DataError)) as caught:
+                train.run(small_recipe(), dataset, tmp_path / out, listening())
+            assert Path(caught.value.where).name == "warmup.safetensors"
+            assert "-o in another folder" in caught.value.do
+    train.run(small_recipe(), dataset, tmp_path / "other" / "one.safetensors", listening())
