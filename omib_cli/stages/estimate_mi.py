@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import asdict
+from itertools import combinations
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -19,8 +20,8 @@ from omib_cli.artifacts.information import write_information
 from omib_cli.artifacts.partial import Partial
 from omib_cli.distributed import processes
 from omib_cli.errors import UsageError
-from omib_cli.information.bounds import bounds_of_seeds, pairs_of, spread
-from omib_cli.information.estimation import Estimate, estimate
+from omib_cli.information.bounds import bounds_of_seeds, spread
+from omib_cli.information.estimation import MutualInformation, estimate
 from omib_cli.information.inputs import Input, pair_rows, read_vectors, standardised, wants_encodings
 from omib_cli.recipe.schema import Recipe
 from omib_cli.runtime.job import Job
@@ -117,12 +118,12 @@ def _read_inputs(recipe: Recipe, data: Dataset, warmup: Path | None, job: Job) -
 
 def _estimate_all(
     recipe: Recipe, inputs: dict[str, Input], partial: Partial, job: Job, device: torch.device
-) -> dict[str, list[Estimate]]:
+) -> dict[str, list[MutualInformation]]:
     """Every entropy and every pair, each as often as the recipe says; by name (``rna``, ``rna|dna``)."""
     state = partial.load() or {"finished": {}, "current": None}
     finished: dict[str, list[dict[str, Any]]] = state["finished"]
     pending = state["current"]
-    pairs = [(name, name) for name in inputs] + pairs_of(list(inputs))
+    pairs = [*((name, name) for name in inputs), *combinations(inputs, 2)]  # Equations 100 and 99
     if processes.world_size() > 1:
         _estimate_in_rounds(recipe, inputs, pairs, finished, partial, job, device)
         return _as_estimates(finished)
@@ -189,19 +190,19 @@ def _estimate_in_rounds(
         partial.save({"finished": finished, "current": None})
 
 
-def _as_estimates(finished: dict[str, list[dict[str, Any]]]) -> dict[str, list[Estimate]]:
-    return {name: [Estimate(**each) for each in several] for name, several in finished.items()}
+def _as_estimates(finished: dict[str, list[dict[str, Any]]]) -> dict[str, list[MutualInformation]]:
+    return {name: [MutualInformation(**each) for each in several] for name, several in finished.items()}
 
 
 def _by_kind(
-    found: dict[str, list[Estimate]], names: list[str]
+    found: dict[str, list[MutualInformation]], names: list[str]
 ) -> tuple[dict[str, list[float]], dict[tuple[str, str], list[float]]]:
     entropy = {name: [each.value for each in found[name]] for name in names}
-    mutual = {pair: [each.value for each in found[fmt.PAIR.format(*pair)]] for pair in pairs_of(names)}
+    mutual = {pair: [each.value for each in found[fmt.PAIR.format(*pair)]] for pair in combinations(names, 2)}
     return entropy, mutual
 
 
-def _summary(found: dict[str, list[Estimate]]) -> dict[str, Any]:
+def _summary(found: dict[str, list[MutualInformation]]) -> dict[str, Any]:
     """Means, standard deviations, N_eval by name; the limit that applies to all of them."""
     return {
         "mean": {name: fmean(each.value for each in several) for name, several in found.items()},
@@ -212,7 +213,7 @@ def _summary(found: dict[str, list[Estimate]]) -> dict[str, Any]:
     }
 
 
-def _limit_warnings(recipe: Recipe, found: dict[str, list[Estimate]]) -> list[str]:
+def _limit_warnings(recipe: Recipe, found: dict[str, list[MutualInformation]]) -> list[str]:
     """What is infinite, and what is as large as its number of samples allows; one sentence for each kind."""
     if recipe.information.estimator == "saturation":
         return []
@@ -239,7 +240,7 @@ def _label(name: str) -> str:
     return f"{'I' if '|' in name else 'H'}({name.replace('|', '; ')})"
 
 
-def _noted(each: Estimate) -> dict[str, Any]:
+def _noted(each: MutualInformation) -> dict[str, Any]:
     """An estimate as values that strict JSON admits: minus infinity in a curve becomes None."""
     curve = [[value if math.isfinite(value) else None for value in halves] for halves in each.curve]
     return {**asdict(each), "curve": curve}
