@@ -64,7 +64,7 @@ def rows(arguments: argparse.Namespace) -> Iterator[tuple[str, ...]]:
                     f"{truth:.3f}",
                     name,
                     f"{fmean(values):.3f}{limited}",
-                    f"{spread(values):.3f}",
+                    "–" if (sd := spread(values)) is None else f"{sd:.3f}",
                     error,
                     f"{fmean(each.raw or math.inf for each in found):.2f}",
                     f"{seconds:.1f}",

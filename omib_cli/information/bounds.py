@@ -106,14 +106,24 @@ def bounds(entropy: Entropy, mutual: Mutual, floor: float) -> dict[str, Any]:
         "objective": factor,
         "total": totals,
         "clipped": clipped,
-        "warnings": warnings,
+        "warnings": warnings + _beyond_objective(totals, factor),
     }
+
+
+def _beyond_objective(totals: Mapping[str, float], objective: float) -> list[str]:
+    """M_u is the objective's bound divided by the total information: below one nat in all it is the larger of them."""
+    return [
+        f"M_u ({name}) is {objective / total:.3g}, above {objective:.3g}, the bound for the loss that is minimised: "
+        f"the modalities hold only {total:.3g} nats in all; a beta between the two may cost task-relevant information"
+        for name, total in totals.items()
+        if total < 1.0
+    ]
 
 
 def bounds_of_seeds(
     entropy: Mapping[str, Sequence[float]], mutual: Mapping[tuple[str, str], Sequence[float]], floor: float
 ) -> dict[str, Any]:
-    """:func:`bounds` of the means over seeds, with ``spread``: the standard deviations of each seed's own bounds."""
+    """:func:`bounds` of the means over seeds, with ``spread``: the standard deviations of the seeds' own bounds."""
     result = bounds(
         {name: fmean(values) for name, values in entropy.items()},
         {pair: fmean(values) for pair, values in mutual.items()},
@@ -147,8 +157,9 @@ def choose_beta(
     Returns
     -------
     dict
-        ``policy``, ``value``, ``lower``, ``upper`` (of the chosen bound; None without bounds), ``objective``, and
-        ``above``: whether beta is known to be above M_u.
+        ``policy``, ``value``, ``lower``, ``upper`` (of the chosen bound; None without bounds), ``objective``;
+        ``above``: whether beta is known to be above M_u; ``above_objective``: whether it is above the bound for the
+        loss that is minimised, which needs no estimate. Beta is inside its bounds where both are false.
 
     Raises
     ------
@@ -165,15 +176,17 @@ def choose_beta(
     else:
         lower, upper = float(bounds["lower"]), float(bounds["upper"][options.bound])
         share = {"lower": 0.0, "midpoint": 0.5, "upper": 1.0}.get(options.policy, _uniform(seed))
-        value = (1.0 - share) * lower + share * upper
+        value = min(max((1.0 - share) * lower + share * upper, lower), upper)  # rounding may leave the range
     limit = None if bounds is None else float(bounds["upper"][options.bound])
+    objective = objective_bound(modalities) if bounds is None else float(bounds["objective"])
     return {
         "policy": options.policy,
         "value": float(value),
         "lower": None if bounds is None else float(bounds["lower"]),
         "upper": limit,
-        "objective": objective_bound(modalities) if bounds is None else float(bounds["objective"]),
+        "objective": objective,
         "above": limit is not None and value > limit,
+        "above_objective": value > objective,
     }
 
 
@@ -181,10 +194,10 @@ def _uniform(seed: int) -> float:
     return random.Random(derive_seed(seed, "beta")).random()
 
 
-def spread(values: Sequence[float]) -> float:
-    """Sample standard deviation; 0 of a single value."""
+def spread(values: Sequence[float]) -> float | None:
+    """Sample standard deviation (n - 1 in the denominator) of the finite values; None of fewer than two."""
     finite = [value for value in values if math.isfinite(value)]
-    return stdev(finite) if len(finite) > 1 else 0.0
+    return stdev(finite) if len(finite) > 1 else None
 
 
 def _of_seed(values: Mapping[Any, Sequence[float]], seed: int) -> dict[Any, float]:

@@ -53,17 +53,20 @@ class MutualInformation:
     Attributes
     ----------
     value
-        Nats, in [0, limit] (the Gaussian closed form is limited only where it is infinite).
+        Nats: of a critic, an estimate in [0, limit]; `gaussian`, computed from a covariance, has no limit but where
+        it is infinite; `saturation` is the limit itself and estimates nothing.
     raw
         Before clipping; None where the closed form is infinite.
     samples
-        N_eval: held-out samples behind the value (for the closed forms, all samples used).
+        N_eval, held-out samples that the value is read on; of `gaussian`, the samples that the covariance is of.
     limit
-        ln N_eval.
+        ln ``samples``; of `infonce`, the logarithm of the candidates for each x, where they are fewer.
     curve
         By epoch, the critic's value on the two halves of the held-out samples.
     epochs
         The epochs that were read.
+    seconds
+        Wall time.
     """
 
     value: float
@@ -214,13 +217,19 @@ class CriticTraining:
         self._seconds = 0.0
 
     @property
+    def limit(self) -> float:
+        """Nats that the value cannot exceed: ln N_eval, or what InfoNCE reaches with a perfect critic."""
+        count = len(self._held[0])
+        return math.log(min(count, READING_PARTNERS + 1) if self.options.estimator == "infonce" else count)
+
+    @property
     def finished(self) -> bool:
         """Whether all epochs are done, none was better for ``patience`` epochs, or the limit is far behind."""
         if self.step_number >= self.epochs * self.steps:
             return True
         if not self.curve or self.step_number % self.steps:
             return False
-        if min(self.curve[-1]) >= math.log(len(self._held[0])) + PAST_LIMIT:
+        if min(self.curve[-1]) >= self.limit + PAST_LIMIT:
             return True
         stale = len(self.curve) - 1 - max(best["epoch"] for best in self.best)
         return self.options.patience is not None and stale >= self.options.patience
@@ -254,8 +263,7 @@ class CriticTraining:
             self.average.load_state_dict(best["weights"])
             readings.append(self._heldout_values(READING_PARTNERS)[1 - half])
         raw = self._finite(sum(readings) / 2.0, "held-out value")
-        samples = len(self._held[0])
-        limit = math.log(samples)
+        limit, samples = self.limit, len(self._held[0])
         seconds = self._seconds + time.perf_counter() - started
         epochs = [best["epoch"] for best in self.best]
         return MutualInformation(min(max(raw, 0.0), limit), raw, samples, limit, self.curve, epochs, seconds)

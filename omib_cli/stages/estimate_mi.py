@@ -30,7 +30,9 @@ from omib_cli.stages.fitting import make_provenance, state_key
 from omib_cli.stages.result import StageResult
 
 NEAR_LIMIT = 0.9
-"""Share of ln N_eval from which an estimate says more about the number of samples than about the data."""
+"""Share of its limit from which an estimate says more about the number of samples than about the data."""
+CLOSED_FORMS = ("gaussian", "saturation")
+"""What has no critic, and no held-out samples that limit it."""
 
 
 def run(recipe: Recipe, dataset: Path, out: Path, job: Job, warmup: Path | None = None) -> StageResult:
@@ -68,7 +70,11 @@ def run(recipe: Recipe, dataset: Path, out: Path, job: Job, warmup: Path | None 
     warnings = [*_limit_warnings(recipe, found_estimates), *bounds["warnings"]]
     for warning in warnings:
         job.progress.warn(warning)
-    facts = {"estimator": recipe.information.estimator, **_summary(found_estimates), "bounds": bounds}
+    facts = {
+        "estimator": recipe.information.estimator,
+        **_summary(found_estimates, recipe.information.estimator),
+        "bounds": bounds,
+    }
     facts["inputs"] = {name: each.what for name, each in inputs.items()}
     facts["rows"] = {name: int(each.present.sum()) for name, each in inputs.items()}
     provenance = make_provenance(fmt.INFORMATION, recipe, parents, facts, device, job)
@@ -202,13 +208,14 @@ def _by_kind(
     return entropy, mutual
 
 
-def _summary(found: dict[str, list[MutualInformation]]) -> dict[str, Any]:
-    """Means, standard deviations, N_eval by name; the limit that applies to all of them."""
+def _summary(found: dict[str, list[MutualInformation]], estimator: str) -> dict[str, Any]:
+    """Means, standard deviations, N_eval by name; the largest limit of any critic's estimate, None without critics."""
+    limit = max(several[0].limit for several in found.values())
     return {
         "mean": {name: fmean(each.value for each in several) for name, several in found.items()},
         "sd": {name: spread([each.value for each in several]) for name, several in found.items()},
         "evaluation_samples": {name: several[0].samples for name, several in found.items()},
-        "limit": min(several[0].limit for several in found.values()),
+        "limit": None if estimator in CLOSED_FORMS else limit,
         "unit": "nats",
     }
 
@@ -218,16 +225,16 @@ def _limit_warnings(recipe: Recipe, found: dict[str, list[MutualInformation]]) -
     if recipe.information.estimator == "saturation":
         return []
     infinite = [_label(name) for name, several in found.items() if any(each.raw is None for each in several)]
-    near: dict[int, list[str]] = {}
+    near: dict[float, list[str]] = {}
     if recipe.information.estimator != "gaussian":
         for name, several in found.items():
             value = fmean(each.value for each in several)
             if value >= NEAR_LIMIT * several[0].limit:
-                near.setdefault(several[0].samples, []).append(f"{_label(name)} = {value:.2f}")
+                near.setdefault(several[0].limit, []).append(f"{_label(name)} = {value:.2f}")
     warnings = [
-        f"{', '.join(labels)} nats: about as much as {samples} held-out samples can show (ln {samples} = "
-        f"{math.log(samples):.2f}); it says so many samples, not so much information"
-        for samples, labels in near.items()
+        f"{', '.join(labels)} nats: about as much as {math.exp(limit):.0f} held-out samples can show (ln "
+        f"{math.exp(limit):.0f} = {limit:.2f}); it says so many samples, not so much information"
+        for limit, labels in near.items()
     ]
     if infinite:
         warnings.append(

@@ -292,3 +292,17 @@ def test_the_critic_is_trained_by_adamw_with_the_recipes_rate_and_decay(lr, weig
 def test_most_evaluation_samples_are_respected():
     fit, read = split_rows(1000, InformationOptions(holdout=0.5, evaluation_samples=40), 0, 0, "x")
     assert (len(fit), len(read)) == (960, 40)
+
+
+def test_infonces_limit_is_what_a_perfect_critic_reaches():
+    x, _ = gaussians(1, 0.0, 4400)
+    options = {**QUICK, "epochs": 1, "holdout": 0.5}
+    limits = {}
+    for estimator in ("mine", "infonce"):
+        training = CriticTraining(
+            x, x, InformationOptions(estimator=estimator, **options), 0, 0, "x", torch.device("cpu")
+        )
+        limits[estimator] = training.limit
+    read = recorded_shifts(training.average)
+    training._heldout_values(1023)
+    assert limits == {"mine": math.log(2200), "infonce": math.log(len(read[0][0]))}
