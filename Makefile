@@ -47,7 +47,7 @@ types: $(installed)
 
 mutants: $(installed)
 	$(bin)/python -m pip install --quiet -e '.[mutants]' -c constraints.txt
-	$(bin)/mutmut run $(MUTANTS)
+	$(bin)/mutmut run $(if $(MUTANTS),'$(MUTANTS)')
 	$(bin)/mutmut results
 
 clean:
