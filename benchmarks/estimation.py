@@ -22,7 +22,7 @@ from torch import Tensor
 
 from omib_cli.information import estimation
 from omib_cli.information.critic import Critic, Projected
-from omib_cli.information.estimation import Estimate, standardise
+from omib_cli.information.estimation import MutualInformation, standardise
 from omib_cli.recipe.load import load_recipe
 from omib_cli.runtime.job import Job
 from omib_cli.runtime.start import prepare_torch
@@ -47,7 +47,7 @@ class Concatenating(Critic):
         return torch.stack(rows)
 
 
-def estimate_with(critic: type[Critic], x: Tensor, z: Tensor, options: Any) -> Estimate:
+def estimate_with(critic: type[Critic], x: Tensor, z: Tensor, options: Any) -> MutualInformation:
     """One estimate whose critic is of this class."""
     usual = estimation.Critic
     estimation.Critic = critic  # type: ignore[misc]
@@ -68,7 +68,7 @@ def main() -> int:
     recipe = load_recipe("sim-i", [f"information.epochs={options.epochs}", "information.least_steps=1"])
     values = SimulationSource(recipe).block(0, 9000).values
     x, z = (standardise(torch.from_numpy(values[name])) for name in ("x1", "x2"))
-    found: dict[type[Critic], list[Estimate]] = {Critic: [], Concatenating: []}
+    found: dict[type[Critic], list[MutualInformation]] = {Critic: [], Concatenating: []}
     for _ in range(options.repeats):
         for critic, estimates in found.items():
             estimates.append(estimate_with(critic, x, z, recipe.information))

@@ -15,7 +15,7 @@ from statistics import fmean
 import torch
 
 from omib_cli.information.bounds import spread
-from omib_cli.information.estimation import Estimate, estimate, standardise
+from omib_cli.information.estimation import MutualInformation, estimate, standardise
 from omib_cli.information.gaussian import true_information
 from omib_cli.recipe.information import InformationOptions
 from omib_cli.runtime.job import Job
@@ -32,7 +32,7 @@ def correlated(dimensions: int, rho: float, samples: int, seed: int) -> tuple[to
     return standardise(x), standardise(rho * x + math.sqrt(1 - rho**2) * noise)
 
 
-def measured(name: str, dimensions: int, rho: float, samples: int, seeds: int) -> tuple[list[Estimate], float]:
+def measured(name: str, dimensions: int, rho: float, samples: int, seeds: int) -> tuple[list[MutualInformation], float]:
     """One estimate for each seed, on data of its own, and the CPU seconds of one."""
     estimator, _, critic = name.partition("+")
     options = InformationOptions(estimator=estimator, critic=critic or "paper")
@@ -64,7 +64,7 @@ def rows(arguments: argparse.Namespace) -> Iterator[tuple[str, ...]]:
                     f"{truth:.3f}",
                     name,
                     f"{fmean(values):.3f}{limited}",
-                    f"{spread(values):.3f}",
+                    "–" if (sd := spread(values)) is None else f"{sd:.3f}",
                     error,
                     f"{fmean(each.raw or math.inf for each in found):.2f}",
                     f"{seconds:.1f}",

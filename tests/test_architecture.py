@@ -15,6 +15,7 @@ FLOORS = [
     {"distributed"},
     {"runtime"},
     {"recipe"},
+    {"nn"},
     {"encoders", "tasks", "artifacts"},
     {"fusion", "data"},
     {"sources", "training", "information", "evaluation"},

@@ -1,9 +1,12 @@
-"""The bounds on beta from entropies and mutual information (Proposition 5.7; Lemma D.4 for three modalities).
+"""The bounds M_l and M_u on beta, from entropies and mutual information.
 
-For M modalities the entropy of all together is at most the sum of the H_i less the I_ij along the edges of any
-spanning tree (chain rule, then dropping conditions). The paper's M_u for two and three modalities is what the average
-over the M stars gives, so that is ``star``; ``tree`` takes the best tree, the maximum spanning one. The factor is
-1 + sum of r_i < 2M - 1, since each of the M - 1 relative weights is below 2.
+Lemma 5.5 (Lemma D.4 for three modalities) allows beta up to M_u = 1 / ((1 + sum r_i) H), H the information of all
+modalities together. The M - 1 relative weights r_i change during training but stay below 2, so the paper takes
+2M - 1 for the factor (Proposition 5.7). For H it takes H(v_1) + H(v_2) - I(v_1; v_2).
+
+For M modalities H is at most the sum of the H_i less the I_ij along the edges of any tree that joins all of them
+(chain rule, then dropping conditions). A star joins one modality with each other; the average over the M stars is
+the paper's expression for two and three modalities: ``star``. ``tree`` takes the tree with the largest sum of I_ij.
 """
 
 from __future__ import annotations
@@ -11,7 +14,6 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 from statistics import fmean, stdev
 from typing import Any
 
@@ -30,17 +32,17 @@ def clipped_mutual(entropy: Entropy, mutual: Mutual) -> tuple[dict[tuple[str, st
 
 
 def star_total(entropy: Entropy, mutual: Mutual) -> float:
-    """sum H_i - (2/M) sum_{i<j} I_ij: the brackets of Proposition 5.7 (M = 2) and Lemma D.4 (M = 3), for any M."""
+    """sum H_i - (2/M) sum_{i<j} I_ij, in nats: the bracket of Lemma 5.5 (M = 2) and of Lemma D.4 (M = 3)."""
     return sum(entropy.values()) - 2.0 / len(entropy) * sum(mutual.values())
 
 
 def tree_total(entropy: Entropy, mutual: Mutual) -> float:
-    """sum H_i less the I_ij along the maximum spanning tree: the least such bound on the joint entropy."""
+    """sum H_i less the I_ij of the maximum spanning tree, in nats: of all trees, the least bound on H(v_1..v_M)."""
     return sum(entropy.values()) - sum(mutual[pair] for pair in maximum_spanning_tree(list(entropy), mutual))
 
 
 def maximum_spanning_tree(names: Sequence[str], mutual: Mutual) -> list[tuple[str, str]]:
-    """Its M - 1 pairs (Kruskal's algorithm; of equal pairs, the first by name)."""
+    """The M - 1 pairs that join all names and have the largest sum (Kruskal 1956; of equal ones, the first by name)."""
     group = {name: name for name in names}
     chosen = []
     for pair in sorted(mutual, key=lambda pair: (-mutual[pair], pair)):
@@ -52,10 +54,10 @@ def maximum_spanning_tree(names: Sequence[str], mutual: Mutual) -> list[tuple[st
 
 
 def objective_bound(modalities: int) -> float:
-    """Least value of 1 / (1 + sum r_i), with r_i < 2: the bound on beta for the loss that is really minimised.
+    """1 / (2M - 1) <= 1 / (1 + sum r_i): the bound on beta for Equation 10, the loss that is really minimised.
 
-    Proposition 5.7 divides the task's information by an entropy (Definition C.1), Equation 10 does not. With nats
-    in both terms the same argument ends at 1 / (1 + sum r_i), and no entropy enters.
+    The proof of Lemma 5.5 divides the task's information by an entropy (Definition C.1), Equation 10 does not. With
+    nats in both terms the same argument ends at 1 / (1 + sum r_i), and no entropy enters.
     """
     return 1.0 / (2 * modalities - 1)
 
@@ -104,14 +106,24 @@ def bounds(entropy: Entropy, mutual: Mutual, floor: float) -> dict[str, Any]:
         "objective": factor,
         "total": totals,
         "clipped": clipped,
-        "warnings": warnings,
+        "warnings": warnings + _beyond_objective(totals, factor),
     }
+
+
+def _beyond_objective(totals: Mapping[str, float], objective: float) -> list[str]:
+    """M_u is the objective's bound divided by the total information: below one nat in all it is the larger of them."""
+    return [
+        f"M_u ({name}) is {objective / total:.3g}, above {objective:.3g}, the bound for the loss that is minimised: "
+        f"the modalities hold only {total:.3g} nats in all; a beta between the two may cost task-relevant information"
+        for name, total in totals.items()
+        if total < 1.0
+    ]
 
 
 def bounds_of_seeds(
     entropy: Mapping[str, Sequence[float]], mutual: Mapping[tuple[str, str], Sequence[float]], floor: float
 ) -> dict[str, Any]:
-    """:func:`bounds` of the means over seeds, with ``spread``: the standard deviations of each seed's own bounds."""
+    """:func:`bounds` of the means over seeds, with ``spread``: the standard deviations of the seeds' own bounds."""
     result = bounds(
         {name: fmean(values) for name, values in entropy.items()},
         {pair: fmean(values) for pair, values in mutual.items()},
@@ -145,8 +157,9 @@ def choose_beta(
     Returns
     -------
     dict
-        ``policy``, ``value``, ``lower``, ``upper`` (of the chosen bound; None without bounds), ``objective``, and
-        ``above``: whether beta is known to be above M_u.
+        ``policy``, ``value``, ``lower``, ``upper`` (of the chosen bound; None without bounds), ``objective``;
+        ``above``: whether beta is known to be above M_u; ``above_objective``: whether it is above the bound for the
+        loss that is minimised, which needs no estimate. Beta is inside its bounds where both are false.
 
     Raises
     ------
@@ -163,15 +176,17 @@ def choose_beta(
     else:
         lower, upper = float(bounds["lower"]), float(bounds["upper"][options.bound])
         share = {"lower": 0.0, "midpoint": 0.5, "upper": 1.0}.get(options.policy, _uniform(seed))
-        value = (1.0 - share) * lower + share * upper
+        value = min(max((1.0 - share) * lower + share * upper, lower), upper)  # rounding may leave the range
     limit = None if bounds is None else float(bounds["upper"][options.bound])
+    objective = objective_bound(modalities) if bounds is None else float(bounds["objective"])
     return {
         "policy": options.policy,
         "value": float(value),
         "lower": None if bounds is None else float(bounds["lower"]),
         "upper": limit,
-        "objective": objective_bound(modalities) if bounds is None else float(bounds["objective"]),
+        "objective": objective,
         "above": limit is not None and value > limit,
+        "above_objective": value > objective,
     }
 
 
@@ -179,15 +194,10 @@ def _uniform(seed: int) -> float:
     return random.Random(derive_seed(seed, "beta")).random()
 
 
-def pairs_of(names: Sequence[str]) -> list[tuple[str, str]]:
-    """All pairs of modalities, in the recipe's order."""
-    return list(combinations(names, 2))
-
-
-def spread(values: Sequence[float]) -> float:
-    """Sample standard deviation; 0 of a single value."""
+def spread(values: Sequence[float]) -> float | None:
+    """Sample standard deviation (n - 1 in the denominator) of the finite values; None of fewer than two."""
     finite = [value for value in values if math.isfinite(value)]
-    return stdev(finite) if len(finite) > 1 else 0.0
+    return stdev(finite) if len(finite) > 1 else None
 
 
 def _of_seed(values: Mapping[Any, Sequence[float]], seed: int) -> dict[Any, float]:

@@ -1,7 +1,8 @@
-"""The critic T(x, z) of Appendix E, whose first layer is computed once per batch and shared by all pairs.
+"""The critic T(x, z) of Appendix E: a network that tells pairs of one sample from pairs of two.
 
-The first layer is linear in [x; z], so W [x; z] + b = (W_x x + b) + W_z z: the two projections of a batch serve
-the joint pairs and every product pair made of them. With 1000-dimensional inputs they are nearly the whole cost.
+Its first layer is linear in [x; z], so W [x; z] + b = (W_x x + b) + W_z z: the two projections of a batch are
+computed once, and every pair made of its rows adds two of them. With 1000-dimensional inputs they are nearly the
+whole cost.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ import torch
 from torch import Tensor, nn
 
 RANK = 64
-"""Most factors of the `bilinear` critic's product term."""
+"""Most factors (rows of P and Q) of the `bilinear` critic's product term."""
 
 
 class Projected(NamedTuple):
-    """First-layer projections of a batch.
+    """What the first layer makes of each x and of each z of a batch, before any of them are paired.
 
     Attributes
     ----------
@@ -79,12 +80,16 @@ class Critic(nn.Module):
         )
 
     def pairs(self, batch: Projected, shifts: Iterable[int]) -> Tensor:
-        """T(x_i, z_{i+s mod B}) for each shift s: (shifts, B).
+        """T(x_i, z_j) with j = (i + s) mod B, for each shift s from 0 to B - 1: (shifts, B).
 
-        Shift 0 are the joint pairs; any other shift pairs every x with another sample's z (rows are in random
-        order, so a shift is a permutation without fixed points); shifts 0 to B-1 are all B x B pairs.
+        Shift 0 gives the joint pairs, x and z of one sample; every other shift gives B product pairs, x of one
+        sample and z of another; all shifts together give each of the B x B pairs once.
         """
+        # Equation 99 shuffles z to sample the product of the marginals. A random permutation leaves one sample on
+        # average where it was, which is a joint pair among the product pairs and biases the value; a shift by s != 0
+        # leaves none. That neighbours stay neighbours does no harm, since the rows come in random order.
         shifts = list(shifts)
+        # Written twice in a row, z shifted by s is a window of it: a view, where indexing would copy B x H numbers.
         z = torch.cat([batch.z, batch.z])
         right = None if batch.right is None else torch.cat([batch.right, batch.right])
         count = len(batch.x)
@@ -97,13 +102,13 @@ class Critic(nn.Module):
 
         if torch.is_grad_enabled():
             return torch.stack([score(shift) for shift in shifts])
-        scores = batch.x.new_empty(
-            len(shifts), count
-        )  # in place: results among the large arrays would scatter the heap
+        # Without gradients, up to 1,024 shifts of 10,000 rows: small results kept between large temporary arrays
+        # would keep the allocator from giving those back, so the scores have their place from the start.
+        scores = batch.x.new_empty(len(shifts), count)
         for row, shift in zip(scores, shifts, strict=True):
             row.copy_(score(shift))
         return scores
 
     def forward(self, x: Tensor, z: Tensor) -> Tensor:
-        """T of matched rows: (B,)."""
+        """T(x_i, z_i) of the joint pairs: (B,)."""
         return self.pairs(self.project(x, z), [0])[0]

@@ -1,9 +1,14 @@
-"""One estimate of mutual information: train a critic on part of the samples, read it on the rest; resumable.
+"""One estimate of I(x; z), or of H(x) = I(x; x): train a critic on some samples, read it on others; resumable.
 
-What the reported value is: rows are held out, and the critic never sees them. After each epoch the averaged critic
-is scored on either half of them. The epoch that is best on one half is read on the other half, the other way
-round likewise, and the two readings are averaged: choosing the best of many noisy epochs and reporting that
-very score would be optimistic. The result is clipped to [0, ln N_eval] (McAllester & Stratos 2020).
+Equation 99 is the supremum, over critics, of a value that :mod:`omib_cli.information.estimators` computes from a
+critic's scores. Training a critic approaches the supremum from below, so what is reported is the value of the best
+critic found. Equation 100, H(x) = I(x; x), is :func:`estimate` called with x twice.
+
+The value is read on rows that are held out of training. After each epoch the averaged critic is scored on both
+halves of them. The epoch that scored best on the first half is read on the second half, the epoch best on the second
+half is read on the first, and the two readings are averaged. The best of many noisy scores is too large on
+average; a score on samples that did not choose the epoch is not. The result is clipped to [0, ln N_eval], since so
+many samples cannot vouch for more (McAllester & Stratos 2020).
 """
 
 from __future__ import annotations
@@ -23,7 +28,6 @@ from omib_cli.information.estimators import critic_estimator, update_log_average
 from omib_cli.information.gaussian import gaussian_information
 from omib_cli.recipe.information import InformationOptions
 from omib_cli.runtime.job import Job
-from omib_cli.runtime.optimiser import Optimiser
 from omib_cli.runtime.seeds import derive_seed
 
 LEAST_ROWS = 16
@@ -43,23 +47,26 @@ PAST_LIMIT = 2.0
 
 
 @dataclass
-class Estimate:
+class MutualInformation:
     """The result of one estimation.
 
     Attributes
     ----------
     value
-        Nats, in [0, limit] (the Gaussian closed form is limited only where it is infinite).
+        Nats: of a critic, an estimate in [0, limit]; `gaussian`, computed from a covariance, has no limit but where
+        it is infinite; `saturation` is the limit itself and estimates nothing.
     raw
         Before clipping; None where the closed form is infinite.
     samples
-        N_eval: held-out samples behind the value (for the closed forms, all samples used).
+        N_eval, held-out samples that the value is read on; of `gaussian`, the samples that the covariance is of.
     limit
-        ln N_eval.
+        ln ``samples``; of `infonce`, the logarithm of the candidates for each x, where they are fewer.
     curve
         By epoch, the critic's value on the two halves of the held-out samples.
     epochs
         The epochs that were read.
+    seconds
+        Wall time.
     """
 
     value: float
@@ -92,9 +99,10 @@ def standardise(values: Tensor) -> Tensor:
 
 
 def split_rows(rows: int, options: InformationOptions, seed: int, repetition: int, name: str) -> tuple[Tensor, Tensor]:
-    """Rows to fit on and rows to read on: (N - N_eval,) and (N_eval,).
+    """Which rows the critic is fitted to, (N - N_eval,), and which it is read on, (N_eval,); none is in both.
 
-    Repetitions hold out different rows while there are any, so that their mean rests on more samples than one's.
+    Repetition 0 reads on the first N_eval rows of a random order, repetition 1 on the next, and so on until the rows
+    are used up: the mean over repetitions rests on as many samples as they have read in all.
     """
     count = heldout_size(rows, options)
     order = torch.randperm(rows, generator=_generator(seed, "holdout", name))
@@ -114,7 +122,7 @@ def estimate(
     state: dict[str, Any] | None = None,
     checkpoint: Callable[[Callable[[], dict[str, Any]]], None] | None = None,
     device: torch.device | None = None,
-) -> Estimate:
+) -> MutualInformation:
     """I(x; z) in nats.
 
     Parameters
@@ -162,19 +170,19 @@ def estimate(
     return training.result()
 
 
-def _closed(raw: float, samples: int) -> Estimate:
-    """A closed form's value, with ln N in place of infinity."""
+def _closed(raw: float, samples: int) -> MutualInformation:
+    """What has no critic: the Gaussian closed form, or infinity, in whose place stands ln N."""
     limit = math.log(samples)
     if math.isinf(raw):
-        return Estimate(limit, None, samples, limit)
-    return Estimate(max(raw, 0.0), raw, samples, limit)
+        return MutualInformation(limit, None, samples, limit)
+    return MutualInformation(max(raw, 0.0), raw, samples, limit)
 
 
 class CriticTraining:
-    """Training one critic, one step at a time; the state after any step is a tree that restores it bit for bit.
+    """Training one critic, one step at a time; :meth:`state` after any step is all that :meth:`restore` needs to go on.
 
-    Every random draw is made from (seed, repetition, name, position) alone, so nothing but weights, optimiser,
-    averages and the best weights so far needs to be carried over.
+    Each random draw has a generator of its own, seeded with the run's seed, the repetition, the name and the step.
+    No generator's state has to be saved, and a resumed training ends with the same bits as one that never stopped.
     """
 
     def __init__(
@@ -198,8 +206,9 @@ class CriticTraining:
         self.estimator = critic_estimator(options.estimator, options.clip)
         self.critic = self._new_critic().to(device)
         self.average = self._new_critic().to(device).requires_grad_(False)
-        groups = [{"params": list(self.critic.parameters()), "lr": options.lr}]
-        self.optimiser = Optimiser("adamw", groups, options.weight_decay)
+        self.optimiser = torch.optim.AdamW(
+            self.critic.parameters(), lr=options.lr, weight_decay=options.weight_decay, fused=True
+        )
         self.step_number = 0
         self.log_average: float | None = None
         self.curve: list[list[float]] = []
@@ -209,13 +218,19 @@ class CriticTraining:
         self._seconds = 0.0
 
     @property
+    def limit(self) -> float:
+        """Nats that the value cannot exceed: ln N_eval, or what InfoNCE reaches with a perfect critic."""
+        count = len(self._held[0])
+        return math.log(min(count, READING_PARTNERS + 1) if self.options.estimator == "infonce" else count)
+
+    @property
     def finished(self) -> bool:
         """Whether all epochs are done, none was better for ``patience`` epochs, or the limit is far behind."""
         if self.step_number >= self.epochs * self.steps:
             return True
         if not self.curve or self.step_number % self.steps:
             return False
-        if min(self.curve[-1]) >= math.log(len(self._held[0])) + PAST_LIMIT:
+        if min(self.curve[-1]) >= self.limit + PAST_LIMIT:
             return True
         stale = len(self.curve) - 1 - max(best["epoch"] for best in self.best)
         return self.options.patience is not None and stale >= self.options.patience
@@ -241,7 +256,7 @@ class CriticTraining:
         self._seconds += time.perf_counter() - started
         return figures
 
-    def result(self) -> Estimate:
+    def result(self) -> MutualInformation:
         """The value: the epoch best on one half of the held-out samples, read on the other half; and vice versa."""
         started = time.perf_counter()
         readings = []
@@ -249,11 +264,10 @@ class CriticTraining:
             self.average.load_state_dict(best["weights"])
             readings.append(self._heldout_values(READING_PARTNERS)[1 - half])
         raw = self._finite(sum(readings) / 2.0, "held-out value")
-        samples = len(self._held[0])
-        limit = math.log(samples)
+        limit, samples = self.limit, len(self._held[0])
         seconds = self._seconds + time.perf_counter() - started
         epochs = [best["epoch"] for best in self.best]
-        return Estimate(min(max(raw, 0.0), limit), raw, samples, limit, self.curve, epochs, seconds)
+        return MutualInformation(min(max(raw, 0.0), limit), raw, samples, limit, self.curve, epochs, seconds)
 
     def state(self) -> dict[str, Any]:
         """Everything that the next step depends on."""
@@ -290,15 +304,18 @@ class CriticTraining:
         return self._order
 
     def _shifts(self) -> list[int]:
-        """0 for the joint pairs, then consecutive shifts from a random one: the batch itself is in random order."""
+        """Shift 0, the joint pairs, then ``partners`` consecutive shifts from 1 to B - 1, the product pairs."""
         partners = self.options.partners or (16 if self.options.estimator == "infonce" else 4)
+        # Never 0 nor B among the product pairs: both are the joint pairs. Consecutive shifts will do, since the rows
+        # of a batch come in random order; the first is drawn anew, so that no product pair is favoured.
         count = min(partners, self.batch - 1)
         start = 1 + derive_seed(self._seed, "shift", self.step_number) % (self.batch - count)
         return [0, *range(start, start + count)]
 
     @torch.no_grad()
     def _update_average(self) -> None:
-        """Averaged weights; the average starts short, so that it forgets the beginning."""
+        """The moving average of the critic's weights, which is what is read on held-out samples."""
+        # At first it reaches back over a tenth of the steps so far, so that the initial weights are soon forgotten.
         decay = min(self.options.average, self.step_number / (self.step_number + 9.0))
         for averaged, weight in zip(self.average.parameters(), self.critic.parameters(), strict=True):
             averaged.lerp_(weight, 1.0 - decay)
@@ -314,8 +331,10 @@ class CriticTraining:
 
     @torch.no_grad()
     def _heldout_values(self, partners: int) -> list[float]:
-        """The estimator's value on either half of the held-out samples, with partners from all of them."""
+        """The estimator's value for the x of each half of the N_eval held-out samples, paired with z of all of them."""
         count = len(self._held[0])
+        # Where fewer than all N_eval - 1 shifts are taken, they are spread over 1 to N_eval - 1: the first few would
+        # give the x of a half z of the same half almost only, and the scores of both halves less in common.
         stride = max(1, (count - 1) // partners)
         shifts = [0, *range(1, count, stride)][: partners + 1]
         scores = self.average.pairs(self.average.project(*self._held), shifts)

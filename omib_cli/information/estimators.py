@@ -1,7 +1,8 @@
 """Variational estimators of mutual information, one function per published equation; every value in nats.
 
-Notation: ``joint`` (B,) holds T(x_i, z_i); ``product`` (S, B) holds T(x_i, z_j), j != i, the pairs of S shifts.
-A *loss* trains the critic on a batch; a *value* is what is reported, on data that the critic was not trained on.
+``joint`` (B,) holds the critic's scores T(x_i, z_i) of joint pairs, both of one sample; ``product`` (S, B) its scores
+T(x_i, z_j), j != i, of product pairs, S for each x. A *loss* trains the critic on a batch; a *value* is what is
+reported, on samples that the critic was not trained on.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import asdict
+from itertools import combinations
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -19,8 +20,8 @@ from omib_cli.artifacts.information import write_information
 from omib_cli.artifacts.partial import Partial
 from omib_cli.distributed import processes
 from omib_cli.errors import UsageError
-from omib_cli.information.bounds import bounds_of_seeds, pairs_of, spread
-from omib_cli.information.estimation import Estimate, estimate
+from omib_cli.information.bounds import bounds_of_seeds, spread
+from omib_cli.information.estimation import MutualInformation, estimate
 from omib_cli.information.inputs import Input, pair_rows, read_vectors, standardised, wants_encodings
 from omib_cli.recipe.schema import Recipe
 from omib_cli.runtime.job import Job
@@ -29,7 +30,9 @@ from omib_cli.stages.fitting import make_provenance, state_key
 from omib_cli.stages.result import StageResult
 
 NEAR_LIMIT = 0.9
-"""Share of ln N_eval from which an estimate says more about the number of samples than about the data."""
+"""Share of its limit from which an estimate says more about the number of samples than about the data."""
+CLOSED_FORMS = ("gaussian", "saturation")
+"""What has no critic, and no held-out samples that limit it."""
 
 
 def run(recipe: Recipe, dataset: Path, out: Path, job: Job, warmup: Path | None = None) -> StageResult:
@@ -67,7 +70,11 @@ def run(recipe: Recipe, dataset: Path, out: Path, job: Job, warmup: Path | None 
     warnings = [*_limit_warnings(recipe, found_estimates), *bounds["warnings"]]
     for warning in warnings:
         job.progress.warn(warning)
-    facts = {"estimator": recipe.information.estimator, **_summary(found_estimates), "bounds": bounds}
+    facts = {
+        "estimator": recipe.information.estimator,
+        **_summary(found_estimates, recipe.information.estimator),
+        "bounds": bounds,
+    }
     facts["inputs"] = {name: each.what for name, each in inputs.items()}
     facts["rows"] = {name: int(each.present.sum()) for name, each in inputs.items()}
     provenance = make_provenance(fmt.INFORMATION, recipe, parents, facts, device, job)
@@ -117,12 +124,12 @@ def _read_inputs(recipe: Recipe, data: Dataset, warmup: Path | None, job: Job) -
 
 def _estimate_all(
     recipe: Recipe, inputs: dict[str, Input], partial: Partial, job: Job, device: torch.device
-) -> dict[str, list[Estimate]]:
+) -> dict[str, list[MutualInformation]]:
     """Every entropy and every pair, each as often as the recipe says; by name (``rna``, ``rna|dna``)."""
     state = partial.load() or {"finished": {}, "current": None}
     finished: dict[str, list[dict[str, Any]]] = state["finished"]
     pending = state["current"]
-    pairs = [(name, name) for name in inputs] + pairs_of(list(inputs))
+    pairs = [*((name, name) for name in inputs), *combinations(inputs, 2)]  # Equations 100 and 99
     if processes.world_size() > 1:
         _estimate_in_rounds(recipe, inputs, pairs, finished, partial, job, device)
         return _as_estimates(finished)
@@ -189,44 +196,45 @@ def _estimate_in_rounds(
         partial.save({"finished": finished, "current": None})
 
 
-def _as_estimates(finished: dict[str, list[dict[str, Any]]]) -> dict[str, list[Estimate]]:
-    return {name: [Estimate(**each) for each in several] for name, several in finished.items()}
+def _as_estimates(finished: dict[str, list[dict[str, Any]]]) -> dict[str, list[MutualInformation]]:
+    return {name: [MutualInformation(**each) for each in several] for name, several in finished.items()}
 
 
 def _by_kind(
-    found: dict[str, list[Estimate]], names: list[str]
+    found: dict[str, list[MutualInformation]], names: list[str]
 ) -> tuple[dict[str, list[float]], dict[tuple[str, str], list[float]]]:
     entropy = {name: [each.value for each in found[name]] for name in names}
-    mutual = {pair: [each.value for each in found[fmt.PAIR.format(*pair)]] for pair in pairs_of(names)}
+    mutual = {pair: [each.value for each in found[fmt.PAIR.format(*pair)]] for pair in combinations(names, 2)}
     return entropy, mutual
 
 
-def _summary(found: dict[str, list[Estimate]]) -> dict[str, Any]:
-    """Means, standard deviations, N_eval by name; the limit that applies to all of them."""
+def _summary(found: dict[str, list[MutualInformation]], estimator: str) -> dict[str, Any]:
+    """Means, standard deviations, N_eval by name; the largest limit of any critic's estimate, None without critics."""
+    limit = max(several[0].limit for several in found.values())
     return {
         "mean": {name: fmean(each.value for each in several) for name, several in found.items()},
         "sd": {name: spread([each.value for each in several]) for name, several in found.items()},
         "evaluation_samples": {name: several[0].samples for name, several in found.items()},
-        "limit": min(several[0].limit for several in found.values()),
+        "limit": None if estimator in CLOSED_FORMS else limit,
         "unit": "nats",
     }
 
 
-def _limit_warnings(recipe: Recipe, found: dict[str, list[Estimate]]) -> list[str]:
+def _limit_warnings(recipe: Recipe, found: dict[str, list[MutualInformation]]) -> list[str]:
     """What is infinite, and what is as large as its number of samples allows; one sentence for each kind."""
     if recipe.information.estimator == "saturation":
         return []
     infinite = [_label(name) for name, several in found.items() if any(each.raw is None for each in several)]
-    near: dict[int, list[str]] = {}
+    near: dict[float, list[str]] = {}
     if recipe.information.estimator != "gaussian":
         for name, several in found.items():
             value = fmean(each.value for each in several)
             if value >= NEAR_LIMIT * several[0].limit:
-                near.setdefault(several[0].samples, []).append(f"{_label(name)} = {value:.2f}")
+                near.setdefault(several[0].limit, []).append(f"{_label(name)} = {value:.2f}")
     warnings = [
-        f"{', '.join(labels)} nats: about as much as {samples} held-out samples can show (ln {samples} = "
-        f"{math.log(samples):.2f}); it says so many samples, not so much information"
-        for samples, labels in near.items()
+        f"{', '.join(labels)} nats: about as much as {math.exp(limit):.0f} held-out samples can show (ln "
+        f"{math.exp(limit):.0f} = {limit:.2f}); it says so many samples, not so much information"
+        for limit, labels in near.items()
     ]
     if infinite:
         warnings.append(
@@ -239,7 +247,7 @@ def _label(name: str) -> str:
     return f"{'I' if '|' in name else 'H'}({name.replace('|', '; ')})"
 
 
-def _noted(each: Estimate) -> dict[str, Any]:
+def _noted(each: MutualInformation) -> dict[str, Any]:
     """An estimate as values that strict JSON admits: minus infinity in a curve becomes None."""
     curve = [[value if math.isfinite(value) else None for value in halves] for halves in each.curve]
     return {**asdict(each), "curve": curve}

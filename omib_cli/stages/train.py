@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from omib_cli.artifacts import format as fmt
@@ -13,7 +14,7 @@ from omib_cli.artifacts.dataset import Dataset
 from omib_cli.artifacts.information import Information, read_information
 from omib_cli.artifacts.partial import Partial
 from omib_cli.errors import MismatchError
-from omib_cli.information.bounds import choose_beta
+from omib_cli.information.bounds import choose_beta, spread
 from omib_cli.recipe.schema import Recipe
 from omib_cli.runtime.job import Job
 from omib_cli.runtime.start import prepare_torch
@@ -164,6 +165,11 @@ def _set_beta(recipe: Recipe, model: Any, known: Information | None, job: Job) -
             f"beta {beta['value']:.4g} is above its upper bound M_u {beta['upper']:.4g}: "
             "the paper's guarantee that all task-relevant information is kept does not hold"
         )
+    if beta["above_objective"]:
+        job.progress.warn(
+            f"beta {beta['value']:.4g} is above {beta['objective']:.4g}, the bound for the loss that is minimised: the "
+            f"penalty may cost task-relevant information; beta.policy=value with a smaller beta.value stays below it"
+        )
     model.fusion.set_beta(beta["value"], known.bounds["total"][recipe.beta.bound] if known else 1.0)
     return beta
 
@@ -182,12 +188,17 @@ def _summary(known: Information | None) -> dict[str, Any] | None:
     if known is None:
         return None
     return {
-        "entropy": {name: [float(values.mean()), float(values.std())] for name, values in known.entropy.items()},
-        "mutual": {
-            "|".join(pair): [float(values.mean()), float(values.std())] for pair, values in known.mutual.items()
-        },
+        "estimator": known.provenance.facts.get("estimator"),
+        "entropy": {name: _mean_sd(values.tolist()) for name, values in known.entropy.items()},
+        "mutual": {"|".join(pair): _mean_sd(values.tolist()) for pair, values in known.mutual.items()},
         "limit": known.provenance.facts.get("limit"),
     }
+
+
+def _mean_sd(values: list[float]) -> list[float]:
+    """Mean and standard deviation over seeds; of a single seed the mean alone."""
+    sd = spread(values)
+    return [fmean(values)] if sd is None else [fmean(values), sd]
 
 
 def _figures(rows: list[dict[str, Any]], kept: int, beta: dict[str, Any] | None) -> dict[str, Any]:

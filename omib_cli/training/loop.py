@@ -113,7 +113,8 @@ class Trainer:
         if not self._resume() and self.phase.start is not None:
             self._evaluate("start", self.phase.start, train)
         done = len(train) * self.at.epoch + min(len(train), self.at.step * options.batch)
-        self.job.progress.begin(self.phase.name, len(train) * options.epochs, "samples", done)
+        total = len(train) * options.epochs
+        self.job.progress.begin(self.phase.name, total, "samples", done, epochs=options.epochs)
         while self.at.epoch < options.epochs and not self.selection.over:
             self._train_epoch(train)
             self._finish_epoch(train, validation)
@@ -185,6 +186,7 @@ class Trainer:
         if validation is not None:
             figures = self._evaluate("validation", self.phase.validate, validation)
             row |= {f"validation/{name}": value for name, value in figures.items()}
+            self.job.progress.advance(0, **{f"validation {name}": value for name, value in figures.items()})
             self.selection.see(epoch, figures["loss"], self.step.kept_weights)
         self.log.add(row)
         self.at, self.sums = Position(epoch=epoch), EpochSums()

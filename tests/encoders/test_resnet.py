@@ -6,7 +6,7 @@ import json
 
 import pytest
 import torch
-from batches import encoded, whole
+from batches import encoded, parts_of, whole
 from safetensors.torch import load_file, save_file
 
 from omib_cli.encoders.augmentation import random_view, random_warp
@@ -266,3 +266,28 @@ def test_spectrograms_are_warped_in_training_alone():
     assert not torch.allclose(encoded(warped.train(), x), encoded(plain.train(), x), atol=1e-3)
     with pytest.raises(RecipeError, match="`warp` is for spectrograms"):
         slim((3, 32, 32), warp=0.1)
+
+
+def test_a_part_of_a_single_row_is_normalised_as_in_inference_and_learns_no_statistics():
+    encoder, x = slim((3, 32, 32)).train(), images(3, 3, 32, 32)
+    everything = whole(x)
+    encoded(encoder, x)
+    before = {name: value.clone() for name, value in encoder.named_buffers()}
+    two, one = parts_of(everything, 2, 1)
+    single = encoder(x[2:], one)
+    single.sum().backward()
+    assert all(torch.equal(value, before[name]) for name, value in encoder.named_buffers())
+    torch.testing.assert_close(single, encoded(encoder.eval(), x[2:]))
+    encoder.train()(x[:2], two)
+    assert any(not torch.equal(value, before[name]) for name, value in encoder.named_buffers())
+
+
+def test_views_of_parts_are_those_of_the_whole():
+    encoder, x = slim((4, 3, 16, 16), crop=0.5, flip=True, frames=2).train(), images(5, 4, 3, 16, 16)
+    seen = []
+    encoder.network.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+    everything = whole(x)
+    for batch in (everything, *parts_of(everything, 2, 3)):
+        torch.manual_seed(0)
+        encoder(x[batch.start : batch.start + len(batch)], batch)
+    torch.testing.assert_close(torch.cat(seen[1:]), seen[0])

@@ -6,7 +6,7 @@ import json
 
 import pytest
 import torch
-from batches import encoded
+from batches import encoded, parts_of, whole
 from pydantic import ValidationError
 from text_models import PIECES, minilm, small_bert
 
@@ -197,3 +197,18 @@ def test_a_dataset_without_a_text_model_is_refused():
 def test_a_type_of_model_that_nobody_knows_is_refused():
     with pytest.raises(DataError, match="knows no text model"):
         TextEncoder(TextOptions(), (7,), {"model": {"model_type": "telepathy", "vocab_size": 3}})
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_dropout_inside_the_pretrained_layers_is_the_wholes_in_every_part(bert, attention):
+    encoder = encoder_of(bert, dropout=0.3).train()
+    encoder.backbone.set_attn_implementation(attention)
+    assert encoder.backbone.config.hidden_dropout_prob > 0.0
+    assert encoder.backbone.config.attention_probs_dropout_prob > 0.0
+    tokens = TOKENS[torch.tensor([2] * 5)]  # of one length, to which each part is cut
+    everything, found = whole(tokens), []
+    for batch in (everything, *parts_of(everything, 1, 2, 2)):
+        torch.manual_seed(0)
+        found.append(encoder(tokens[batch.start : batch.start + len(batch)], batch))
+    torch.testing.assert_close(torch.cat(found[1:]), found[0], rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(found[0][0], found[0][2], atol=1e-3)  # equal samples, different masks

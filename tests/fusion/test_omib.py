@@ -6,12 +6,12 @@ import math
 
 import pytest
 import torch
-from methods import batch
+from methods import batch, make
 
 from omib_cli.fusion.attention import CrossAttention
-from omib_cli.fusion.bottleneck import Bottleneck
+from omib_cli.fusion.bottleneck import Bottleneck, posteriors_of
 from omib_cli.fusion.omib import Omib
-from omib_cli.fusion.posterior import Posterior, kl_to_prior
+from omib_cli.fusion.posterior import Posterior, draw, kl_to_prior
 from omib_cli.fusion.relative_weight import log_rho, relative_weights
 from omib_cli.nn.attention import self_attention
 from omib_cli.recipe.fusion import OmibOptions
@@ -308,3 +308,75 @@ def test_many_inference_samples_approach_the_expectation_and_one_differs_from_th
     b = method(inference_samples=400).fuse(z, batch(len(z))).embedding
     single = method(inference_samples=1).fuse(z, batch(len(z))).embedding
     assert (a - b).abs().max() < 0.3 * (single - a).abs().max()
+
+
+def gaps() -> torch.Tensor:
+    present = torch.ones(BATCH, 3, dtype=torch.bool)
+    present[4:, 1] = False
+    present[8:, 2] = False
+    return present
+
+
+@pytest.mark.parametrize("norm", [True, False])
+@pytest.mark.parametrize("form", ["tokens", "single", "cross", "none"])
+def test_not_even_noise_comes_from_a_missing_modality_in_training(form, norm):
+    """Two draws of what is missing, the same draw of what is there: the same embedding and predictions."""
+    fusion, z, some = method(3, attention=form, norm=norm), encodings(3), batch(3, gaps())
+    posteriors = posteriors_of(fusion.bottlenecks, z, some)
+    one, two = draw(posteriors, some), draw(posteriors, some)
+    mixed = [torch.where(some.has(i)[:, None], one[i], two[i]) for i in range(3)]
+    assert not torch.equal(mixed[1], one[1])
+    ours, theirs = fusion.predict(z, one, some), fusion.predict(z, mixed, some)
+    torch.testing.assert_close(ours.xi, theirs.xi, rtol=0, atol=0)
+    torch.testing.assert_close(ours.y, theirs.y, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("form", ["tokens", "cross"])
+def test_a_missing_token_is_neither_attended_to_nor_passed_on(form):
+    """Sample by sample what a network of the modalities that are there would make of them."""
+    attention = method(3, attention=form, norm=False).attention
+    zeta, some = [torch.randn(BATCH, WIDTH) for _ in range(3)], batch(3, gaps())
+    own = attention.attention
+    tokens = torch.stack(zeta, dim=1) + attention.modality
+    found = attention(some.fill_each(zeta), some)
+    for n, there in enumerate(gaps()):
+        held = tokens[n, there][None]
+        barred = torch.eye(int(there.sum()), dtype=torch.bool) if form == "cross" and there.sum() > 1 else None
+        attended, _ = own(held, held, held, attn_mask=barred)
+        passed = torch.zeros(3, WIDTH)
+        passed[there] = (held + attended)[0]
+        torch.testing.assert_close(found[n], attention.out(passed.flatten()), rtol=1e-4, atol=1e-5)
+
+
+def test_each_branch_predicts_from_its_own_encoding_and_the_embedding_in_training_too():
+    """Equation 9 by hand, from the losses of main training."""
+    fusion, z = method(3), encodings(3)
+    seen = {}
+    for name, module in {**dict(enumerate(fusion.branches)), "xi": fusion.head}.items():
+        module.register_forward_pre_hook(lambda _module, given, name=name: seen.update({name: given[0]}))
+    terms, seen = fusion.losses(z, batch(3)).terms, dict(seen)
+    for i in range(3):
+        assert torch.equal(seen[i], torch.cat([z[i], seen["xi"]], dim=1))
+        output = fusion.branches[i](seen[i], batch(3))
+        by_hand = torch.nn.functional.cross_entropy(output, labels().long())
+        assert terms[f"trb/m{i}"].item() == pytest.approx(by_hand.item(), rel=1e-5)
+
+
+def test_momentum_is_the_share_of_what_was_before():
+    fusion = method(2, r_momentum=0.9)
+    divergences = torch.stack([torch.full((BATCH,), 1.0), torch.full((BATCH,), 4.0)])
+    fusion._weights(divergences, batch())
+    assert fusion.log_rho.item() == pytest.approx(0.1 * math.log(4.0), rel=1e-5)  # a tenth of what is new
+    fusion._weights(divergences, batch())
+    assert fusion.log_rho.item() == pytest.approx((0.9 * 0.1 + 0.1) * math.log(4.0), rel=1e-5)
+
+
+def test_a_divergence_is_a_mean_over_the_samples_that_have_the_modality_as_in_every_method():
+    some = batch(3, gaps())
+    fusion = method(3)
+    kl = kl_to_prior(fusion.bottlenecks[1](encodings(3)[1]), "sum")
+    assert fusion.losses(encodings(3), some).terms["kl/m1"].item() == pytest.approx(kl[:4].mean().item(), rel=1e-5)
+    for name in ("deep-ib", "mmib-zhang"):
+        other = make(name, 3)
+        kl = kl_to_prior(other.bottlenecks[1](encodings(3)[1]), "sum")
+        assert other.losses(encodings(3), some).terms["kl/m1"].item() == pytest.approx(kl[:4].mean().item(), rel=1e-5)

@@ -14,7 +14,7 @@ from omib_cli.information.bounds import (
     bounds_of_seeds,
     choose_beta,
     maximum_spanning_tree,
-    pairs_of,
+    spread,
 )
 from omib_cli.recipe.information import BetaOptions
 
@@ -39,7 +39,7 @@ def test_three_modalities_reproduce_lemma_d_4():
 def test_spanning_tree_is_the_best_of_all_trees():
     draw = random.Random(0)
     names = list("abcd")
-    mutual = {pair: draw.random() for pair in pairs_of(names)}
+    mutual = {pair: draw.random() for pair in combinations(names, 2)}
     chosen = sum(mutual[pair] for pair in maximum_spanning_tree(names, mutual))
 
     def spans(edges):
@@ -56,7 +56,7 @@ def test_tree_bound_is_never_below_star_bound_nor_that_below_the_lower_one(count
     draw = random.Random(count)
     for _ in range(50):
         entropy = {f"m{i}": draw.uniform(0.5, 8) for i in range(count)}
-        mutual = {pair: draw.uniform(-1, 9) for pair in pairs_of(list(entropy))}
+        mutual = {pair: draw.uniform(-1, 9) for pair in combinations(entropy, 2)}
         found = bounds(entropy, mutual, 0.1)
         assert found["lower"] <= found["upper"]["star"] <= found["upper"]["tree"] * (1 + 1e-12)
         assert found["total"]["star"] >= sum(entropy.values()) / count - 1e-9
@@ -96,7 +96,7 @@ def test_spread_over_seeds_is_that_of_each_seeds_bounds():
 def test_one_seed_without_information_is_named_and_the_others_give_the_spread():
     found = bounds_of_seeds({"a": [6.0, 0.01], "b": [5.0, 0.01]}, {("a", "b"): [4.0, 0.0]}, 0.1)
     assert any("seed 1" in warning for warning in found["warnings"])
-    assert found["spread"]["lower"] == 0.0
+    assert found["spread"]["lower"] is None
 
 
 def test_uniform_beta_depends_on_the_seed_alone_and_covers_the_bound():
@@ -136,3 +136,46 @@ def test_given_beta_needs_no_bounds_and_every_other_policy_does():
     assert (chosen["value"], chosen["upper"], chosen["objective"], chosen["above"]) == (0.5, None, 0.2, False)
     with pytest.raises(UsageError, match=r"beta\.policy"):
         choose_beta(BetaOptions(), None, 0)
+
+
+COPIES = bounds({"a": 0.69, "b": 0.69}, {("a", "b"): 0.60}, 0.1)
+"""Two copies of a binary column: ln 2 nats in all, whatever the number of samples."""
+
+
+def test_an_upper_bound_above_the_objectives_is_said():
+    assert COPIES["upper"]["star"] > COPIES["objective"]
+    assert any("M_u (star) is 0.427, above 0.333" in warning for warning in COPIES["warnings"])
+    assert not any("M_u" in warning for warning in TWO["warnings"])
+
+
+def test_beta_between_the_two_bounds_is_not_called_inside():
+    chosen = choose_beta(BetaOptions(policy="upper"), COPIES, 0)
+    assert chosen["above_objective"]
+    assert not chosen["above"]
+    assert not choose_beta(BetaOptions(policy="upper"), TWO, 0)["above_objective"]
+
+
+@pytest.mark.parametrize(("value", "above"), [(0.3, False), (1 / 3, False), (0.34, True), (5.0, True)])
+def test_the_objectives_bound_is_known_without_an_estimate(value, above):
+    assert choose_beta(BetaOptions(policy="value", value=value), None, 0, 2)["above_objective"] is above
+
+
+def test_beta_of_one_modality_is_its_single_bound_whatever_the_policy():
+    draw = random.Random(0)
+    for seed in range(300):
+        one = bounds({"a": draw.uniform(1.1, 9.0)}, {}, 0.1)
+        assert one["lower"] == one["upper"]["star"] == one["upper"]["tree"]
+        for policy in ("uniform", "midpoint", "lower", "upper"):
+            assert choose_beta(BetaOptions(policy=policy), one, seed)["value"] == one["lower"]
+
+
+def test_spread_is_the_sample_standard_deviation_and_unknown_for_one_value():
+    assert spread([1.0, 3.0]) == pytest.approx(2**0.5)
+    assert spread([1.0, float("nan"), 3.0]) == pytest.approx(2**0.5)
+    assert spread([1.0]) is None
+    assert spread([1.0, float("nan")]) is None
+
+
+def test_negative_mutual_information_is_none():
+    found = bounds({"a": 2.0, "b": 3.0}, {("a", "b"): -0.5}, 0.1)
+    assert found["total"]["star"] == found["total"]["tree"] == 5.0

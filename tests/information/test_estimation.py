@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from omib_cli.errors import DataError, NumericError
-from omib_cli.information.estimation import CriticTraining, Estimate, estimate, split_rows, standardise
+from omib_cli.information.estimation import CriticTraining, MutualInformation, estimate, split_rows, standardise
 from omib_cli.information.gaussian import true_information
 from omib_cli.recipe.information import InformationOptions
 
@@ -21,7 +21,7 @@ def gaussians(dimensions, rho, samples, seed=0):
     return standardise(x), standardise(rho * x + math.sqrt(1 - rho**2) * noise)
 
 
-def estimated(x, z, job, name="x|z", repetition=0, **options) -> Estimate:
+def estimated(x, z, job, name="x|z", repetition=0, **options) -> MutualInformation:
     return estimate(x, z, InformationOptions(**options), seed=0, repetition=repetition, name=name, job=job)
 
 
@@ -181,3 +181,128 @@ def test_standardise_keeps_constant_columns_at_zero():
     found = standardise(values)
     assert torch.allclose(found[:, 0].std(correction=0), torch.tensor(1.0))
     assert bool((found[:, 1] == 0).all())
+
+
+def recorded_shifts(network):
+    """The list to which every call of a critic's ``pairs`` will add its shifts and its number of rows."""
+    found, pairs = [], network.pairs
+
+    def recording(batch, shifts):
+        found.append((list(shifts), len(batch.x)))
+        return pairs(batch, shifts)
+
+    network.pairs = recording
+    return found
+
+
+@pytest.mark.parametrize(("estimator", "partners"), [("mine", None), ("infonce", None), ("nwj", 1), ("smile", 1000)])
+def test_no_joint_pair_is_among_the_product_pairs(estimator, partners):
+    x, z = gaussians(1, 0.5, 120)
+    options = {**QUICK, "batch": 16, "epochs": 8, "holdout": 0.5, "partners": partners, "estimator": estimator}
+    training = CriticTraining(x, z, InformationOptions(**options), 0, 0, "x|z", torch.device("cpu"))
+    fitted, read = recorded_shifts(training.critic), recorded_shifts(training.average)
+    while not training.finished:
+        training.step()
+    training.result()
+    for shifts, rows in fitted + read:
+        assert shifts[0] == 0
+        assert set(shifts[1:]) <= set(range(1, rows)), "a shift by 0 or by all rows pairs each x with its own z"
+        assert len(set(shifts)) == len(shifts) > 1
+    if estimator == "mine":
+        assert {shift for shifts, _ in fitted for shift in shifts} == set(range(training.batch)), (
+            "some product pairs are never met"
+        )
+
+
+def test_some_partners_of_many_are_spread_over_all_heldout_samples():
+    x, z = gaussians(1, 0.5, 400)
+    options = InformationOptions(**{**QUICK, "holdout": 0.5, "epochs": 1})
+    training = CriticTraining(x, z, options, 0, 0, "x|z", torch.device("cpu"))
+    read = recorded_shifts(training.average)
+    while not training.finished:
+        training.step()
+    shifts, rows = read[0]
+    assert (len(shifts), rows) == (17, 200)
+    assert max(shifts) > 0.9 * rows
+
+
+def test_a_value_below_zero_is_zero_and_kept_unclipped():
+    x, z = gaussians(5, 0.0, 100)
+    training = CriticTraining(x, z, InformationOptions(**{**QUICK, "lr": 0.05}), 0, 0, "x|z", torch.device("cpu"))
+    while not training.finished:
+        training.step()
+    found = training.result()
+    assert found.raw < 0.0
+    assert found.value == 0.0
+
+
+def test_the_averaged_weights_are_read_not_the_last_ones():
+    x, z = gaussians(2, 0.5, 300)
+    training = CriticTraining(x, z, InformationOptions(**QUICK), 0, 0, "x|z", torch.device("cpu"))
+    for _ in range(training.steps - 1):
+        training.step()
+    before = [weight.clone() for weight in training.average.parameters()]
+    training.step()
+    count = training.steps
+    for weight, old, new in zip(training.average.parameters(), before, training.critic.parameters(), strict=True):
+        decay = count / (count + 9)
+        assert torch.allclose(weight, decay * old + (1 - decay) * new, atol=1e-6)
+    training.critic.pairs = None  # a reading that asks the last weights fails
+    assert training._heldout_values(16) == training.curve[0]
+
+
+def test_every_draw_depends_on_seed_repetition_name_and_estimator():
+    x, z = gaussians(2, 0.5, 200)
+
+    def first_step(seed=0, repetition=0, name="x|z", estimator="mine"):
+        options = InformationOptions(estimator=estimator, **QUICK)
+        training = CriticTraining(x, z, options, seed, repetition, name, torch.device("cpu"))
+        weights = training.critic.weight_x.clone()
+        return weights, training._rows(0), split_rows(200, options, seed, repetition, name)[1]
+
+    weights, order, held = first_step()
+    for changed in ({"seed": 1}, {"repetition": 1}, {"name": "x|w"}, {"estimator": "nwj"}):
+        others = first_step(**changed)
+        assert not torch.equal(others[0], weights), changed
+        assert not torch.equal(others[1], order), changed
+        if "estimator" not in changed:  # estimators are compared on the same samples
+            assert not torch.equal(others[2], held), changed
+    assert all(torch.equal(one, other) for one, other in zip(first_step(), (weights, order, held), strict=True))
+
+
+def test_epochs_are_shuffled_anew_and_use_every_row():
+    x, z = gaussians(2, 0.5, 200)
+    training = CriticTraining(x, z, InformationOptions(**QUICK), 0, 0, "x|z", torch.device("cpu"))
+    first, second = training._rows(0).clone(), training._rows(1).clone()
+    assert not torch.equal(first, second)
+    assert first.sort().values.tolist() == second.sort().values.tolist() == list(range(180))
+
+
+@pytest.mark.parametrize(("lr", "weight_decay"), [(1e-3, 0.0), (1e-2, 0.5)])
+def test_the_critic_is_trained_by_adamw_with_the_recipes_rate_and_decay(lr, weight_decay):
+    x, z = gaussians(2, 0.5, 200)
+    options = InformationOptions(**QUICK, lr=lr, weight_decay=weight_decay)
+    training = CriticTraining(x, z, options, 0, 0, "x|z", torch.device("cpu"))
+    before = training.critic.weight_z.detach().clone()
+    training.step()
+    moved = (training.critic.weight_z - before * (1 - lr * weight_decay)).abs()
+    assert torch.allclose(moved[training.critic.weight_z.grad.abs() > 1e-5], torch.tensor(lr), rtol=1e-2)
+
+
+def test_most_evaluation_samples_are_respected():
+    fit, read = split_rows(1000, InformationOptions(holdout=0.5, evaluation_samples=40), 0, 0, "x")
+    assert (len(fit), len(read)) == (960, 40)
+
+
+def test_infonces_limit_is_what_a_perfect_critic_reaches():
+    x, _ = gaussians(1, 0.0, 4400)
+    options = {**QUICK, "epochs": 1, "holdout": 0.5}
+    limits = {}
+    for estimator in ("mine", "infonce"):
+        training = CriticTraining(
+            x, x, InformationOptions(estimator=estimator, **options), 0, 0, "x", torch.device("cpu")
+        )
+        limits[estimator] = training.limit
+    read = recorded_shifts(training.average)
+    training._heldout_values(1023)
+    assert limits == {"mine": math.log(2200), "infonce": math.log(len(read[0][0]))}

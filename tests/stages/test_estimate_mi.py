@@ -11,12 +11,13 @@ import pytest
 from small import small_recipe, toy_dataset, write_dataset
 
 from omib_cli.artifacts import format as fmt
-from omib_cli.artifacts.catalogue import verify
+from omib_cli.artifacts.catalogue import describe, verify
 from omib_cli.artifacts.information import read_information
 from omib_cli.errors import Interrupted, StaleError, UsageError
+from omib_cli.recipe.information import BetaOptions
 from omib_cli.runtime.job import Job
 from omib_cli.runtime.progress import Progress
-from omib_cli.stages import estimate_mi
+from omib_cli.stages import estimate_mi, train
 
 QUICK = {"epochs": 4, "least_steps": 1, "hidden": [16], "batch": 32, "lr": 0.01, "seeds": 2, "floor": 1e-9}
 
@@ -206,3 +207,44 @@ def test_saturation_gives_the_bounds_that_the_number_of_samples_alone_sets(data,
     result = estimate_mi.run(recipe(estimator="saturation"), data, tmp_path / "information.h5", watched())
     assert result.figures["M_l"] == pytest.approx(1 / (6 * math.log(24)))
     assert result.figures["M_u"] == pytest.approx(1 / (3 * math.log(24)))
+
+
+def test_limit_is_that_of_the_largest_number_of_samples_and_closed_forms_have_none(tmp_path):
+    data = toy_dataset(tmp_path / "data.h5", missing=True)
+    for estimator in ("mine", "gaussian", "saturation"):
+        out = tmp_path / f"{estimator}.h5"
+        estimate_mi.run(recipe(estimator=estimator, epochs=1), data, out, watched())
+        facts = read_information(out).provenance.facts
+        largest = math.log(max(facts["evaluation_samples"].values()))
+        assert facts["limit"] == (largest if estimator == "mine" else None)
+        assert estimator != "mine" or max(facts["mean"].values()) <= facts["limit"]
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_training_notes_the_same_spread_as_the_information_file(seeds, data, tmp_path):
+    values = recipe(seeds=seeds, epochs=1)
+    known = estimate_mi.run(values, data, tmp_path / "information.h5", watched()).out
+    facts = read_information(known).provenance.facts
+    train.run(values, data, tmp_path / "model.safetensors", watched(), known)
+    noted = describe(tmp_path / "model.safetensors").notes["information"]
+    assert noted["estimator"] == "mine"
+    for name, several in {**noted["entropy"], **noted["mutual"]}.items():
+        assert [*several, None][:2] == pytest.approx([facts["mean"][name], facts["sd"][name]])
+
+
+def test_two_copies_of_a_binary_column_are_warned_of_in_estimate_and_training(tmp_path):
+    column = np.random.default_rng(0).integers(0, 2, 300)
+    data = write_dataset(
+        tmp_path / "data.h5",
+        {"x1": column[:, None], "x2": column[:, None]},
+        column,
+        np.repeat([0, 1, 2], [240, 30, 30]),
+    )
+    values = recipe(seeds=1, epochs=20, lr=0.02).model_copy(update={"beta": BetaOptions(policy="upper")})
+    job = watched()
+    known = estimate_mi.run(values, data, tmp_path / "information.h5", job).out
+    assert any("M_u (star)" in warning and "nats in all" in warning for warning in job.progress.warnings)
+    job = watched()
+    train.run(values, data, tmp_path / "model.safetensors", job, known)
+    assert describe(tmp_path / "model.safetensors").facts["beta"]["above_objective"]
+    assert any("the bound for the loss that is minimised" in warning for warning in job.progress.warnings)
