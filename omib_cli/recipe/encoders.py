@@ -30,6 +30,10 @@ class EncoderOptions(Options):
     lr: Positive | None = None
     """Own learning rate of the encoder, or of its pretrained layers alone where it has some; None takes the phase's."""
 
+    def misfits(self, kind: str, frames: int | None) -> list[str]:
+        """Which options do not go together with a modality of this kind (a video of so many frames), in words."""
+        return []
+
 
 class MlpOptions(EncoderOptions):
     """A multilayer perceptron for vectors (Appendix H: two layers, GELU, 256 wide)."""
@@ -71,6 +75,19 @@ class ResNetOptions(EncoderOptions):
     """Whether training mirrors one image in two."""
     warp: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """Training stretches frequency and time of each spectrogram by up to this share, and shifts it in time."""
+
+    def misfits(self, kind: str, frames: int | None) -> list[str]:
+        """As for any encoder, and changes or frames that this kind does not have."""
+        found = super().misfits(kind, frames)
+        if kind == "spectrogram" and (self.crop < 1.0 or self.flip):
+            found.append("`crop` and `flip` are for images; a spectrogram has `warp`")
+        if kind in ("image", "video") and self.warp > 0.0:
+            found.append("`warp` is for spectrograms")
+        if self.frames is not None and kind in ("image", "spectrogram"):
+            found.append("`frames` is for video")
+        if self.frames is not None and frames is not None and self.frames > frames:
+            found.append(f"`frames` is {self.frames}, but {frames} of each clip are stored")
+        return found
 
 
 class Conv1dOptions(EncoderOptions):

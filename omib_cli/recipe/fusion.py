@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from omib_cli.recipe.options import (
     NonNegative,
@@ -51,6 +51,11 @@ class FusionOptions(Options):
         return []
 
 
+def _undivided(width: int, heads: int, what: str) -> list[str]:
+    """The problem that attention has with a width, named by ``what``, that its heads do not divide."""
+    return [f"{what.format(width)} is no multiple of `fusion.heads` ({heads})"] if width % heads else []
+
+
 class OmibOptions(FusionOptions):
     """Optimal multimodal information bottleneck (Equations 5-11); what the paper leaves open is an option."""
 
@@ -66,7 +71,7 @@ class OmibOptions(FusionOptions):
     """Form of the cross-attention network: one token per modality; Equation 105's single concatenated token; each
     modality querying the others; or none, a linear map of the concatenation (the ablation w/o cross-attn) [D1]."""
     heads: Annotated[int, Field(ge=1)] = 4
-    """Attention heads; the latent width must be a multiple of it."""
+    """Attention heads; the latent width must be a multiple of it, with `attention: single` M times the latent width."""
     norm: bool = True
     """Layer normalisation after the attention's residual."""
     kl_reduction: Literal["sum", "mean"] = "sum"
@@ -102,18 +107,16 @@ class OmibOptions(FusionOptions):
         """If the gradient flows through r, which is a ratio of the batch's means."""
         return self.r_gradient == "flow"
 
-    @model_validator(mode="after")
-    def _heads_divide_latent(self) -> OmibOptions:
-        if self.latent is not None and self.attention in ("tokens", "cross") and self.latent % self.heads:
-            raise ValueError(f"`latent` ({self.latent}) must be a multiple of `heads` ({self.heads})")
-        return self
-
     def misfits(self, widths: Mapping[str, int]) -> list[str]:
-        """As for any method, and the encoders' width where it stands for the latent width."""
-        latent = self.latent or next(iter(widths.values()))
-        if self.attention in ("tokens", "cross") and latent % self.heads:
-            return [f"latent width {latent} is no multiple of `fusion.heads` ({self.heads})"]
-        return super().misfits(widths)
+        """As for any method, and a token of the attention that its heads do not divide."""
+        latent, found = self.latent or next(iter(widths.values())), super().misfits(widths)
+        if self.attention == "none" or self.main_training == "without-omf":
+            return found
+        if self.attention == "single":
+            token, what = latent * len(widths), f"{len(widths)} modalities of latent width {latent} make {{}}, which"
+        else:
+            token, what = latent, "latent width {}"
+        return [*found, *_undivided(token, self.heads, what)]
 
 
 class ConcatOptions(FusionOptions):
@@ -132,9 +135,10 @@ class BasedOptions(FusionOptions):
 
     def misfits(self, widths: Mapping[str, int]) -> list[str]:
         """As for any method, and a base that is no modality."""
+        found = super().misfits(widths)
         if self.base is not None and self.base not in widths:
-            return [f"`fusion.base` {self.base!r} is none of the modalities {', '.join(widths)}"]
-        return super().misfits(widths)
+            found.append(f"`fusion.base` {self.base!r} is none of the modalities {', '.join(widths)}")
+        return found
 
 
 class FilmOptions(BasedOptions):
@@ -191,9 +195,10 @@ class DeepIbOptions(FusionOptions):
 
     def misfits(self, widths: Mapping[str, int]) -> list[str]:
         """As for any method, and weights that are not one for each modality."""
+        found = super().misfits(widths)
         if isinstance(self.kl, list) and len(self.kl) != len(widths):
-            return [f"`fusion.kl` has {len(self.kl)} weights for {len(widths)} modalities"]
-        return super().misfits(widths)
+            found.append(f"`fusion.kl` has {len(self.kl)} weights for {len(widths)} modalities")
+        return found
 
 
 class MmibCuiOptions(BasedOptions):
@@ -214,9 +219,7 @@ class MmibCuiOptions(BasedOptions):
     def misfits(self, widths: Mapping[str, int]) -> list[str]:
         """As for any method with a base, and a width that heads do not divide."""
         latent = self.latent or next(iter(widths.values()))
-        if latent % self.heads:
-            return [f"latent width {latent} is no multiple of `fusion.heads` ({self.heads})"]
-        return super().misfits(widths)
+        return [*super().misfits(widths), *_undivided(latent, self.heads, "latent width {}")]
 
     @property
     def couples_samples(self) -> bool:
@@ -269,7 +272,7 @@ class MibOptions(FusionOptions):
     hidden: Width = 1024
     """Hidden width of the networks that make codes."""
     kl: NonNegative = 1e-3
-    """NonNegative beta of every KL to the prior (averaged over dimensions)."""
+    """Weight beta of every KL to the prior (averaged over dimensions)."""
     main_weight: NonNegative = 2.0
     """Weight of the embedding's loss; the published code counts it twice, the paper once."""
 

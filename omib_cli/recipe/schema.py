@@ -72,7 +72,7 @@ class Recipe(Options):
         return modalities
 
     @model_validator(mode="after")
-    def _parts_agree(self) -> Recipe:
+    def _sections_agree(self) -> Recipe:
         problems = []
         names = list(self.modalities)
         if isinstance(self.data, TablesOptions) and set(self.data.tables) != set(names):
@@ -81,6 +81,10 @@ class Recipe(Options):
             count = 3 if "a00" in self.data.sizes else 2
             if len(names) != count:
                 problems.append(f"`data` simulates {count} modalities but `modalities` has {len(names)}")
+        for name, modality in self.modalities.items():
+            if (kind := self.data.kind(name)) is not None:
+                found = modality.encoder.misfits(kind, self.data.frames(name))
+                problems += [f"`modalities.{name}.encoder`: {problem}" for problem in found]
         problems += self.fusion.misfits({name: self.modalities[name].encoder.width for name in names})
         if problems:
             raise ValueError("; ".join(problems))

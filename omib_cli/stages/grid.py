@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,9 +19,11 @@ from omib_cli.recipe.fusion import FUSIONS
 from omib_cli.recipe.load import load_recipe
 from omib_cli.recipe.problems import did_you_mean
 from omib_cli.recipe.schema import Recipe
+from omib_cli.recipe.sources.simulation import SimulationOptions
 from omib_cli.recipe.yaml_reader import read_yaml
 from omib_cli.runtime.job import Job
 from omib_cli.stages.run import EMBEDDING
+from omib_cli.stages.source_files import read_input_key
 
 SHARED = "shared"
 """The folder, inside the grid's, of datasets and estimates that several cells use."""
@@ -86,6 +90,23 @@ class Launch:
     device: str = "auto"
     threads: int = 1
     memory: int | None = None
+    _input_keys: dict[str, str] = field(default_factory=dict, compare=False)
+
+    def is_done(self, cell: Cell) -> bool:
+        """Whether a cell has run to its end, on this input: at the same path, with the same content.
+
+        Raises
+        ------
+        RecipeError, DataError
+            It has, and the input cannot be read, so that nobody can say.
+        """
+        record = cell.record
+        if record.state != "done" or isinstance(cell.recipe.data, SimulationOptions):
+            return record.state == "done"
+        read = json.dumps([cell.recipe.resolved()["data"], list(cell.recipe.modalities), cell.recipe.task.kind])
+        if read not in self._input_keys:  # files are many and large, and most cells have them in common
+            self._input_keys[read] = read_input_key(cell.recipe, self.input_path)
+        return record.input == self._input_keys[read]
 
     def words(self, cell: Cell) -> list[str]:
         """The command line of a cell, after the name of the program."""
@@ -158,23 +179,62 @@ def swept(beta: str | None, vary: str | None) -> list[Variant]:
     if (beta is None) == (vary is None):
         raise UsageError("what is to be swept?", expected="--beta LOW:HIGH:N, or --vary KEY=VALUES")
     if beta is not None:
-        points = [
-            Variant(f"beta-{value:.3g}", {"beta": {"policy": "value", "value": value}}, value)
-            for value in geometric(beta)
-        ]
-        return [Variant(AS_IS), *points]
-    key, equals, text = (vary or "").partition("=")
+        return _variants("beta", geometric(beta), lambda value: {"beta": {"policy": "value", "value": value}})
+    key, equals, text = (part.strip() for part in (vary or "").partition("="))
     if not equals or not key or not text:
         raise UsageError(f"--vary {vary} cannot be read", expected="KEY=LOW:HIGH:N or KEY=A,B,C")
-    values = geometric(text) if text.count(":") == 2 else [read_yaml(part).values for part in text.split(",")]
-    short = key.rpartition(".")[2]
-    points = [
-        Variant(
-            f"{short}-{value:.3g}" if isinstance(value, float) else f"{short}-{value}", {key: value}, _number(value)
-        )
-        for value in values
-    ]
-    return [Variant(AS_IS), *points]
+    is_range = text.count(":") == 2 and not set(text) & set(" ,[]{}\"'")
+    return _variants(key, geometric(text) if is_range else _listed(text), lambda value: {key: value})
+
+
+def _listed(text: str) -> list[Any]:
+    """``A,B,C`` as YAML has it, so that A may be a list, a section, or text in quotes.
+
+    Raises
+    ------
+    UsageError
+        It cannot be read.
+    """
+    document = read_yaml(f"[{text}]")
+    if document.problems or not isinstance(document.values, list) or not document.values:
+        problem = document.problems[0][1] if document.problems else None
+        raise UsageError(f"the values {text} cannot be read", got=problem, expected="A,B,C, each as in a recipe")
+    return document.values
+
+
+def _variants(key: str, values: Iterable[Any], overrides: Callable[[Any], Mapping[str, Any]]) -> list[Variant]:
+    """The recipe as it is and one variant for each value, called after the key and the value.
+
+    Raises
+    ------
+    UsageError
+        A value that is there twice.
+    """
+    found = {}
+    for value in map(_whole, values):
+        text = json.dumps(value, sort_keys=True)
+        if text in found:
+            raise UsageError(f"{key} = {text} is there twice", do="give each value once; a range, fewer of them")
+        found[text] = Variant(f"{key}-{_in_a_name(value, text)}", overrides(value), _number(value))
+    return [Variant(AS_IS), *found.values()]
+
+
+def _whole(value: Any) -> Any:
+    """Whole numbers as such however they are written, as recipes take them: 1.0 is 1."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _in_a_name(value: Any, text: str) -> str:
+    """A value, and its JSON, as part of a folder's name: the same whatever other values there are, and no other's.
+
+    Plain words and numbers stand for themselves; of anything else the name has what can be read, and a hash.
+    """
+    word = value if isinstance(value, str) else text
+    if re.fullmatch(r"[a-z0-9._+-]{1,40}", word) and read_yaml(word).values == value:
+        return word
+    readable = re.sub(r"[^A-Za-z0-9._+-]+", "-", word).strip("-.")[:24]
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return f"{readable}-{digest}" if readable else digest
 
 
 def geometric(text: str) -> list[float]:
@@ -226,15 +286,37 @@ def cells_of(
     return found
 
 
+def must_be_apart(cells: Sequence[Cell]) -> None:
+    """Refuse two cells in one folder: each would replace what the other has made.
+
+    Raises
+    ------
+    UsageError
+        Two recipes of the same name, or one that is given twice.
+    """
+    first: dict[Path, Cell] = {}
+    for cell in cells:
+        if (other := first.get(cell.folder)) is not None:
+            raise UsageError(
+                "two runs of the grid would share a folder",
+                where=cell.folder,
+                got=f"recipe {cell.recipe.name}, {cell.variant.name}, of {other.reference} and of {cell.reference}",
+                do="give each recipe once, and recipes different names (--set name=... or `name` in the file)",
+            )
+        first[cell.folder] = cell
+
+
 def run_cells(cells: Sequence[Cell], launch: Launch, jobs: int, job: Job) -> None:
     """Run the cells that are not done, ``jobs`` at a time; one that fails leaves the others alone.
 
     Raises
     ------
+    RecipeError, DataError
+        A cell was done before, and whether on this input cannot be said, as the input cannot be read.
     Interrupted
         A stop was asked for; the cells at work have saved their state.
     """
-    waiting = [cell for cell in cells if cell.record.state != "done"]
+    waiting = [cell for cell in cells if not launch.is_done(cell)]
     job.progress.begin("grid", len(cells), "runs", done=len(cells) - len(waiting))
     working: list[tuple[Cell, subprocess.Popen[bytes]]] = []
     asked = False
@@ -263,7 +345,9 @@ def run_cells(cells: Sequence[Cell], launch: Launch, jobs: int, job: Job) -> Non
 
 
 def _start(cell: Cell, launch: Launch) -> tuple[Cell, subprocess.Popen[bytes]]:
-    cell.record.add("new", 0.0, 0.0).write(cell.folder)
+    before = cell.record
+    record = RunRecord(before.recipe_hash) if before.state == "done" else before  # done with another input
+    record.add("new", 0.0, 0.0).write(cell.folder)
     with (cell.folder / LOG).open("ab") as log:
         command = [sys.executable, "-m", "omib_cli", *launch.words(cell)]
         return cell, subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log)

@@ -22,6 +22,7 @@ from omib_cli.runtime.machine import peak_memory_mib
 from omib_cli.stages import embed, estimate_mi, evaluate, prepare, rehearsal, simulate, train
 from omib_cli.stages.plan import INFORMATION, Step, kinds_of
 from omib_cli.stages.result import StageResult
+from omib_cli.stages.source_files import input_key
 
 DATASET, MODEL, EMBEDDING, REPORT = "dataset.h5", "model.safetensors", "embedding.h5ad", "report"
 
@@ -48,12 +49,15 @@ def run(recipe: Recipe, input_path: Path | None, folder: Path, job: Job, shared:
     with exclusive(folder / ".lock", job):
         record, started = RunRecord.of(folder, recipe.hash()), time.monotonic()
         try:
-            result = _chain(recipe, input_path, folder, job, shared)
+            result, read = _chain(recipe, input_path, folder, job, shared)
         except OmibError as error:
             state = "stopped" if isinstance(error, Interrupted) else "failed"
             record.add(state, time.monotonic() - started, peak_memory_mib(), error.what).write(folder)
             raise
+        if record.state == "done" and record.input != read:  # that was a run on other data
+            record = RunRecord(recipe.hash())
         if not result.already_there or record.state != "done":
+            record.input = read
             record.add("done", time.monotonic() - started, peak_memory_mib()).write(folder)
         return result
 
@@ -71,13 +75,17 @@ def rehearse(
         return [dataset, *training, *closing], rehearsal.rehearse(recipe, data, job, main=True)
 
 
-def _chain(recipe: Recipe, input_path: Path | None, folder: Path, job: Job, shared: Path | None) -> StageResult:
+def _chain(
+    recipe: Recipe, input_path: Path | None, folder: Path, job: Job, shared: Path | None
+) -> tuple[StageResult, str]:
+    """All stages; the result of the last, and the key of what was read (``stages.source_files``)."""
     dataset = _dataset_step(recipe, input_path, folder, shared)
     _make(dataset, job, shared)
     with Dataset(dataset.out) as data:
         for step in _training_steps(recipe, data, folder, shared):
             _make(step, job, shared)
-    return [_make(step, job, shared) for step in _closing_steps(recipe, dataset.out, folder)][-1]
+        read = input_key(input_path, data.provenance.facts.get("files", {}))
+    return [_make(step, job, shared) for step in _closing_steps(recipe, dataset.out, folder)][-1], read
 
 
 def _dataset_step(recipe: Recipe, input_path: Path | None, folder: Path, shared: Path | None) -> Step:

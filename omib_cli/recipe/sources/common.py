@@ -17,6 +17,14 @@ class SourceOptions(Options):
 
     source: str
 
+    def kind(self, modality: str) -> str | None:
+        """The kind that a modality will be of; None where only the data can tell."""
+        return None
+
+    def frames(self, modality: str) -> int | None:
+        """Frames of each clip that will be stored; None for what is no video, or where only the data can tell."""
+        return None
+
 
 class FileOptions(Options):
     """A file of samples in rows, or one such file per split."""

@@ -75,6 +75,14 @@ class ClipOptions(SourceOptions):
     tolerance: Annotated[float, Field(ge=0.0, le=1.0)] = 0.02
     """Largest share of clips that may lack a modality because a file is missing or cannot be read."""
 
+    def kind(self, modality: str) -> str | None:
+        """Sound as a spectrogram, the clip's frames as a video."""
+        return {"audio": "spectrogram", "video": "video"}.get(modality)
+
+    def frames(self, modality: str) -> int | None:
+        """As `video.frames` says."""
+        return self.video.frames if modality == "video" else None
+
 
 class CremaDOptions(ClipOptions):
     """CREMA-D as published: `AudioWAV/*.wav`, and `VideoFlash/*.flv` or `*.mp4`; names give actor and emotion."""
@@ -146,3 +154,7 @@ class AvDigitsOptions(SourceOptions):
     corrupt: dict[Literal["image", "audio"], Positive] = {}
     """Gaussian noise in the test split alone: its deviation, in units of the full range of an image (then cut to it),
     or of a recording's root mean square (1 is 0 dB)."""
+
+    def kind(self, modality: str) -> str | None:
+        """An image, and sound as a spectrogram."""
+        return {"audio": "spectrogram", "image": "image"}.get(modality)

@@ -202,6 +202,10 @@ class SpatialOptions(SourceOptions):
             raise ValueError("`sections`: none of them is for training (`split: train`)")
         return self
 
+    def kind(self, modality: str) -> str | None:
+        """An image, where it is made of one."""
+        return "image" if isinstance(self.feature(modality), PatchOptions) else None
+
     def feature(self, modality: str) -> GenesOptions | PatchOptions | ColourOptions | DepthOptions | None:
         """What a modality is made of, by its entry or by its name; None where neither says."""
         named = {"genes": GenesOptions, "image": PatchOptions, "colours": ColourOptions, "depth": DepthOptions}
