@@ -301,7 +301,7 @@ def must_be_apart(cells: Sequence[Cell]) -> None:
                 "two runs of the grid would share a folder",
                 where=cell.folder,
                 got=f"recipe {cell.recipe.name}, {cell.variant.name}, of {other.reference} and of {cell.reference}",
-                do="give each recipe once, and recipes different names (--set name=... or `name` in the file)",
+                do="give each recipe once, and each recipe file a `name` of its own",
             )
         first[cell.folder] = cell
 

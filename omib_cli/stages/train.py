@@ -80,6 +80,8 @@ def must_start(recipe: Recipe, data: Dataset, information: Path | None = None, w
         must_have_warmup(recipe, "leave --warmup out")
     data.must_fit(list(recipe.modalities), recipe.task.kind)
     must_have_validation(data, recipe.train, "train")
+    if information is None and not needs_information(recipe):
+        _must_not_scale(recipe)
     must_be_of(data, {fmt.WARMUP: warmup, fmt.INFORMATION: information})
 
 
@@ -160,7 +162,6 @@ def _set_beta(recipe: Recipe, model: Any, known: Information | None, job: Job) -
         return None
     beta = choose_beta(recipe.beta, known.bounds if known else None, recipe.seed, len(recipe.modalities))
     if known is None:
-        _must_not_scale(recipe)
         job.progress.note(f"beta {beta['value']:.4g} is not compared with its bound: there is no information file")
     elif beta["above"]:
         job.progress.warn(
