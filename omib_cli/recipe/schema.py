@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, SerializeAsAny, create_model, field_validator, model_validator
 
-from omib_cli.recipe.encoders import ENCODERS, EncoderOptions, MlpOptions, ModalityOptions
+from omib_cli.recipe.encoders import ENCODERS, MlpOptions, ModalityOptions
 from omib_cli.recipe.evaluation import EvaluateOptions
 from omib_cli.recipe.fusion import FUSIONS, FusionOptions, OmibOptions
 from omib_cli.recipe.heads import HeadOptions
@@ -143,6 +143,3 @@ def recipe_model() -> type[Recipe]:
         "fusion": (FUSIONS.union(), Field(default=OmibOptions(), description=inherited["fusion"])),
     }
     return create_model("Recipe", __base__=Recipe, __doc__=Recipe.__doc__, **fields)
-
-
-__all__ = ["STAGE_SECTIONS", "EncoderOptions", "Recipe", "recipe_model"]

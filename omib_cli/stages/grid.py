@@ -120,7 +120,7 @@ class Launch:
 
 
 def ablation(name: str, recipe: Recipe) -> Variant:
-    """A recipe of OMIB without one of its parts; without warm-up the epochs are as many as before."""
+    """A recipe of OMIB without one of its components; without warm-up the epochs are as many as before."""
     changes: dict[str, dict[str, Any]] = {
         "without-warmup": {"warmup.epochs": 0, "train.epochs": recipe.warmup.epochs + recipe.train.epochs},
         "without-attention": {"fusion.attention": "none"},

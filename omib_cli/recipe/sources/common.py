@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from omib_cli.recipe.options import (
-    Options,
-    Share,
-)
+from omib_cli.recipe.options import Options, Share
 
 SplitName = Literal["train", "validation", "test"]
 

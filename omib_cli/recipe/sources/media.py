@@ -6,11 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from omib_cli.recipe.options import (
-    Count,
-    Options,
-    Positive,
-)
+from omib_cli.recipe.options import Count, Options, Positive
 from omib_cli.recipe.sources.common import LabelOptions, SourceOptions, SplitOptions
 
 Stream = Literal["audio", "video"]
