@@ -24,8 +24,8 @@ def rehearse(recipe: Recipe, dataset: Dataset | Path, job: Job, *, main: bool) -
     Returns
     -------
     dict
-        ``parameters`` of each encoder and of the fusion, ``batch`` (samples), ``seconds`` of the step (its first, so rather too many) and
-        ``minutes`` that the phase would take at that rate.
+        ``parameters`` of each encoder and of the fusion, ``batch`` (samples), ``seconds`` of the step (its first, so
+        rather too many) and ``minutes`` that the phase would take at that rate.
 
     Raises
     ------

@@ -128,3 +128,11 @@ def test_an_open_dataset_stays_open_and_gives_what_its_path_gives(tmp_path):
             ours = stage.run(recipe, data, tmp_path / name, job)
             assert stage.run(recipe, path, tmp_path / "alone" / name, job).hash == ours.hash
         assert len(data.ids(data.rows("train"))) == 240
+
+
+def test_a_loss_that_nobody_can_scale_is_refused_before_the_warm_up(tmp_path):
+    dataset = toy_dataset(tmp_path / "d.h5")
+    recipe = small_recipe(fusion={"method": "omib", "task_scale": "joint-information"})  # and beta is given
+    with pytest.raises(MismatchError, match="task_scale"):
+        train.run(recipe, dataset, tmp_path / "m.safetensors", Job(device="cpu", threads=1))
+    assert [path.name for path in tmp_path.iterdir()] == ["d.h5"]
