@@ -15,7 +15,8 @@ from omib_cli.recipe.load import load_recipe
 from omib_cli.runtime.job import Job
 from omib_cli.stages import run
 from omib_cli.stages.compare import outcome
-from omib_cli.stages.grid import Launch, Variant, cells_of, must_be_apart, swept
+from omib_cli.stages.grid import Launch, cells_of, must_be_apart
+from omib_cli.stages.variants import Variant, swept
 
 
 def names(vary=None, beta=None):
