@@ -15,7 +15,7 @@ from omib_cli.errors import RecipeError, UsageError
 from omib_cli.evaluation.comparison import COLUMNS
 from omib_cli.recipe.fusion import FUSIONS
 from omib_cli.recipe.load import bundled_text, load_recipe, load_study, studies
-from omib_cli.stages.grid import ABLATIONS, known, methods_and_ablations, swept
+from omib_cli.stages.variants import ABLATIONS, known, methods_and_ablations, swept
 
 NAMES = list(studies())
 SUBVECTORS = {"a0", "a1 a2", "x1", "x2", "a0 a1 a2", "x1 x2"}

@@ -13,7 +13,7 @@ from omib_cli.artifacts.checkpoint import read_checkpoint, read_header
 from omib_cli.artifacts.embedding import embedding_digests
 from omib_cli.artifacts.files import HDF5, SAFETENSORS, must_exist, signature
 from omib_cli.artifacts.hashing import described
-from omib_cli.artifacts.hdf5 import array_digests, open_hdf5, read_provenance, text
+from omib_cli.artifacts.hdf5 import array_digests, open_hdf5, read_provenance
 from omib_cli.artifacts.partial import sweep
 from omib_cli.artifacts.provenance import Provenance
 from omib_cli.errors import DataError, StaleError
@@ -39,7 +39,7 @@ def describe(path: Path) -> Provenance:
         return _describe_report(path)
     looks = signature(path)
     if looks == HDF5:
-        with open_hdf5(path, _hdf5_kind(path)) as opened:
+        with open_hdf5(path) as opened:
             return read_provenance(opened, path)
     if looks == SAFETENSORS:
         return read_header(path)
@@ -139,7 +139,7 @@ def _difference(found: Provenance, stage: str, recipe: Recipe, parents: Mapping[
         if found.parents.get(kind) != value
     ]
     changes += [f"made with a {kind}, now without" for kind in found.parents if kind not in parents]
-    return "; ".join(changes) or "another version of the recipe's schema"
+    return "; ".join(changes) or f"by omib {found.omib}, whose recipes have other keys"
 
 
 def _changed(old: Any, new: Any, path: str) -> list[str]:
@@ -150,19 +150,6 @@ def _changed(old: Any, new: Any, path: str) -> list[str]:
             for change in _changed(old.get(key), new.get(key), f"{path}.{key}")
         ]
     return [] if old == new else [f"{path}: {json.dumps(old)} -> {json.dumps(new)}"]
-
-
-def _hdf5_kind(path: Path) -> str:
-    import h5py
-
-    try:
-        with h5py.File(path, "r", locking=False) as file:
-            kind = text(file.attrs.get(fmt.ATTR_KIND, ""))
-    except OSError as error:
-        raise DataError("the file is truncated or damaged", where=path, got=error, do="make it again") from error
-    if kind not in fmt.PROVENANCE:
-        raise DataError("an HDF5 file that omib did not write", where=path, do="omib prepare reads .h5ad and .h5mu")
-    return kind
 
 
 def _describe_report(path: Path) -> Provenance:

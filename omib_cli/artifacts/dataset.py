@@ -7,6 +7,7 @@ A reader opened for training does not reach a row of the test split, whatever it
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -240,6 +241,16 @@ class Dataset:
             return self._file[name][rows.start : rows.stop]
         except (KeyError, OSError) as error:
             raise DataError("the dataset is damaged", where=f"{self.path}:/{name}", got=error) from error
+
+
+@contextmanager
+def opened(dataset: Dataset | Path) -> Iterator[Dataset]:
+    """A dataset to train on: one that is open is handed on and stays open; a path is opened here, and closed again."""
+    if isinstance(dataset, Dataset):
+        yield dataset
+        return
+    with Dataset(dataset) as data:
+        yield data
 
 
 def _must_be_whole(file: h5py.File, facts: dict[str, Any], path: Path) -> None:

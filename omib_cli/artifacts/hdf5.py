@@ -20,8 +20,8 @@ def text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def open_hdf5(path: Path, kind: str) -> h5py.File:
-    """Open one of omib's HDF5 artifacts for reading.
+def open_hdf5(path: Path, kind: str | None = None) -> h5py.File:
+    """Open one of omib's HDF5 artifacts for reading, of a certain kind or of any.
 
     Readers take no lock: artifacts are never written again, and locks fail on many network file systems.
 
@@ -32,22 +32,26 @@ def open_hdf5(path: Path, kind: str) -> h5py.File:
     """
     import h5py
 
-    must_exist(path, f"{kind} file")
-    expected = f"an HDF5 file written by omib ({kind})"
+    what = f"{kind} file" if kind else "file"
+    must_exist(path, what)
+    expected = "an HDF5 file written by omib" + (f" ({kind})" if kind else "")
     if (looks := signature(path)) != HDF5:
-        raise DataError(f"not a readable {kind} file", where=path, got=looks, expected=expected)
+        raise DataError(f"not a readable {what}", where=path, got=looks, expected=expected)
     try:
         file = h5py.File(path, "r", locking=False)
     except OSError as error:
         raise DataError(
-            f"not a readable {kind} file",
+            f"not a readable {what}",
             where=path,
             got=error,
             expected=expected,
             do="make it again; if it was copied, compare its size with the original",
         ) from error
     found = text(file.attrs.get(fmt.ATTR_KIND, "not an omib file"))
-    if found != kind:
+    if kind is None and found not in fmt.PROVENANCE:
+        file.close()
+        raise DataError("an HDF5 file that omib did not write", where=path, do="omib prepare reads .h5ad and .h5mu")
+    if kind is not None and found != kind:
         file.close()
         raise DataError("the wrong kind of file", where=path, got=found, expected=kind, do=f"omib inspect {path}")
     return file

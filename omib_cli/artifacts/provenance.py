@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from omib_cli import __version__
 from omib_cli.artifacts.format import SCHEMA
 from omib_cli.artifacts.hashing import content_hash
-from omib_cli.errors import DataError
+from omib_cli.errors import DataError, MismatchError
 
 LIBRARIES = ("torch", "numpy", "h5py", "safetensors", "scikit-learn", "anndata", "mudata", "pydantic")
 
@@ -75,6 +75,8 @@ class Provenance:
         ------
         DataError
             The text is damaged, or written by a newer version of omib.
+        MismatchError
+            It says more than this version knows.
         """
         try:
             values = json.loads(text)
@@ -86,6 +88,17 @@ class Provenance:
                     expected=f"schema {SCHEMA} or older (this is omib {__version__})",
                     do="upgrade omib",
                 )
+            unknown = sorted(set(values) - {each.name for each in fields(cls)})
+            if unknown:
+                raise MismatchError(
+                    "the file's description of itself says what this omib does not understand",
+                    where=where,
+                    got=f"written by omib {values.get('omib')}: {', '.join(unknown)}",
+                    expected=f"what omib {__version__}, which this is, writes",
+                    do=f"use omib {values.get('omib')}, or make the file again with this one",
+                )
+            if not isinstance(values["recipe"], dict):
+                raise TypeError("its recipe has no keys")
             return cls(**values)
         except (KeyError, TypeError, ValueError) as error:
             raise DataError("the file's description of itself is damaged", where=where, got=error) from error

@@ -24,9 +24,11 @@ class RunRecord:
     reason
         Why it stopped or failed.
     seconds
-        Wall time, summed over the parts of a run that was continued.
+        Wall time, summed over all that a run that was continued took.
     peak_mib
-        The largest resident memory of any part.
+        The largest resident memory on the way.
+    input
+        What was read, path and content (:mod:`omib_cli.stages.source_files`); nothing of simulated data.
     """
 
     recipe_hash: str
@@ -34,6 +36,7 @@ class RunRecord:
     reason: str = ""
     seconds: float = 0.0
     peak_mib: float = 0.0
+    input: str = ""
 
     @classmethod
     def of(cls, folder: Path, recipe_hash: str) -> RunRecord:
@@ -45,7 +48,7 @@ class RunRecord:
         return found if found.recipe_hash == recipe_hash else cls(recipe_hash)
 
     def add(self, state: str, seconds: float, peak_mib: float, reason: str = "") -> RunRecord:
-        """Count another part of the run."""
+        """Note how the run went on, and what that took."""
         self.state, self.reason = state, reason
         self.seconds = round(self.seconds + seconds, 3)
         self.peak_mib = round(max(self.peak_mib, peak_mib), 1)

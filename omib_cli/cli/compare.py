@@ -62,7 +62,8 @@ def compare(
         elsewhere=as_list or collect,
     ) as job:
         from omib_cli.recipe.load import load_recipe
-        from omib_cli.stages.grid import cells_of, methods_and_ablations
+        from omib_cli.stages.grid import cells_of
+        from omib_cli.stages.variants import methods_and_ablations
 
         study, names = study_and_recipes(recipes, "compare")
         launch = launch_of(job, out, study.study if study else "compare", input_path, device, threads, jobs)

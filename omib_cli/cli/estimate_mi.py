@@ -9,7 +9,7 @@ import typer
 
 from omib_cli.cli import options as opt
 from omib_cli.cli.console import show_result
-from omib_cli.cli.session import information_step, recipe_for, show_plan, working
+from omib_cli.cli.session import recipe_for, show_plan, working
 
 EXAMPLES = opt.examples(
     "omib estimate-mi sim-i.h5", "omib estimate-mi rosmap.h5 --warmup warmup.safetensors --set information.seeds=5"
@@ -50,10 +50,17 @@ def estimate_mi(
         verbose=verbose,
         divisible=True,
     ) as job:
-        resolved = recipe_for(dataset, recipe, overrides, seed)
-        if dry_run:
-            show_plan(resolved, [information_step(resolved)], target, as_json=as_json, dataset=dataset, warmup=warmup)
-            return
-        from omib_cli.stages import estimate_mi as stage
+        from omib_cli.artifacts.dataset import Dataset
 
-        show_result(stage.run(resolved, dataset, target, job, warmup), as_json=as_json)
+        with Dataset(dataset) as data:
+            resolved = recipe_for(data, recipe, overrides, seed)
+            from omib_cli.stages import estimate_mi as stage
+
+            if not dry_run:
+                show_result(stage.run(resolved, data, target, job, warmup), as_json=as_json)
+                return
+            from omib_cli.stages.plan import information_step
+
+            stage.must_start(resolved, data, warmup)
+            steps = [information_step(resolved, data, target, warmup)]
+            show_plan(resolved, steps, target, as_json=as_json, dataset=dataset, warmup=warmup)

@@ -69,6 +69,9 @@ def launch_of(
 
 def work(cells: Sequence[Cell], launch: Launch, job: Job, asked: Asked, reference: str, study: Study | None) -> None:
     """List the cells, or run them and show the tables."""
+    from omib_cli.stages.grid import must_be_apart
+
+    must_be_apart(cells)
     if asked.as_list:
         for cell in cells:
             say(shlex.join(["omib", *launch.words(cell)]))

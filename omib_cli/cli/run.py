@@ -9,7 +9,7 @@ import typer
 
 from omib_cli.cli import options as opt
 from omib_cli.cli.console import show_result
-from omib_cli.cli.session import rehearsal, show_plan, training_steps, working
+from omib_cli.cli.session import show_plan, working
 
 EXAMPLES = opt.examples("omib run sim-i", "omib run rosmap --input data/rosmap --out rosmap-seed1 --seed 1")
 
@@ -57,12 +57,10 @@ def run(
 
         resolved = load_recipe(recipe, opt.with_precision(overrides, precision), seed)
         folder = out or Path(resolved.name)
-        if dry_run:
-            steps = [f"data: {input_path or resolved.data.source}", *training_steps(resolved), "embed", "evaluate"]
-            made = folder / "dataset.h5"
-            trial = rehearsal(resolved, made, job, main=True) if made.exists() else None
-            show_plan(resolved, steps, folder, as_json=as_json, trial=trial)
-            return
         from omib_cli.stages import run as stage
 
-        show_result(stage.run(resolved, input_path, folder, job, shared), as_json=as_json)
+        if not dry_run:
+            show_result(stage.run(resolved, input_path, folder, job, shared), as_json=as_json)
+            return
+        steps, trial = stage.rehearse(resolved, input_path, folder, job, shared)
+        show_plan(resolved, steps, folder, as_json=as_json, trial=trial)

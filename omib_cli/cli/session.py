@@ -18,7 +18,9 @@ from omib_cli.runtime.machine import granted_threads, memory_size, must_be_a_dev
 from omib_cli.runtime.stop import StopFlag
 
 if TYPE_CHECKING:
+    from omib_cli.artifacts.dataset import Dataset
     from omib_cli.recipe.schema import Recipe
+    from omib_cli.stages.plan import Step
 
 
 @contextmanager
@@ -99,44 +101,40 @@ def _must_fit_processes(divisible: bool) -> None:
         )
 
 
-def recipe_for(dataset: Path, reference: str | None, overrides: Sequence[str] | None, seed: int | None) -> Recipe:
+def recipe_for(data: Dataset, reference: str | None, overrides: Sequence[str] | None, seed: int | None) -> Recipe:
     """The recipe that ``--recipe`` names, or else the one the dataset carries; overrides on top."""
-    from omib_cli.recipe.load import load_recipe, recipe_from_values
+    from omib_cli.artifacts.stored_recipe import recipe_of
+    from omib_cli.recipe.load import load_recipe
 
     if reference is not None:
         return load_recipe(reference, overrides or (), seed)
-    from omib_cli.artifacts import format as fmt
-    from omib_cli.artifacts.catalogue import expect
-
-    return recipe_from_values(expect(dataset, fmt.DATASET).recipe, overrides or (), seed)
+    return recipe_of(data.provenance, data.path, overrides or (), seed)
 
 
 def show_plan(
     recipe: Recipe,
-    steps: Sequence[str],
+    steps: Sequence[Step],
     out: Path,
     *,
     as_json: bool,
-    dataset: Path | None = None,
     trial: Mapping[str, Any] | None = None,
     **inputs: Path | None,
 ) -> None:
-    """Check what ``--dry-run`` can check, then say what would be done; ``inputs`` are named by their kind.
+    """Say what would be done, instead of doing it.
 
-    ``trial`` is what one batch has shown (``stages.rehearsal``).
-
-    Raises
-    ------
-    DataError, MismatchError
-        An input cannot be used, or was not made for the others.
+    Parameters
+    ----------
+    trial
+        What one batch has shown (``stages.rehearsal``).
+    inputs
+        The files that are given, by kind.
     """
-    if dataset is not None:
-        _check_inputs(recipe, dataset, inputs)
     if as_json:
-        show_json({"dry_run": True, "out": str(out), "recipe": recipe.name, "steps": list(steps), **(trial or {})})
+        words = [str(step) for step in steps]
+        show_json({"dry_run": True, "out": str(out), "recipe": recipe.name, "steps": words, **(trial or {})})
         return
-    given = {"dataset": dataset, **inputs}
-    show_rows({"recipe": f"{recipe.name} ({recipe.hash()[:12]})", **{k: v for k, v in given.items() if v is not None}})
+    given = {name: path for name, path in inputs.items() if path is not None}
+    show_rows({"recipe": f"{recipe.name} ({recipe.hash()[:12]})", **given})
     for step in steps:
         say(f"- {step}")
     if trial is not None:
@@ -144,56 +142,3 @@ def show_plan(
         say(f"a batch of {trial['batch']} goes through in {trial['seconds']:.2g} s; parameters: {counts}")
         say(f"at that rate this phase takes {trial['minutes']:,.3g} minutes")
     say(f"would write {out}; nothing was done")
-
-
-def rehearsal(recipe: Recipe, dataset: Path, job: Job, *, main: bool) -> dict[str, Any]:
-    """Build the network and pass one batch through it, once recipe and dataset are known to fit."""
-    _check_inputs(recipe, dataset, {})
-    from omib_cli.stages.rehearsal import rehearse
-
-    return rehearse(recipe, dataset, job, main=main)
-
-
-def _check_inputs(recipe: Recipe, dataset: Path, inputs: dict[str, Path | None]) -> None:
-    from omib_cli.artifacts import format as fmt
-    from omib_cli.artifacts.catalogue import expect
-    from omib_cli.artifacts.dataset import Dataset
-    from omib_cli.errors import MismatchError
-
-    with Dataset(dataset) as data:
-        data.must_fit(list(recipe.modalities), recipe.task.kind)
-        made_from = data.provenance.hash
-    for kind, path in inputs.items():
-        if path is None:
-            continue
-        parent = expect(path, kind).parents.get(fmt.DATASET, "none")
-        if parent != made_from:
-            raise MismatchError(
-                f"{path.name} was made from another dataset",
-                where=path,
-                got=f"dataset {parent[:12]}",
-                expected=f"{made_from[:12]} ({dataset})",
-                do="make it again from this dataset, or leave the option out",
-            )
-
-
-def training_steps(recipe: Recipe, *, warm: bool = True, known: bool = True) -> list[str]:
-    """What training comes to, in words; ``warm`` and ``known`` say what of it is still to be done."""
-    from omib_cli.stages.train import needs_information
-
-    steps = [warmup_step(recipe)] if warm and recipe.warms_up else []
-    steps += [information_step(recipe)] if known and needs_information(recipe) else []
-    return [*steps, f"train {recipe.fusion.method}: {recipe.main_phase.epochs} epochs, batch {recipe.train.batch}"]
-
-
-def warmup_step(recipe: Recipe) -> str:
-    """The warm-up in words."""
-    return f"warm-up: {recipe.warmup.epochs} epochs, batch {recipe.warmup.batch}"
-
-
-def information_step(recipe: Recipe) -> str:
-    """The estimation in words."""
-    options = recipe.information
-    count = len(recipe.modalities)
-    values = count + count * (count - 1) // 2
-    return f"estimate-mi: {values} quantities with {options.estimator}, {options.seeds} seeds"

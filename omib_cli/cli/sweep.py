@@ -55,7 +55,8 @@ def sweep(
         verbose=verbose,
         elsewhere=as_list or collect,
     ) as job:
-        from omib_cli.stages.grid import AS_IS, cells_of, swept
+        from omib_cli.stages.grid import cells_of
+        from omib_cli.stages.variants import AS_IS, swept
 
         study, names = study_and_recipes(recipes, "sweep")
         launch = launch_of(job, out, study.study if study else "sweep", input_path, device, threads, jobs)

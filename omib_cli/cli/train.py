@@ -9,7 +9,7 @@ import typer
 
 from omib_cli.cli import options as opt
 from omib_cli.cli.console import show_result
-from omib_cli.cli.session import recipe_for, rehearsal, show_plan, training_steps, working
+from omib_cli.cli.session import recipe_for, show_plan, working
 
 EXAMPLES = opt.examples(
     "omib train sim-i.h5", "omib train rosmap.h5 --information information.h5 --warmup warmup.safetensors --seed 3"
@@ -58,13 +58,18 @@ def train(
         verbose=verbose,
         divisible=True,
     ) as job:
-        resolved = recipe_for(dataset, recipe, opt.with_precision(overrides, precision), seed)
-        if dry_run:
-            steps = training_steps(resolved, warm=warmup is None, known=information is None)
-            inputs = {"information": information, "warmup": warmup}
-            trial = rehearsal(resolved, dataset, job, main=True)
-            show_plan(resolved, steps, target, as_json=as_json, dataset=dataset, trial=trial, **inputs)
-            return
-        from omib_cli.stages import train as stage
+        from omib_cli.artifacts.dataset import Dataset
 
-        show_result(stage.run(resolved, dataset, target, job, information, warmup), as_json=as_json)
+        with Dataset(dataset) as data:
+            resolved = recipe_for(data, recipe, opt.with_precision(overrides, precision), seed)
+            from omib_cli.stages import train as stage
+
+            if not dry_run:
+                show_result(stage.run(resolved, data, target, job, information, warmup), as_json=as_json)
+                return
+            from omib_cli.stages.rehearsal import rehearse
+
+            given = {"information": information, "warmup": warmup}
+            stage.must_start(resolved, data, **given)
+            steps, trial = stage.plan(resolved, data, target, **given), rehearse(resolved, data, job, main=True)
+            show_plan(resolved, steps, target, as_json=as_json, trial=trial, dataset=dataset, **given)

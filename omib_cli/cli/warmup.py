@@ -6,7 +6,7 @@ from pathlib import Path
 
 from omib_cli.cli import options as opt
 from omib_cli.cli.console import show_result
-from omib_cli.cli.session import recipe_for, rehearsal, show_plan, warmup_step, working
+from omib_cli.cli.session import recipe_for, show_plan, working
 
 EXAMPLES = opt.examples("omib warmup sim-i.h5", "omib warmup rosmap.h5 --set warmup.epochs=2 -o warm2.safetensors")
 
@@ -46,11 +46,18 @@ def warmup(
         verbose=verbose,
         divisible=True,
     ) as job:
-        resolved = recipe_for(dataset, recipe, opt.with_precision(overrides, precision), seed)
-        if dry_run:
-            trial = rehearsal(resolved, dataset, job, main=False)
-            show_plan(resolved, [warmup_step(resolved)], target, as_json=as_json, dataset=dataset, trial=trial)
-            return
-        from omib_cli.stages import warmup as stage
+        from omib_cli.artifacts.dataset import Dataset
 
-        show_result(stage.run(resolved, dataset, target, job), as_json=as_json)
+        with Dataset(dataset) as data:
+            resolved = recipe_for(data, recipe, opt.with_precision(overrides, precision), seed)
+            from omib_cli.stages import warmup as stage
+
+            if not dry_run:
+                show_result(stage.run(resolved, data, target, job), as_json=as_json)
+                return
+            from omib_cli.stages.plan import warmup_step
+            from omib_cli.stages.rehearsal import rehearse
+
+            stage.must_start(resolved, data)
+            steps, trial = [warmup_step(resolved, data, target)], rehearse(resolved, data, job, main=False)
+            show_plan(resolved, steps, target, as_json=as_json, trial=trial, dataset=dataset)

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from omib_cli.artifacts.embedding import COMPRESSION, OUTPUT, SPATIAL, read_embedding
 from omib_cli.artifacts.format import SPLITS
 from omib_cli.artifacts.provenance import Provenance
+from omib_cli.artifacts.stored_recipe import recipe_of
 from omib_cli.errors import DataError
-from omib_cli.recipe.schema import Recipe, recipe_model
+from omib_cli.recipe.schema import Recipe
 from omib_cli.recipe.tasks import TASKS
 from omib_cli.tasks.base import Task
 
@@ -121,11 +122,13 @@ def read_run(path: Path) -> Run:
     ------
     DataError
         Missing, damaged, not an embedding of omib's, or without samples.
+    MismatchError
+        Its recipe is of a version that this one does not understand.
     """
     data, provenance = read_embedding(path)
     if data.n_obs == 0:
         raise DataError("the embedding has no samples", where=path, do="omib embed makes it again")
-    recipe = recipe_model().model_validate(provenance.recipe)
+    recipe = recipe_of(provenance, path)
     modalities = list(provenance.facts.get("modalities") or recipe.modalities)
     classes = [str(name) for name in provenance.facts.get("classes") or []]
     try:

@@ -9,14 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from omib_cli.recipe.options import (
-    Activation,
-    Options,
-    Positive,
-    Probability,
-    Registry,
-    Width,
-)
+from omib_cli.recipe.options import Activation, Count, Options, Positive, Registry, Share
 
 ENCODERS = Registry("encoder", "kind")
 
@@ -25,23 +18,27 @@ class EncoderOptions(Options):
     """What every encoder has in common: the width d of the encoding z (B, d)."""
 
     kind: str
-    width: Width = 256
+    width: Count = 256
     """Width d of the encoding."""
     lr: Positive | None = None
     """Own learning rate of the encoder, or of its pretrained layers alone where it has some; None takes the phase's."""
+
+    def misfits(self, kind: str, frames: int | None) -> list[str]:
+        """Which options do not go together with a modality of this kind (a video of so many frames), in words."""
+        return []
 
 
 class MlpOptions(EncoderOptions):
     """A multilayer perceptron for vectors (Appendix H: two layers, GELU, 256 wide)."""
 
     kind: Literal["mlp"] = "mlp"
-    hidden: list[Width] = [256]
+    hidden: list[Count] = [256]
     """Widths of the hidden layers; `[]` makes the encoder linear."""
     activation: Activation = "gelu"
     """After each hidden layer."""
-    input_dropout: Probability = 0.0
+    input_dropout: Share = 0.0
     """Share of the input features set to zero in training."""
-    dropout: Probability = 0.0
+    dropout: Share = 0.0
     """Dropout after each hidden layer and on the encoding."""
     norm: Literal["none", "layer"] = "none"
     """Normalisation after each hidden layer."""
@@ -53,15 +50,15 @@ class ResNetOptions(EncoderOptions):
     """ResNet-18 for images, video frames and spectrograms (Appendices H and I)."""
 
     kind: Literal["resnet"] = "resnet"
-    width: Width = 512
+    width: Count = 512
     """Width d of the encoding; a linear layer is added where it is not 8 times `channels`."""
     stem: Literal["standard", "small"] = "standard"
     """`standard` is 7 x 7 with stride 2 and max-pooling; `small`, for images of about 32 x 32, 3 x 3 and neither."""
-    channels: Width = 64
+    channels: Count = 64
     """Channels of the first stage, doubled at each of the next three; 64 is ResNet-18, less is a slimmer one."""
     weights: str | None = None
     """A folder with pretrained weights in the transformers library's format; from scratch where left out."""
-    frames: Width | None = None
+    frames: Count | None = None
     """Frames of a clip that enter; all that are stored where left out."""
     frame_pick: Literal["random", "first"] = "random"
     """Which they are: drawn anew in training and equally spaced otherwise (one frame: the middle one), or the first."""
@@ -69,19 +66,32 @@ class ResNetOptions(EncoderOptions):
     """Training sees a random part of each image, at least this share of its area, enlarged; 1 for whole images."""
     flip: bool = False
     """Whether training mirrors one image in two."""
-    warp: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    warp: Share = 0.0
     """Training stretches frequency and time of each spectrogram by up to this share, and shifts it in time."""
+
+    def misfits(self, kind: str, frames: int | None) -> list[str]:
+        """As for any encoder, and changes or frames that this kind does not have."""
+        found = super().misfits(kind, frames)
+        if kind == "spectrogram" and (self.crop < 1.0 or self.flip):
+            found.append("`crop` and `flip` are for images; a spectrogram has `warp`")
+        if kind in ("image", "video") and self.warp > 0.0:
+            found.append("`warp` is for spectrograms")
+        if self.frames is not None and kind in ("image", "spectrogram"):
+            found.append("`frames` is for video")
+        if self.frames is not None and frames is not None and self.frames > frames:
+            found.append(f"`frames` is {self.frames}, but {frames} of each clip are stored")
+        return found
 
 
 class Conv1dOptions(EncoderOptions):
     """Convolutions along a sequence and the mean over its real elements (Appendix H: audio and visual of CMU-MOSI)."""
 
     kind: Literal["conv1d"] = "conv1d"
-    kernel: Annotated[int, Field(ge=1)] = 3
+    kernel: Count = 3
     """Elements that a convolution sees at once; an odd number."""
-    layers: Annotated[int, Field(ge=1)] = 1
+    layers: Count = 1
     """Convolutions, each followed by ReLU."""
-    dropout: Probability = 0.0
+    dropout: Share = 0.0
     """After each convolution."""
 
     @model_validator(mode="after")
@@ -103,7 +113,7 @@ class TextOptions(EncoderOptions):
     pooling: Literal["conv", "mean", "cls"] = "conv"
     """`conv`: a convolution of width 3, then the mean over real tokens; `mean`: the mean, then a linear layer; `cls`:
     the first token, then a linear layer [D8]."""
-    dropout: Probability = 0.0
+    dropout: Share = 0.0
     """On the output of the pretrained layers."""
 
     @model_validator(mode="after")
@@ -117,11 +127,11 @@ class GcnOptions(EncoderOptions):
     """Two graph convolutions over a spot and its neighbours (Appendix H)."""
 
     kind: Literal["gcn"] = "gcn"
-    hidden: Width = 512
+    hidden: Count = 512
     """Width between the two layers."""
     norm: Literal["none", "layer"] = "layer"
     """Normalisation after the first layer; it hides how large a spot's values are, which is much of an anomaly."""
-    dropout: Probability = 0.3
+    dropout: Share = 0.3
     """Dropout after the first layer."""
 
 

@@ -6,9 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from omib_cli.recipe.options import (
-    Options,
-)
+from omib_cli.recipe.options import Options
 
 
 class EvaluateOptions(Options):

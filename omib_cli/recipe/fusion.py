@@ -11,15 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from omib_cli.recipe.options import (
-    NonNegative,
-    Options,
-    Probability,
-    Registry,
-    Width,
-)
+from omib_cli.recipe.options import Count, NonNegative, Options, Registry, Share
 
 FUSIONS = Registry("fusion method", "method")
 
@@ -28,7 +22,8 @@ class FusionOptions(Options):
     """What every fusion method has in common: its name."""
 
     has_warmup: ClassVar[bool] = False
-    """Whether it trains in two phases, of which the first is Algorithm 1. A method without has one, as long as both."""
+    """Whether training has two phases, the first of which is the warm-up of Algorithm 1. A method without warm-up
+    trains for `warmup.epochs` + `train.epochs` in a single phase, so that all methods see the data equally often."""
     least_modalities: ClassVar[int] = 1
     """How many modalities it needs."""
 
@@ -51,13 +46,18 @@ class FusionOptions(Options):
         return []
 
 
+def _undivided(width: int, heads: int, what: str) -> list[str]:
+    """The problem that attention has with a width, named by ``what``, that its heads do not divide."""
+    return [f"{what.format(width)} is no multiple of `fusion.heads` ({heads})"] if width % heads else []
+
+
 class OmibOptions(FusionOptions):
     """Optimal multimodal information bottleneck (Equations 5-11); what the paper leaves open is an option."""
 
     has_warmup: ClassVar[bool] = True
 
     method: Literal["omib"] = "omib"
-    latent: Width | None = None
+    latent: Count | None = None
     """Width k of the bottleneck and of the embedding; None takes the first encoder's width d [D2]."""
     routing: Literal["joint", "routed"] = "joint"
     """Which loss trains the encoders: `joint` all of them (Algorithm 2); `routed` detaches z before the bottleneck
@@ -65,8 +65,8 @@ class OmibOptions(FusionOptions):
     attention: Literal["tokens", "single", "cross", "none"] = "tokens"
     """Form of the cross-attention network: one token per modality; Equation 105's single concatenated token; each
     modality querying the others; or none, a linear map of the concatenation (the ablation w/o cross-attn) [D1]."""
-    heads: Annotated[int, Field(ge=1)] = 4
-    """Attention heads; the latent width must be a multiple of it."""
+    heads: Count = 4
+    """Attention heads; the latent width must be a multiple of it, with `attention: single` M times the latent width."""
     norm: bool = True
     """Layer normalisation after the attention's residual."""
     kl_reduction: Literal["sum", "mean"] = "sum"
@@ -79,9 +79,9 @@ class OmibOptions(FusionOptions):
     """How a batch's divergences become rho: Equation 49's quantity, or Equation 11 to the letter [B2]."""
     r_gradient: Literal["stop", "flow"] = "stop"
     """Whether r is a constant for the gradient [B3]."""
-    r_momentum: Probability = 0.0
+    r_momentum: Share = 0.0
     """Exponential moving average of ln rho over batches; 0 uses each batch alone [B4]."""
-    samples: Annotated[int, Field(ge=1)] = 1
+    samples: Count = 1
     """Posterior samples per training step (the expectation over epsilon) [A6]."""
     inference_samples: Annotated[int, Field(ge=0)] = 0
     """0 predicts with zeta = mu; S averages embedding and prediction over S draws. With `norm` the means of unused
@@ -102,18 +102,16 @@ class OmibOptions(FusionOptions):
         """If the gradient flows through r, which is a ratio of the batch's means."""
         return self.r_gradient == "flow"
 
-    @model_validator(mode="after")
-    def _heads_divide_latent(self) -> OmibOptions:
-        if self.latent is not None and self.attention in ("tokens", "cross") and self.latent % self.heads:
-            raise ValueError(f"`latent` ({self.latent}) must be a multiple of `heads` ({self.heads})")
-        return self
-
     def misfits(self, widths: Mapping[str, int]) -> list[str]:
-        """As for any method, and the encoders' width where it stands for the latent width."""
-        latent = self.latent or next(iter(widths.values()))
-        if self.attention in ("tokens", "cross") and latent % self.heads:
-            return [f"latent width {latent} is no multiple of `fusion.heads` ({self.heads})"]
-        return super().misfits(widths)
+        """As for any method, and a token of the attention that its heads do not divide."""
+        latent, found = self.latent or next(iter(widths.values())), super().misfits(widths)
+        if self.attention == "none" or self.main_training == "without-omf":
+            return found
+        if self.attention == "single":
+            token, what = latent * len(widths), f"{len(widths)} modalities of latent width {latent} make {{}}, which"
+        else:
+            token, what = latent, "latent width {}"
+        return [*found, *_undivided(token, self.heads, what)]
 
 
 class ConcatOptions(FusionOptions):
@@ -132,9 +130,10 @@ class BasedOptions(FusionOptions):
 
     def misfits(self, widths: Mapping[str, int]) -> list[str]:
         """As for any method, and a base that is no modality."""
+        found = super().misfits(widths)
         if self.base is not None and self.base not in widths:
-            return [f"`fusion.base` {self.base!r} is none of the modalities {', '.join(widths)}"]
-        return super().misfits(widths)
+            found.append(f"`fusion.base` {self.base!r} is none of the modalities {', '.join(widths)}")
+        return found
 
 
 class FilmOptions(BasedOptions):
@@ -150,26 +149,26 @@ class BiGatedOptions(BasedOptions):
     """Gates (Kiela et al. 2018): the others let features of the base pass or not; None is the last."""
 
     method: Literal["bigated"] = "bigated"
-    width: Width | None = None
+    width: Count | None = None
     """Width of the gated features; None takes the first encoder's."""
     gates: Literal["product", "mean"] | None = None
     """How several gates become one; None takes their product for two modalities, their mean for more."""
 
 
 class MisaOptions(FusionOptions):
-    """MISA (Hazarika et al. 2020): a part of each modality is shared with the others, a part is its own."""
+    """MISA (Hazarika et al. 2020): each modality has a code that it shares with the others and one of its own."""
 
     least_modalities: ClassVar[int] = 2
 
     method: Literal["misa"] = "misa"
     width: Annotated[int, Field(ge=2, multiple_of=2)] = 128
-    """Width h of the two parts; even, for two attention heads."""
+    """Width h of the two codes; even, for two attention heads."""
     difference: NonNegative = 0.3
-    """Weight of the loss that keeps parts orthogonal (a sum over pairs of parts)."""
+    """Weight of the loss that keeps codes orthogonal (a sum over pairs of codes)."""
     similarity: NonNegative = 1.0
-    """Weight of the central moment discrepancy of the shared parts (a mean over pairs of modalities)."""
+    """Weight of the central moment discrepancy of the shared codes (a mean over pairs of modalities)."""
     reconstruction: NonNegative = 1.0
-    """Weight of the squared error with which both parts restore the projected encoding (a mean over modalities)."""
+    """Weight of the squared error with which both codes restore the projected encoding (a mean over modalities)."""
 
     @property
     def couples_samples(self) -> bool:
@@ -181,30 +180,31 @@ class DeepIbOptions(FusionOptions):
     """Deep multi-view information bottleneck (Wang et al. 2019)."""
 
     method: Literal["deep-ib"] = "deep-ib"
-    latent: Width | None = None
+    latent: Count | None = None
     """Width k of every code and of the embedding; None takes half the first encoder's width. The source has 20."""
     kl: NonNegative | list[NonNegative] = 1e-3
     """Weight of each modality's KL to the prior (summed over dimensions): one for all, or a list in the order of the
     modalities. The source has [9e-5, 1e-3]."""
-    draws: Annotated[int, Field(ge=1)] = 10
+    draws: Count = 10
     """Draws of each modality's code, whose mean is fused."""
 
     def misfits(self, widths: Mapping[str, int]) -> list[str]:
         """As for any method, and weights that are not one for each modality."""
+        found = super().misfits(widths)
         if isinstance(self.kl, list) and len(self.kl) != len(widths):
-            return [f"`fusion.kl` has {len(self.kl)} weights for {len(widths)} modalities"]
-        return super().misfits(widths)
+            found.append(f"`fusion.kl` has {len(self.kl)} weights for {len(widths)} modalities")
+        return found
 
 
 class MmibCuiOptions(BasedOptions):
     """MMIB of Cui et al. (2024): noisy codes, aligned, fused by attention to and from the base; None is the first."""
 
     method: Literal["mmib-cui"] = "mmib-cui"
-    latent: Width | None = None
+    latent: Count | None = None
     """Width k of codes and embedding; None takes the first encoder's. Encodings of another width are mapped to it."""
-    heads: Annotated[int, Field(ge=1)] = 4
+    heads: Count = 4
     """Attention heads; the latent width must be a multiple of it. The source has 12 for a width of 768."""
-    dropout: Probability = 0.1
+    dropout: Share = 0.1
     """Inside the attention."""
     align: NonNegative = 1.0
     """Weight of telling pairs of codes of one sample from pairs of two (a mean over pairs of modalities)."""
@@ -214,9 +214,7 @@ class MmibCuiOptions(BasedOptions):
     def misfits(self, widths: Mapping[str, int]) -> list[str]:
         """As for any method with a base, and a width that heads do not divide."""
         latent = self.latent or next(iter(widths.values()))
-        if latent % self.heads:
-            return [f"latent width {latent} is no multiple of `fusion.heads` ({self.heads})"]
-        return super().misfits(widths)
+        return [*super().misfits(widths), *_undivided(latent, self.heads, "latent width {}")]
 
     @property
     def couples_samples(self) -> bool:
@@ -230,9 +228,9 @@ class MmibZhangOptions(FusionOptions):
     least_modalities: ClassVar[int] = 2
 
     method: Literal["mmib-zhang"] = "mmib-zhang"
-    latent: Width = 64
+    latent: Count = 64
     """Width k of codes and embedding."""
-    hidden: Width = 1024
+    hidden: Count = 1024
     """Hidden width of the networks that make codes and of the critics."""
     mutual: NonNegative = 0.1
     """Weight of the mutual information between codes, which is maximised (a mean over pairs of modalities)."""
@@ -264,12 +262,12 @@ class DmibOptions(FusionOptions):
 class MibOptions(FusionOptions):
     """What the three bottlenecks of Mai et al. (2023) have in common; their source has `latent: 50`."""
 
-    latent: Width | None = None
+    latent: Count | None = None
     """Width k of codes and embedding; None takes the first encoder's."""
-    hidden: Width = 1024
+    hidden: Count = 1024
     """Hidden width of the networks that make codes."""
     kl: NonNegative = 1e-3
-    """NonNegative beta of every KL to the prior (averaged over dimensions)."""
+    """Weight beta of every KL to the prior (averaged over dimensions)."""
     main_weight: NonNegative = 2.0
     """Weight of the embedding's loss; the published code counts it twice, the paper once."""
 

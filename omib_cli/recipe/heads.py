@@ -6,11 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from omib_cli.recipe.options import (
-    Activation,
-    Options,
-    Probability,
-)
+from omib_cli.recipe.options import Activation, Options, Share
 
 
 class HeadOptions(Options):
@@ -20,5 +16,5 @@ class HeadOptions(Options):
     """Width of the hidden layer; 0 makes the head linear."""
     activation: Activation = "gelu"
     """After the hidden layer."""
-    dropout: Probability = 0.0
+    dropout: Share = 0.0
     """Dropout on the hidden layer."""

@@ -9,12 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from omib_cli.recipe.options import (
-    Count,
-    NonNegative,
-    Options,
-    Positive,
-)
+from omib_cli.recipe.options import Count, NonNegative, Options, Positive, Share
 
 
 class InformationOptions(Options):
@@ -42,7 +37,7 @@ class InformationOptions(Options):
     hidden: Annotated[list[Count], Field(min_length=1)] = [256]
     """Widths of the critic's hidden layers (ReLU); the first is linear in [x; z]."""
     epochs: Count = 50
-    """Passes of the critic over its training part."""
+    """Passes of the critic over the samples that it is trained on."""
     least_steps: Count = 800
     """Least number of steps: small data gets more epochs."""
     patience: Count | None = 15
@@ -55,7 +50,7 @@ class InformationOptions(Options):
     """AdamW's learning rate for the critic."""
     weight_decay: NonNegative = 0.0
     """Decoupled weight decay; 0 makes it Adam."""
-    average: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.99
+    average: Share = 0.99
     """Decay, per step, of the moving average of the critic's weights that is read on held-out samples; 0 for none."""
     ema: Annotated[float, Field(gt=0.0, le=1.0)] = 0.01
     """Rate of the moving average that corrects MINE's gradient."""

@@ -1,4 +1,4 @@
-"""The base of every recipe section, and registries of interchangeable ones.
+"""The base of every recipe section, the types of their numbers, and registries of interchangeable sections.
 
 A registry pairs the *name* that a recipe uses with the *options* that this name takes and with the place
 of its implementation, given as text so that reading a recipe never imports torch. Adding an encoder, a
@@ -16,8 +16,6 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Count = Annotated[int, Field(ge=1)]
-Width = Annotated[int, Field(ge=1)]
-Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 NonNegative = Annotated[float, Field(ge=0.0)]
@@ -25,7 +23,7 @@ Activation = Literal["gelu", "relu", "leaky-relu"]
 
 
 class Options(BaseModel):
-    """A part of a recipe: immutable, no unknown keys, the sentence under each field is its help."""
+    """A section of a recipe: immutable, no unknown keys, the sentence under each field is its help."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False, validate_default=True

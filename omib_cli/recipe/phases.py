@@ -6,12 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from omib_cli.recipe.options import (
-    Count,
-    NonNegative,
-    Options,
-    Positive,
-)
+from omib_cli.recipe.options import Count, NonNegative, Options, Positive, Share
 
 
 class OptimiserOptions(Options):
@@ -23,7 +18,7 @@ class OptimiserOptions(Options):
     """Learning rate."""
     weight_decay: NonNegative = 0.0
     """Coupled (L2) in adam and sgd, decoupled in adamw."""
-    momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
+    momentum: Share = 0.9
     """Of sgd."""
 
 
@@ -62,7 +57,7 @@ class PhaseOptions(Options):
     """Which epoch's weights are kept: the last, or the one with the lowest loss on the validation split."""
     patience: Count | None = None
     """Epochs without a better validation loss after which the phase ends."""
-    average: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    average: Share = 0.0
     """Decay of an exponential moving average of the weights, which is what is validated and kept; 0 for none.
     At step n the decay is at most (1 + n) / (10 + n): short phases average over less than it says."""
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, SerializeAsAny, create_model, field_validator, model_validator
 
-from omib_cli.recipe.encoders import ENCODERS, EncoderOptions, MlpOptions, ModalityOptions
+from omib_cli.recipe.encoders import ENCODERS, MlpOptions, ModalityOptions
 from omib_cli.recipe.evaluation import EvaluateOptions
 from omib_cli.recipe.fusion import FUSIONS, FusionOptions, OmibOptions
 from omib_cli.recipe.heads import HeadOptions
@@ -72,7 +72,7 @@ class Recipe(Options):
         return modalities
 
     @model_validator(mode="after")
-    def _parts_agree(self) -> Recipe:
+    def _sections_agree(self) -> Recipe:
         problems = []
         names = list(self.modalities)
         if isinstance(self.data, TablesOptions) and set(self.data.tables) != set(names):
@@ -81,6 +81,10 @@ class Recipe(Options):
             count = 3 if "a00" in self.data.sizes else 2
             if len(names) != count:
                 problems.append(f"`data` simulates {count} modalities but `modalities` has {len(names)}")
+        for name, modality in self.modalities.items():
+            if (kind := self.data.kind(name)) is not None:
+                found = modality.encoder.misfits(kind, self.data.frames(name))
+                problems += [f"`modalities.{name}.encoder`: {problem}" for problem in found]
         problems += self.fusion.misfits({name: self.modalities[name].encoder.width for name in names})
         if problems:
             raise ValueError("; ".join(problems))
@@ -139,6 +143,3 @@ def recipe_model() -> type[Recipe]:
         "fusion": (FUSIONS.union(), Field(default=OmibOptions(), description=inherited["fusion"])),
     }
     return create_model("Recipe", __base__=Recipe, __doc__=Recipe.__doc__, **fields)
-
-
-__all__ = ["STAGE_SECTIONS", "EncoderOptions", "Recipe", "recipe_model"]

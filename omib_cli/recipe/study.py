@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from omib_cli.recipe.options import Options
+from omib_cli.recipe.options import Count, Options
 
 
 class Study(Options):
@@ -24,7 +24,7 @@ class Study(Options):
     """LOW:HIGH:N makes the study a sweep of beta."""
     vary: str | None = None
     """KEY=VALUES makes it a sweep of another key."""
-    seeds: Annotated[int, Field(ge=1)] = 3
+    seeds: Count = 3
     """Runs of each variant."""
     printed: dict[str, dict[str, dict[str, float]]] = {}
     """What the publication prints: by recipe, metric and row. A row is a variant of the comparison, or a sub-vector of

@@ -5,15 +5,9 @@ Labels in square brackets, such as [D2], are places where the paper leaves a cho
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field
-
-from omib_cli.recipe.options import (
-    Options,
-    Registry,
-    Width,
-)
+from omib_cli.recipe.options import Count, NonNegative, Options, Positive, Registry
 
 TASKS = Registry("task", "kind")
 
@@ -44,13 +38,13 @@ class AnomalyOptions(TaskOptions):
     """Normal or not, learnt from normal samples only (deep one-class classification) [F]."""
 
     kind: Literal["anomaly"] = "anomaly"
-    width: Width = 256
+    width: Count = 256
     """Width of the space in which distances from the centre are taken."""
-    epsilon: Annotated[float, Field(gt=0.0)] = 0.1
+    epsilon: Positive = 0.1
     """Least distance of a centre's coordinates from 0."""
-    centre_draws: Annotated[int, Field(ge=1)] = 4
+    centre_draws: Count = 4
     """Passes over the training split, each with noise of its own, whose mean output becomes a head's centre [F5]."""
-    least_spread: Annotated[float, Field(ge=0.0)] = 1e-3
+    least_spread: NonNegative = 1e-3
     """Relative spread of encodings and embedding below which training has collapsed and stops [F3]."""
 
 

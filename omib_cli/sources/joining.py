@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from omib_cli.errors import DataError, RecipeError
 from omib_cli.sources.sheets import listed
-from omib_cli.sources.table_files import Labels, Rows, Table
+from omib_cli.sources.table_files import FeatureTable, Labels, Rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Joined:
-    """Samples and where their parts are.
+class SampleRows:
+    """Samples, and which row of each table is theirs.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class Joined:
     dropped: dict[str, int] = field(default_factory=dict)
 
 
-def join(tables: Mapping[str, Table], labels: Labels, how: str, recipe: str) -> Joined:
+def join(tables: Mapping[str, FeatureTable], labels: Labels, how: str, recipe: str) -> SampleRows:
     """Match samples; those without a label are left out, those without any modality are refused.
 
     Raises
@@ -68,7 +68,7 @@ def join(tables: Mapping[str, Table], labels: Labels, how: str, recipe: str) -> 
     return joined
 
 
-def _by_id(tables: Mapping[str, Table], labels: Labels, labelled: NDArray[np.int64], recipe: str) -> Joined:
+def _by_id(tables: Mapping[str, FeatureTable], labels: Labels, labelled: NDArray[np.int64], recipe: str) -> SampleRows:
     import numpy as np
 
     every: dict[str, Rows] = {"labels": labels, **{f"tables.{name}": table for name, table in tables.items()}}
@@ -77,7 +77,7 @@ def _by_id(tables: Mapping[str, Table], labels: Labels, labelled: NDArray[np.int
     if nameless or labels.ids is None:
         raise RecipeError(recipe, [*nameless, "data.join: `row` joins by position instead"])
     ids = [labels.ids[row] for row in labelled]
-    joined = Joined(ids, labelled, {})
+    joined = SampleRows(ids, labelled, {})
     known = set(ids)
     for name, table in tables.items():
         place = {one: row for row, one in enumerate(table.ids or [])}
@@ -96,7 +96,7 @@ def _by_id(tables: Mapping[str, Table], labels: Labels, labelled: NDArray[np.int
     return joined
 
 
-def _by_row(tables: Mapping[str, Table], labels: Labels, labelled: NDArray[np.int64]) -> Joined:
+def _by_row(tables: Mapping[str, FeatureTable], labels: Labels, labelled: NDArray[np.int64]) -> SampleRows:
     lengths = {"labels": labels.count, **{name: table.count for name, table in tables.items()}}
     if len(set(lengths.values())) > 1:
         raise DataError(
@@ -112,7 +112,7 @@ def _by_row(tables: Mapping[str, Table], labels: Labels, labelled: NDArray[np.in
         _must_agree(rows, first or rows)
     known = first.ids if first is not None else None
     ids = [known[row] if known else f"r{row:07d}" for row in labelled]
-    return Joined(ids, labelled, {name: labelled.copy() for name in tables})
+    return SampleRows(ids, labelled, {name: labelled.copy() for name in tables})
 
 
 def _must_agree(rows: Rows, first: Rows) -> None:

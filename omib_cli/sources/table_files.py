@@ -48,7 +48,7 @@ class Rows:
 
 
 @dataclass
-class Table(Rows):
+class FeatureTable(Rows):
     """The features of one modality: values (N, D) float64, NaN where missing."""
 
     columns: list[str]
@@ -78,7 +78,7 @@ class Files:
         self.folder = folder
         self.warnings: list[str] = []
 
-    def table(self, options: TableOptions, labels: LabelOptions) -> Table:
+    def table(self, options: TableOptions, labels: LabelOptions) -> FeatureTable:
         """Read a modality; label, group and split are never features, though they stand in the same file."""
         import numpy as np
 
@@ -101,7 +101,7 @@ class Files:
             parts.append(sheet.numbers([positions[place] for place in picked]))
         named = bool(options.feature_names) or (options.header and any(not name.isdigit() for name in chosen or []))
         values = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        return Table(
+        return FeatureTable(
             **self._rows(options, sheets, [sheet.rows for sheet in sheets]),
             columns=chosen or [],
             named=named,

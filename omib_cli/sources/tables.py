@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from omib_cli.artifacts.dataset_writer import Block, DatasetPlan, ModalityPlan
 from omib_cli.errors import DataError, RecipeError
-from omib_cli.sources.joining import Joined, join
+from omib_cli.sources.joining import SampleRows, join
 from omib_cli.sources.labels import class_labels, must_be_learnable, value_labels, without_missing
 from omib_cli.sources.preprocessing import Fitted, fit, must_be_complete, must_be_finite
 from omib_cli.sources.sheets import counted, listed
@@ -20,7 +20,7 @@ from omib_cli.sources.splits import (
     must_keep_groups,
     strata,
 )
-from omib_cli.sources.table_files import Files, Labels, Table, input_folder
+from omib_cli.sources.table_files import FeatureTable, Files, Labels, input_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class TablesSource:
-    """Features in CSV, TSV, NPZ, h5ad or h5mu files. The tables live in memory; rows are handed out in blocks.
+    """FeatureTable in CSV, TSV, NPZ, h5ad or h5mu files. The tables live in memory; rows are handed out in blocks.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ class TablesSource:
             labels=self._labels[start:stop],
         )
 
-    def _read(self) -> tuple[dict[str, Table], Labels]:
+    def _read(self) -> tuple[dict[str, FeatureTable], Labels]:
         options = self.options
         labels = self._files.labels(options.labels)
         labels.values = without_missing(labels.values)
@@ -137,7 +137,7 @@ class TablesSource:
                 )
         return tables, labels
 
-    def _targets(self, labels: Labels, joined: Joined, where: str) -> tuple[NDArray[np.float64], list[str]]:
+    def _targets(self, labels: Labels, joined: SampleRows, where: str) -> tuple[NDArray[np.float64], list[str]]:
         values = [labels.values[row] for row in joined.label_rows]
         if self.recipe.task.kind == "classification":
             return class_labels(values, where)
@@ -145,9 +145,9 @@ class TablesSource:
 
     def _split(
         self,
-        tables: dict[str, Table],
+        tables: dict[str, FeatureTable],
         labels: Labels,
-        joined: Joined,
+        joined: SampleRows,
         targets: NDArray[np.float64],
         groups: list[str] | None,
         classes: bool,
@@ -185,9 +185,9 @@ class TablesSource:
                 )
         return split
 
-    def _given(self, tables: dict[str, Table], labels: Labels, joined: Joined) -> NDArray[np.uint8]:
+    def _given(self, tables: dict[str, FeatureTable], labels: Labels, joined: SampleRows) -> NDArray[np.uint8]:
         """The split that the labels' column or the files say, and that all files agree on."""
-        sources: list[tuple[Labels | Table, NDArray[np.int64]]] = [(labels, joined.label_rows)]
+        sources: list[tuple[Labels | FeatureTable, NDArray[np.int64]]] = [(labels, joined.label_rows)]
         sources += [(table, joined.rows[name]) for name, table in tables.items()]
         said: dict[int, tuple[str, str]] = {}
         for rows, places in sources:
@@ -214,7 +214,7 @@ class TablesSource:
         values = [said.get(sample, ("", ""))[0] for sample in range(len(joined.ids))]
         return given_split(values, self.options.split.names, labels.where)
 
-    def _standardise(self, name: str, table: Table, rows: NDArray[np.int64], split: NDArray[np.uint8]) -> Fitted:
+    def _standardise(self, name: str, table: FeatureTable, rows: NDArray[np.int64], split: NDArray[np.uint8]) -> Fitted:
         """Put the modality's values in their final order and unit; returns what was fitted on training rows."""
         present = rows >= 0
         values = table.values[rows]
@@ -243,12 +243,12 @@ class TablesSource:
         )
 
 
-def _described(table: Table, fitted: Fitted) -> ModalityPlan:
+def _described(table: FeatureTable, fitted: Fitted) -> ModalityPlan:
     features = [table.columns[column] for column in fitted.kept] if table.named else None
     return ModalityPlan((len(fitted.kept),), features=features, preprocessing=fitted.arrays())
 
 
-def _groups(labels: Labels, joined: Joined) -> list[str] | None:
+def _groups(labels: Labels, joined: SampleRows) -> list[str] | None:
     if labels.groups is None:
         return None
     groups = [labels.groups[row] for row in joined.label_rows]

@@ -74,7 +74,7 @@ def run(
     """
     if not collect_only:
         run_cells(cells, launch, jobs, job)
-    outcomes = {cell: outcome(cell, bootstrap, job) for cell in cells}
+    outcomes = {cell: outcome(cell, launch, bootstrap, job) for cell in cells}
     comparisons = []
     for name in dict.fromkeys(cell.recipe.name for cell in cells):
         own = {cell: found for cell, found in outcomes.items() if cell.recipe.name == name}
@@ -85,12 +85,17 @@ def run(
     return GridResult(launch.out, comparisons)
 
 
-def outcome(cell: Cell, bootstrap: int, job: Job) -> Outcome:
-    """What became of a cell; one whose files cannot be read counts as failed."""
+def outcome(cell: Cell, launch: Launch, bootstrap: int, job: Job) -> Outcome:
+    """What became of a cell; one whose files cannot be read counts as failed.
+
+    Without an input to compare with (``--collect`` alone), a cell counts whatever its input was.
+    """
     record = cell.record
     found = partial(Outcome, cell.variant.name, cell.seed, at=cell.variant.at)
     if record.state != "done":
         return found(record.state, record.reason)
+    if launch.input_path is not None and not launch.is_done(cell):
+        return found("new", "it was made from another --input, or from other files in it")
     try:
         run, reported = read_run(cell.embedding), _reported(cell)
         return found(

@@ -15,11 +15,11 @@ from omib_cli.artifacts.checkpoint import read_header
 from omib_cli.artifacts.dataset import EVERYTHING, Dataset
 from omib_cli.artifacts.files import explained, reserve
 from omib_cli.artifacts.partial import Partial
+from omib_cli.artifacts.stored_recipe import recipe_of
 from omib_cli.data.samples import Samples, read_samples
 from omib_cli.distributed import processes
 from omib_cli.errors import DataError, NumericError
 from omib_cli.fusion.posterior import kl_to_prior
-from omib_cli.recipe.schema import recipe_model
 from omib_cli.runtime.job import Job
 from omib_cli.runtime.seeds import derive_seed
 from omib_cli.runtime.start import prepare_torch
@@ -47,7 +47,7 @@ def run(dataset: Path, model: Path, out: Path, job: Job) -> StageResult:
         Stopped, state saved.
     """
     header = read_header(model)
-    recipe = recipe_model().model_validate(header.recipe)
+    recipe = recipe_of(header, model)
     with Dataset(dataset, EVERYTHING) as data:
         parents = {fmt.DATASET: data.provenance.hash, fmt.MODEL: header.hash}
         if (found := already_done(out, fmt.EMBEDDING, recipe, parents, job)) is not None:

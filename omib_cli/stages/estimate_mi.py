@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
@@ -14,8 +14,8 @@ import numpy as np
 import torch
 
 from omib_cli.artifacts import format as fmt
-from omib_cli.artifacts.catalogue import already_done, expect
-from omib_cli.artifacts.dataset import Dataset
+from omib_cli.artifacts.catalogue import already_done
+from omib_cli.artifacts.dataset import Dataset, opened
 from omib_cli.artifacts.information import write_information
 from omib_cli.artifacts.partial import Partial
 from omib_cli.distributed import processes
@@ -26,7 +26,7 @@ from omib_cli.information.inputs import Input, pair_rows, read_vectors, standard
 from omib_cli.recipe.schema import Recipe
 from omib_cli.runtime.job import Job
 from omib_cli.runtime.start import prepare_torch
-from omib_cli.stages.fitting import make_provenance, state_key
+from omib_cli.stages.fitting import make_provenance, must_be_of, state_key
 from omib_cli.stages.result import StageResult
 
 NEAR_LIMIT = 0.9
@@ -35,8 +35,8 @@ CLOSED_FORMS = ("gaussian", "saturation")
 """What has no critic, and no held-out samples that limit it."""
 
 
-def run(recipe: Recipe, dataset: Path, out: Path, job: Job, warmup: Path | None = None) -> StageResult:
-    """Estimate on the training split of a dataset.
+def run(recipe: Recipe, dataset: Dataset | Path, out: Path, job: Job, warmup: Path | None = None) -> StageResult:
+    """Estimate on the training split of a dataset, open or by its path.
 
     Parameters
     ----------
@@ -54,11 +54,8 @@ def run(recipe: Recipe, dataset: Path, out: Path, job: Job, warmup: Path | None 
     Interrupted
         Stopped, state saved.
     """
-    with Dataset(dataset) as data:
-        data.must_fit(list(recipe.modalities), recipe.task.kind)
-        parents = {fmt.DATASET: data.provenance.hash}
-        if warmup is not None:
-            parents[fmt.WARMUP] = expect(warmup, fmt.WARMUP).hash
+    with opened(dataset) as data:
+        parents = {fmt.DATASET: data.provenance.hash, **must_start(recipe, data, warmup)}
         if (found := already_done(out, fmt.INFORMATION, recipe, parents, job)) is not None:
             return StageResult.of(out, found, already_there=True)
         device = prepare_torch(job)
@@ -89,15 +86,14 @@ def run(recipe: Recipe, dataset: Path, out: Path, job: Job, warmup: Path | None 
     return StageResult.of(out, provenance)
 
 
-def from_warmup(recipe: Recipe, dataset: Path, warmup: Path | None) -> Path | None:
-    """The warm-up checkpoint, if the estimates are to be made on its encodings; None if they need none."""
-    return warmup if needs_encodings(recipe, dataset) else None
+def must_start(recipe: Recipe, data: Dataset, warmup: Path | None) -> dict[str, str]:
+    """Refuse what :func:`run` would refuse, before anything is read; the hash of the checkpoint, if there is one."""
+    data.must_fit(list(recipe.modalities), recipe.task.kind)
+    return must_be_of(data, {fmt.WARMUP: warmup})
 
 
-def needs_encodings(recipe: Recipe, dataset: Path) -> bool:
-    """Whether any modality is represented by its encodings."""
-    with Dataset(dataset) as data:
-        kinds = [modality.kind for modality in data.modalities.values()]
+def needs_encodings(recipe: Recipe, kinds: Sequence[str]) -> bool:
+    """Whether any modality, of these kinds, is represented by its encodings."""
     return any(wants_encodings(kind, recipe.information.input) for kind in kinds)
 
 

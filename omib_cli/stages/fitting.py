@@ -1,4 +1,4 @@
-"""What the training stages share: splits, provenance, the key of resumable state, the place of the log."""
+"""What the training stages share: their checks, splits, provenance, the key of resumable state, the log's place."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from omib_cli.artifacts import format as fmt
+from omib_cli.artifacts.catalogue import expect
 from omib_cli.artifacts.dataset import Dataset
 from omib_cli.artifacts.provenance import Provenance
 from omib_cli.data.order import Order
@@ -83,6 +84,33 @@ def must_have_validation(data: Dataset, options: PhaseOptions, phase: str) -> No
             do=f"make one (data.validation or data.split.validation: 0.1), or --set {phase}.select=last"
             + (f" --set {phase}.patience=null" if options.patience else ""),
         )
+
+
+def must_be_of(data: Dataset, files: Mapping[str, Path | None]) -> dict[str, str]:
+    """The content hash of each file that there is, by kind; refuse one that was not made from this dataset.
+
+    Raises
+    ------
+    DataError
+        A file is missing, damaged, or of another kind.
+    MismatchError
+        It was made from another dataset.
+    """
+    hashes = {}
+    for kind, path in files.items():
+        if path is None:
+            continue
+        found = expect(path, kind)
+        if (parent := found.parents.get(fmt.DATASET, "none")) != data.provenance.hash:
+            raise MismatchError(
+                f"{path.name} was made from another dataset",
+                where=path,
+                got=f"dataset {parent[:12]}",
+                expected=f"{data.provenance.hash[:12]} ({data.path})",
+                do="make it again from this dataset, or leave the option out",
+            )
+        hashes[kind] = found.hash
+    return hashes
 
 
 def must_be_divisible(recipe: Recipe) -> None:

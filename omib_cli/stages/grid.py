@@ -6,40 +6,24 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from omib_cli.artifacts.record import RunRecord
 from omib_cli.errors import Interrupted, UsageError
-from omib_cli.recipe.fusion import FUSIONS
 from omib_cli.recipe.load import load_recipe
-from omib_cli.recipe.problems import did_you_mean
 from omib_cli.recipe.schema import Recipe
-from omib_cli.recipe.yaml_reader import read_yaml
+from omib_cli.recipe.sources.simulation import SimulationOptions
 from omib_cli.runtime.job import Job
 from omib_cli.stages.run import EMBEDDING
+from omib_cli.stages.source_files import read_input_key
+from omib_cli.stages.variants import Variant
 
 SHARED = "shared"
 """The folder, inside the grid's, of datasets and estimates that several cells use."""
 LOG = "run.log"
 POLL_SECONDS = 0.2
-
-AS_IS = "recipe"
-"""The variant of a sweep that is the recipe without any change."""
-
-ABLATIONS = ("without-warmup", "without-attention", "without-omf", "without-r")
-"""Of OMIB (choice C7)."""
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A recipe with some keys replaced, under a name that is also that of a folder; ``at`` is its place in a sweep."""
-
-    name: str
-    overrides: Mapping[str, Any] = field(default_factory=dict)
-    at: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +70,23 @@ class Launch:
     device: str = "auto"
     threads: int = 1
     memory: int | None = None
+    _input_keys: dict[str, str] = field(default_factory=dict, compare=False)
+
+    def is_done(self, cell: Cell) -> bool:
+        """Whether a cell has run to its end, on this input: at the same path, with the same content.
+
+        Raises
+        ------
+        RecipeError, DataError
+            It has, and the input cannot be read, so that nobody can say.
+        """
+        record = cell.record
+        if record.state != "done" or isinstance(cell.recipe.data, SimulationOptions):
+            return record.state == "done"
+        read = json.dumps([cell.recipe.resolved()["data"], list(cell.recipe.modalities), cell.recipe.task.kind])
+        if read not in self._input_keys:  # files are many and large, and most cells have them in common
+            self._input_keys[read] = read_input_key(cell.recipe, self.input_path)
+        return record.input == self._input_keys[read]
 
     def words(self, cell: Cell) -> list[str]:
         """The command line of a cell, after the name of the program."""
@@ -96,109 +97,6 @@ class Launch:
         for override in cell.overrides:
             words += ["--set", override]
         return [*words, "--quiet"]
-
-
-def ablation(name: str, recipe: Recipe) -> Variant:
-    """A recipe of OMIB without one of its parts; without warm-up the epochs are as many as before."""
-    changes: dict[str, dict[str, Any]] = {
-        "without-warmup": {"warmup.epochs": 0, "train.epochs": recipe.warmup.epochs + recipe.train.epochs},
-        "without-attention": {"fusion.attention": "none"},
-        "without-omf": {"fusion.main_training": "without-omf"},
-        "without-r": {"fusion.relative_weight": "one"},
-    }
-    return Variant(name, changes[name])
-
-
-def method(name: str, recipe: Recipe) -> Variant:
-    """A recipe with another fusion method in its default settings; with its own one, the recipe as it is."""
-    return Variant(name) if name == recipe.fusion.method else Variant(name, {"fusion": {"method": name}})
-
-
-def known(names: Iterable[str], choices: Sequence[str], what: str) -> list[str]:
-    """The names, ``all`` spelled out, none twice.
-
-    Raises
-    ------
-    UsageError
-        One that is no choice.
-    """
-    found: dict[str, None] = {}
-    for name in names:
-        if name != "all" and name not in choices:
-            raise UsageError(f"no such {what}: {name}{did_you_mean(name, choices)}", expected=", ".join(choices))
-        found |= dict.fromkeys(choices if name == "all" else [name])
-    return list(found)
-
-
-def methods_and_ablations(recipe: Recipe, methods: Sequence[str], ablations: Sequence[str]) -> list[Variant]:
-    """The variants of a comparison.
-
-    Raises
-    ------
-    UsageError
-        An unknown name, or ablations of a recipe of another method than OMIB.
-    """
-    chosen = [method(name, recipe) for name in known(methods, list(FUSIONS), "fusion method")]
-    names = known(ablations, ABLATIONS, "ablation")
-    if names and recipe.fusion.method != "omib":
-        raise UsageError(
-            f"recipe {recipe.name} has no ablations", got=f"fusion.method {recipe.fusion.method}", expected="omib"
-        )
-    return chosen + [ablation(name, recipe) for name in names]
-
-
-def swept(beta: str | None, vary: str | None) -> list[Variant]:
-    """The recipe as it is, and the variants of a sweep: ``LOW:HIGH:N`` for beta, or ``KEY=VALUES``.
-
-    Raises
-    ------
-    UsageError
-        Neither or both, or values that cannot be read.
-    """
-    if (beta is None) == (vary is None):
-        raise UsageError("what is to be swept?", expected="--beta LOW:HIGH:N, or --vary KEY=VALUES")
-    if beta is not None:
-        points = [
-            Variant(f"beta-{value:.3g}", {"beta": {"policy": "value", "value": value}}, value)
-            for value in geometric(beta)
-        ]
-        return [Variant(AS_IS), *points]
-    key, equals, text = (vary or "").partition("=")
-    if not equals or not key or not text:
-        raise UsageError(f"--vary {vary} cannot be read", expected="KEY=LOW:HIGH:N or KEY=A,B,C")
-    values = geometric(text) if text.count(":") == 2 else [read_yaml(part).values for part in text.split(",")]
-    short = key.rpartition(".")[2]
-    points = [
-        Variant(
-            f"{short}-{value:.3g}" if isinstance(value, float) else f"{short}-{value}", {key: value}, _number(value)
-        )
-        for value in values
-    ]
-    return [Variant(AS_IS), *points]
-
-
-def geometric(text: str) -> list[float]:
-    """``LOW:HIGH:N`` as N values in equal ratios, to six digits.
-
-    Raises
-    ------
-    UsageError
-        It is not of that form.
-    """
-    try:
-        low, high, count = text.split(":")
-        first, last, number = float(low), float(high), int(count)
-    except ValueError:
-        first, last, number = 0.0, 0.0, 0
-    if not 0.0 < first < last or number < 2:
-        raise UsageError(
-            f"{text} is no range", expected="LOW:HIGH:N with 0 < LOW < HIGH and N of 2 or more: 1e-6:10:13"
-        )
-    return [float(f"{first * (last / first) ** (place / (number - 1)):.6g}") for place in range(number)]
-
-
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def cells_of(
@@ -226,15 +124,37 @@ def cells_of(
     return found
 
 
+def must_be_apart(cells: Sequence[Cell]) -> None:
+    """Refuse two cells in one folder: each would replace what the other has made.
+
+    Raises
+    ------
+    UsageError
+        Two recipes of the same name, or one that is given twice.
+    """
+    first: dict[Path, Cell] = {}
+    for cell in cells:
+        if (other := first.get(cell.folder)) is not None:
+            raise UsageError(
+                "two runs of the grid would share a folder",
+                where=cell.folder,
+                got=f"recipe {cell.recipe.name}, {cell.variant.name}, of {other.reference} and of {cell.reference}",
+                do="give each recipe once, and each recipe file a `name` of its own",
+            )
+        first[cell.folder] = cell
+
+
 def run_cells(cells: Sequence[Cell], launch: Launch, jobs: int, job: Job) -> None:
     """Run the cells that are not done, ``jobs`` at a time; one that fails leaves the others alone.
 
     Raises
     ------
+    RecipeError, DataError
+        A cell was done before, and whether on this input cannot be said, as the input cannot be read.
     Interrupted
         A stop was asked for; the cells at work have saved their state.
     """
-    waiting = [cell for cell in cells if cell.record.state != "done"]
+    waiting = [cell for cell in cells if not launch.is_done(cell)]
     job.progress.begin("grid", len(cells), "runs", done=len(cells) - len(waiting))
     working: list[tuple[Cell, subprocess.Popen[bytes]]] = []
     asked = False
@@ -263,7 +183,9 @@ def run_cells(cells: Sequence[Cell], launch: Launch, jobs: int, job: Job) -> Non
 
 
 def _start(cell: Cell, launch: Launch) -> tuple[Cell, subprocess.Popen[bytes]]:
-    cell.record.add("new", 0.0, 0.0).write(cell.folder)
+    before = cell.record
+    record = RunRecord(before.recipe_hash) if before.state == "done" else before  # done with another input
+    record.add("new", 0.0, 0.0).write(cell.folder)
     with (cell.folder / LOG).open("ab") as log:
         command = [sys.executable, "-m", "omib_cli", *launch.words(cell)]
         return cell, subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log)

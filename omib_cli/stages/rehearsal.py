@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from omib_cli.artifacts.dataset import Dataset
+from omib_cli.artifacts.dataset import Dataset, opened
 from omib_cli.data.samples import read_samples
 from omib_cli.recipe.schema import Recipe
 from omib_cli.runtime.job import Job
@@ -18,14 +18,14 @@ from omib_cli.training.inference import dataset_facts
 from omib_cli.training.model import fresh_model
 
 
-def rehearse(recipe: Recipe, dataset: Path, job: Job, *, main: bool) -> dict[str, Any]:
+def rehearse(recipe: Recipe, dataset: Dataset | Path, job: Job, *, main: bool) -> dict[str, Any]:
     """Pass one batch of the training split through warm-up, or through main training where ``main`` is set.
 
     Returns
     -------
     dict
-        ``parameters`` by part, ``batch`` (samples), ``seconds`` of the step (its first, so rather too many) and
-        ``minutes`` that the phase would take at that rate.
+        ``parameters`` of each encoder and of the fusion, ``batch`` (samples), ``seconds`` of the step (its first, so
+        rather too many) and ``minutes`` that the phase would take at that rate.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def rehearse(recipe: Recipe, dataset: Path, job: Job, *, main: bool) -> dict[str
     if not main:
         must_have_warmup(recipe, "omib train --dry-run")
     options = recipe.main_phase if main else recipe.warmup
-    with Dataset(dataset) as data:
+    with opened(dataset) as data:
         rows = data.rows("train")
         batch = read_samples(data, range(rows.start, min(rows.stop, rows.start + options.batch)), torch.device("cpu"))
         model = fresh_model(recipe, dataset_facts(data), device)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from omib_cli.artifacts.catalogue import describe
+from omib_cli.artifacts.dataset import Dataset
 from omib_cli.artifacts.record import RunRecord
 from omib_cli.errors import Interrupted, OmibError, StaleError, UsageError
 from omib_cli.recipe.schema import Recipe
@@ -18,11 +19,12 @@ from omib_cli.recipe.sources.simulation import SimulationOptions
 from omib_cli.runtime.job import Job
 from omib_cli.runtime.lock import exclusive
 from omib_cli.runtime.machine import peak_memory_mib
-from omib_cli.stages import embed, estimate_mi, evaluate, prepare, simulate, train, warmup
+from omib_cli.stages import embed, estimate_mi, evaluate, prepare, rehearsal, simulate, train
+from omib_cli.stages.plan import INFORMATION, Step, kinds_of
 from omib_cli.stages.result import StageResult
+from omib_cli.stages.source_files import input_key
 
-DATASET, INFORMATION, WARMUP = "dataset.h5", "information.h5", "warmup.safetensors"
-MODEL, EMBEDDING, REPORT = "model.safetensors", "embedding.h5ad", "report"
+DATASET, MODEL, EMBEDDING, REPORT = "dataset.h5", "model.safetensors", "embedding.h5ad", "report"
 
 
 def run(recipe: Recipe, input_path: Path | None, folder: Path, job: Job, shared: Path | None = None) -> StageResult:
@@ -47,48 +49,70 @@ def run(recipe: Recipe, input_path: Path | None, folder: Path, job: Job, shared:
     with exclusive(folder / ".lock", job):
         record, started = RunRecord.of(folder, recipe.hash()), time.monotonic()
         try:
-            result = _chain(recipe, input_path, folder, job, shared)
+            result, read = _chain(recipe, input_path, folder, job, shared)
         except OmibError as error:
             state = "stopped" if isinstance(error, Interrupted) else "failed"
             record.add(state, time.monotonic() - started, peak_memory_mib(), error.what).write(folder)
             raise
+        if record.state == "done" and record.input != read:  # that was a run on other data
+            record = RunRecord(recipe.hash())
         if not result.already_there or record.state != "done":
+            record.input = read
             record.add("done", time.monotonic() - started, peak_memory_mib()).write(folder)
         return result
 
 
-def _chain(recipe: Recipe, input_path: Path | None, folder: Path, job: Job, shared: Path | None) -> StageResult:
-    model, embedding = folder / MODEL, folder / EMBEDDING
-    dataset = _dataset(recipe, input_path, folder, job, shared)
-    warm = folder / WARMUP if train.needs_warmup(recipe, dataset) else None
-    if warm is not None:
-        _make(job, lambda now: warmup.run(recipe, dataset, warm, now))
-    known = _information(recipe, dataset, warm, folder, job, shared) if train.needs_information(recipe) else None
-    _make(job, lambda now: train.run(recipe, dataset, model, now, known, warm))
-    _make(job, lambda now: embed.run(dataset, model, embedding, now))
-    return _make(job, lambda now: evaluate.run([embedding], folder / REPORT, now, recipe.evaluate.bootstrap))
+def rehearse(
+    recipe: Recipe, input_path: Path | None, folder: Path, job: Job, shared: Path | None = None
+) -> tuple[list[Step], dict[str, Any] | None]:
+    """All steps of the chain and, where there is a dataset already, what a batch of it shows (``stages.rehearsal``)."""
+    dataset = _dataset_step(recipe, input_path, folder, shared)
+    closing = _closing_steps(recipe, dataset.out, folder)
+    if not dataset.out.exists():
+        return [dataset, *train.plan(recipe, dataset.out, folder / MODEL), *closing], None
+    with Dataset(dataset.out) as data:
+        training = _training_steps(recipe, data, folder, shared)
+        return [dataset, *training, *closing], rehearsal.rehearse(recipe, data, job, main=True)
 
 
-def _dataset(recipe: Recipe, input_path: Path | None, folder: Path, job: Job, shared: Path | None) -> Path:
-    """Make the dataset, in the run's own folder or among the shared ones."""
+def _chain(
+    recipe: Recipe, input_path: Path | None, folder: Path, job: Job, shared: Path | None
+) -> tuple[StageResult, str]:
+    """All stages; the result of the last, and the key of what was read (``stages.source_files``)."""
+    dataset = _dataset_step(recipe, input_path, folder, shared)
+    _make(dataset, job, shared)
+    with Dataset(dataset.out) as data:
+        for step in _training_steps(recipe, data, folder, shared):
+            _make(step, job, shared)
+        read = input_key(input_path, data.provenance.facts.get("files", {}))
+    return [_make(step, job, shared) for step in _closing_steps(recipe, dataset.out, folder)][-1], read
+
+
+def _dataset_step(recipe: Recipe, input_path: Path | None, folder: Path, shared: Path | None) -> Step:
+    """The dataset, in the run's own folder or among the shared ones."""
     origin = None if input_path is None else str(input_path.resolve())
-    path = _place(folder, shared, DATASET, [recipe.hash("dataset"), origin])
-    with _alone(path, shared, job):
-        if isinstance(recipe.data, SimulationOptions) or input_path is None:
-            _make(job, lambda now: simulate.run(recipe, path, now))
-        else:
-            _make(job, lambda now: prepare.run(recipe, input_path, path, now))
-    return path
+    out = _place(folder, shared, DATASET, [recipe.hash("dataset"), origin])
+    words = f"data: {input_path or recipe.data.source}"
+    if isinstance(recipe.data, SimulationOptions) or input_path is None:
+        return Step(out, words, partial(simulate.run, recipe, out))
+    return Step(out, words, partial(prepare.run, recipe, input_path, out))
 
 
-def _information(recipe: Recipe, dataset: Path, warm: Path | None, folder: Path, job: Job, shared: Path | None) -> Path:
-    """Estimate; what is estimated on the run's own encodings is not shared."""
-    encodings = estimate_mi.from_warmup(recipe, dataset, warm)
-    among = shared if encodings is None else None
-    path = _place(folder, among, INFORMATION, [recipe.hash("information"), describe(dataset).hash])
-    with _alone(path, among, job):
-        _make(job, lambda now: estimate_mi.run(recipe, dataset, path, now, encodings))
-    return path
+def _training_steps(recipe: Recipe, data: Dataset, folder: Path, shared: Path | None) -> list[Step]:
+    """Warm-up, estimation and training; estimates on the run's own encodings are not shared."""
+    train.must_start(recipe, data)
+    among = None if estimate_mi.needs_encodings(recipe, kinds_of(recipe, data)) else shared
+    estimates = _place(folder, among, INFORMATION, [recipe.hash("information"), data.provenance.hash])
+    return train.plan(recipe, data, folder / MODEL, estimates=estimates)
+
+
+def _closing_steps(recipe: Recipe, dataset: Path, folder: Path) -> list[Step]:
+    """What follows training: the embedding of all samples, which training never read, and its report."""
+    model, embedding, report = folder / MODEL, folder / EMBEDDING, folder / REPORT
+    return [
+        Step(embedding, "embed", partial(embed.run, dataset, model, embedding)),
+        Step(report, "evaluate", partial(evaluate.run, [embedding], report, bootstrap=recipe.evaluate.bootstrap)),
+    ]
 
 
 def _place(folder: Path, shared: Path | None, name: str, made_of: list[str | None]) -> Path:
@@ -100,18 +124,18 @@ def _place(folder: Path, shared: Path | None, name: str, made_of: list[str | Non
     return shared / f"{stem}-{key}.{suffix}"
 
 
-def _alone(path: Path, shared: Path | None, job: Job) -> AbstractContextManager[None]:
-    """A shared artifact is made by one process while the others wait."""
-    return nullcontext() if shared is None else exclusive(path.with_name(f".{path.name}.lock"), job)
+def _make(step: Step, job: Job, shared: Path | None) -> StageResult:
+    """Take a step; what another recipe or other inputs left in the folder is replaced, as ``make`` would.
 
-
-def _make(job: Job, stage: Callable[[Job], StageResult]) -> StageResult:
-    """Run a stage; what another recipe or other inputs left in the folder is replaced, as ``make`` would."""
-    try:
-        result = stage(job)
-    except StaleError as stale:
-        job.progress.note(f"making {Path(stale.where or '').name} again: {stale.got or stale.what}")
-        result = stage(replace(job, fresh=True))
+    A shared artifact is made by one process while the others wait.
+    """
+    is_shared = shared is not None and step.out.parent == shared
+    with exclusive(step.out.with_name(f".{step.out.name}.lock"), job) if is_shared else nullcontext():
+        try:
+            result = step.make(job)
+        except StaleError as stale:
+            job.progress.note(f"making {Path(stale.where or '').name} again: {stale.got or stale.what}")
+            result = step.make(replace(job, fresh=True))
     if result.already_there:
         job.progress.note(f"{result.out.name} is up to date")
     return result

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from omib_cli.artifacts import format as fmt
-from omib_cli.artifacts.catalogue import already_done, expect
+from omib_cli.artifacts.catalogue import already_done
 from omib_cli.artifacts.checkpoint import read_checkpoint, write_checkpoint
-from omib_cli.artifacts.dataset import Dataset
+from omib_cli.artifacts.dataset import Dataset, opened
 from omib_cli.artifacts.information import Information, read_information
 from omib_cli.artifacts.partial import Partial
 from omib_cli.errors import MismatchError
@@ -18,15 +18,27 @@ from omib_cli.information.bounds import choose_beta, spread
 from omib_cli.recipe.schema import Recipe
 from omib_cli.runtime.job import Job
 from omib_cli.runtime.start import prepare_torch
-from omib_cli.stages import estimate_mi, warmup
+from omib_cli.stages.estimate_mi import needs_encodings
 from omib_cli.stages.fitting import (
     log_beside,
     make_provenance,
     must_be_divisible,
+    must_be_of,
     must_have_validation,
     must_have_warmup,
     read_splits,
     state_key,
+)
+from omib_cli.stages.plan import (
+    INFORMATION,
+    WARMUP,
+    Step,
+    information_step,
+    kinds_of,
+    needs_information,
+    needs_warmup,
+    take,
+    warmup_step,
 )
 from omib_cli.stages.result import StageResult
 from omib_cli.training.inference import dataset_facts, must_match
@@ -35,24 +47,15 @@ from omib_cli.training.model import fresh_model
 from omib_cli.training.phases import main_phase
 
 
-@dataclass(frozen=True)
-class _Inputs:
-    """The files that training starts from; None where the recipe does without."""
-
-    dataset: Path
-    information: Path | None
-    warmup: Path | None
-
-    def parents(self) -> dict[str, str]:
-        """Content hash of each, by kind."""
-        named = {fmt.DATASET: self.dataset, fmt.INFORMATION: self.information, fmt.WARMUP: self.warmup}
-        return {kind: expect(path, kind).hash for kind, path in named.items() if path is not None}
-
-
 def run(
-    recipe: Recipe, dataset: Path, out: Path, job: Job, information: Path | None = None, warmup: Path | None = None
+    recipe: Recipe,
+    dataset: Dataset | Path,
+    out: Path,
+    job: Job,
+    information: Path | None = None,
+    warmup: Path | None = None,
 ) -> StageResult:
-    """Train on the training split of a dataset.
+    """Train on the training split of a dataset, open or by its path.
 
     Where ``information`` or ``warmup`` is not given and the recipe needs it, it is made first and stays beside
     ``out`` as information.h5 or warmup.safetensors.
@@ -66,28 +69,73 @@ def run(
     DataError, NumericError, Interrupted
         As for warm-up.
     """
+    with opened(dataset) as data:
+        must_start(recipe, data, information, warmup)
+        return take(plan(recipe, data, out, information, warmup), job)
+
+
+def must_start(recipe: Recipe, data: Dataset, information: Path | None = None, warmup: Path | None = None) -> None:
+    """Refuse, before hours of warm-up and estimation, what training would refuse after them; as :func:`run` does."""
     must_be_divisible(recipe)
     if warmup is not None:
         must_have_warmup(recipe, "leave --warmup out")
-    with Dataset(dataset) as data:  # before hours of warm-up and estimation
-        data.must_fit(list(recipe.modalities), recipe.task.kind)
-        must_have_validation(data, recipe.train, "train")
-    inputs = _Inputs(dataset, information, warmup)
-    _must_belong(inputs)
-    inputs = _complete(recipe, inputs, out, job)
-    parents = inputs.parents()
-    if (found := already_done(out, fmt.MODEL, recipe, parents, job)) is not None:
-        return StageResult.of(out, found, already_there=True)
-    device = prepare_torch(job)
-    known = read_information(inputs.information) if inputs.information else None
-    partial = Partial(out, state_key(fmt.MODEL, recipe, parents), job)
-    with Dataset(dataset) as data:
+    data.must_fit(list(recipe.modalities), recipe.task.kind)
+    must_have_validation(data, recipe.train, "train")
+    if information is None and not needs_information(recipe):
+        _must_not_scale(recipe)
+    must_be_of(data, {fmt.WARMUP: warmup, fmt.INFORMATION: information})
+
+
+def plan(
+    recipe: Recipe,
+    dataset: Dataset | Path,
+    out: Path,
+    information: Path | None = None,
+    warmup: Path | None = None,
+    estimates: Path | None = None,
+) -> list[Step]:
+    """The steps to a model: warm-up and estimation where they are needed and not given, then training.
+
+    Parameters
+    ----------
+    dataset
+        Open, or the path of one that is still to be made.
+    estimates
+        Where an estimation writes; None for beside ``out``.
+    """
+    kinds = kinds_of(recipe, dataset if isinstance(dataset, Dataset) else None)
+    steps = []
+    if warmup is None and needs_warmup(recipe, kinds):
+        warmup = out.with_name(WARMUP)
+        steps.append(warmup_step(recipe, dataset, warmup))
+    if information is None and needs_information(recipe):
+        information = estimates or out.with_name(INFORMATION)
+        encodings = warmup if needs_encodings(recipe, kinds) else None
+        steps.append(information_step(recipe, dataset, information, encodings))
+    words = f"train {recipe.fusion.method}: {recipe.main_phase.epochs} epochs, batch {recipe.train.batch}"
+    return [*steps, Step(out, words, partial(_train, recipe, dataset, out, information, warmup))]
+
+
+def _train(
+    recipe: Recipe, dataset: Dataset | Path, out: Path, information: Path | None, warmup: Path | None, job: Job
+) -> StageResult:
+    """Train, now that everything that training starts from is there."""
+    with opened(dataset) as data:
+        parents = {
+            fmt.DATASET: data.provenance.hash,
+            **must_be_of(data, {fmt.INFORMATION: information, fmt.WARMUP: warmup}),
+        }
+        if (found := already_done(out, fmt.MODEL, recipe, parents, job)) is not None:
+            return StageResult.of(out, found, already_there=True)
+        device = prepare_torch(job)
+        known = read_information(information) if information else None
+        state = Partial(out, state_key(fmt.MODEL, recipe, parents), job)
         train, validation = read_splits(data, recipe.train, "train", device, job)
         facts = dataset_facts(data)
         model = fresh_model(recipe, facts, device)
-        log = log_beside(out, _load_warmup(inputs, data, model) if inputs.warmup else [])
+        log = log_beside(out, _load_warmup(warmup, data, model) if warmup else [])
         beta = _set_beta(recipe, model, known, job)
-        trainer = Trainer(model, main_phase(model, recipe), recipe.seed, partial, log, job)
+        trainer = Trainer(model, main_phase(model, recipe), recipe.seed, state, log, job)
         kept = trainer.run(train, validation)
     provenance = make_provenance(fmt.MODEL, recipe, parents, {**facts, "epoch": kept, "beta": beta}, device, job)
     provenance.notes = {
@@ -96,58 +144,15 @@ def run(
         "figures": _figures(log.rows, kept, beta),
     }
     write_checkpoint(out, model.state_dict(), provenance)
-    partial.discard()
+    state.discard()
     return StageResult.of(out, provenance)
 
 
-def needs_information(recipe: Recipe) -> bool:
-    """Whether beta is to be taken from an estimated bound."""
-    return recipe.fusion.uses_beta and recipe.beta.policy != "value"
-
-
-def needs_warmup(recipe: Recipe, dataset: Path) -> bool:
-    """Whether a warm-up checkpoint is wanted: for its training, or for encodings to estimate the bound on.
-
-    A warm-up of no epochs leaves the initial weights; the bound is then that of what the encoders make of the data at
-    first.
-    """
-    if recipe.warms_up:
-        return True
-    estimates = needs_information(recipe) and recipe.fusion.has_warmup
-    return estimates and estimate_mi.needs_encodings(recipe, dataset)
-
-
-def _complete(recipe: Recipe, inputs: _Inputs, out: Path, job: Job) -> _Inputs:
-    """Make the inputs that are needed and missing."""
-    warm, known = inputs.warmup, inputs.information
-    if warm is None and needs_warmup(recipe, inputs.dataset):
-        warm = warmup.run(recipe, inputs.dataset, out.with_name("warmup.safetensors"), job).out
-    if known is None and needs_information(recipe):
-        encodings = estimate_mi.from_warmup(recipe, inputs.dataset, warm)
-        known = estimate_mi.run(recipe, inputs.dataset, out.with_name("information.h5"), job, encodings).out
-    return _Inputs(inputs.dataset, known, warm)
-
-
-def _must_belong(inputs: _Inputs) -> None:
-    """Refuse files that were given and are of another kind or of another dataset."""
-    dataset = expect(inputs.dataset, fmt.DATASET)
-    for kind, path in ((fmt.WARMUP, inputs.warmup), (fmt.INFORMATION, inputs.information)):
-        if path is not None and (of := expect(path, kind).parents.get(fmt.DATASET)) != dataset.hash:
-            raise MismatchError(
-                f"{path.name} was made from another dataset",
-                where=path,
-                got=f"dataset {str(of)[:12]}",
-                expected=f"{dataset.hash[:12]} ({inputs.dataset})",
-                do="make it again from this dataset, or leave the option out",
-            )
-
-
-def _load_warmup(inputs: _Inputs, data: Dataset, model: Any) -> list[dict[str, Any]]:
+def _load_warmup(checkpoint: Path, data: Dataset, model: Any) -> list[dict[str, Any]]:
     """Put the warm-up's weights into the model; returns the warm-up's history."""
-    assert inputs.warmup is not None
-    weights, provenance = read_checkpoint(inputs.warmup, fmt.WARMUP)
-    must_match(provenance, data, inputs.warmup)
-    model.load_warmup(weights, inputs.warmup)
+    weights, provenance = read_checkpoint(checkpoint, fmt.WARMUP)
+    must_match(provenance, data, checkpoint)
+    model.load_warmup(weights, checkpoint)
     history: list[dict[str, Any]] = provenance.notes.get("history", [])
     return history
 
@@ -158,7 +163,6 @@ def _set_beta(recipe: Recipe, model: Any, known: Information | None, job: Job) -
         return None
     beta = choose_beta(recipe.beta, known.bounds if known else None, recipe.seed, len(recipe.modalities))
     if known is None:
-        _must_not_scale(recipe)
         job.progress.note(f"beta {beta['value']:.4g} is not compared with its bound: there is no information file")
     elif beta["above"]:
         job.progress.warn(

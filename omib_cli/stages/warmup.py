@@ -7,12 +7,19 @@ from pathlib import Path
 from omib_cli.artifacts import format as fmt
 from omib_cli.artifacts.catalogue import already_done
 from omib_cli.artifacts.checkpoint import write_checkpoint
-from omib_cli.artifacts.dataset import Dataset
+from omib_cli.artifacts.dataset import Dataset, opened
 from omib_cli.artifacts.partial import Partial
 from omib_cli.recipe.schema import Recipe
 from omib_cli.runtime.job import Job
 from omib_cli.runtime.start import prepare_torch
-from omib_cli.stages.fitting import log_beside, make_provenance, must_have_warmup, read_splits, state_key
+from omib_cli.stages.fitting import (
+    log_beside,
+    make_provenance,
+    must_have_validation,
+    must_have_warmup,
+    read_splits,
+    state_key,
+)
 from omib_cli.stages.result import StageResult
 from omib_cli.training.inference import dataset_facts
 from omib_cli.training.loop import Trainer
@@ -20,8 +27,8 @@ from omib_cli.training.model import fresh_model
 from omib_cli.training.phases import warmup_phase
 
 
-def run(recipe: Recipe, dataset: Path, out: Path, job: Job) -> StageResult:
-    """Warm up on the training split of a dataset.
+def run(recipe: Recipe, dataset: Dataset | Path, out: Path, job: Job) -> StageResult:
+    """Warm up on the training split of a dataset, open or by its path.
 
     Raises
     ------
@@ -36,9 +43,8 @@ def run(recipe: Recipe, dataset: Path, out: Path, job: Job) -> StageResult:
     Interrupted
         Stopped, state saved.
     """
-    must_have_warmup(recipe, "omib train, which needs no warm-up for it")
-    with Dataset(dataset) as data:
-        data.must_fit(list(recipe.modalities), recipe.task.kind)
+    with opened(dataset) as data:
+        must_start(recipe, data)
         parents = {fmt.DATASET: data.provenance.hash}
         if (found := already_done(out, fmt.WARMUP, recipe, parents, job)) is not None:
             return StageResult.of(out, found, already_there=True)
@@ -56,3 +62,10 @@ def run(recipe: Recipe, dataset: Path, out: Path, job: Job) -> StageResult:
     write_checkpoint(out, model.warmup_weights(), provenance)
     partial.discard()
     return StageResult.of(out, provenance)
+
+
+def must_start(recipe: Recipe, data: Dataset) -> None:
+    """Refuse what :func:`run` would refuse, before a network is built."""
+    must_have_warmup(recipe, "omib train, which needs no warm-up for it")
+    data.must_fit(list(recipe.modalities), recipe.task.kind)
+    must_have_validation(data, recipe.warmup, "warmup")

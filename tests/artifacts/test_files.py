@@ -178,6 +178,17 @@ def test_time_and_command_do_not_enter_the_hash_but_recipe_and_facts_do():
     assert one.hash != two.seal(arrays).hash
 
 
+def test_what_an_artifact_was_made_from_enters_its_hash():
+    """Two models with equal weights are not the same one if one was trained on other data."""
+    arrays = {"w": described(torch.ones(2).numpy())}
+    hashes = set()
+    for parents in ({}, {"dataset": "a"}, {"dataset": "b"}, {"warmup": "a"}, {"dataset": "a", "warmup": "b"}):
+        one = provenance()
+        one.parents = parents
+        hashes.add(one.seal(arrays).hash)
+    assert len(hashes) == 5
+
+
 def test_a_single_number_is_described_as_any_array():
     """Batch normalisation counts its batches in an array without dimensions."""
     one, two = torch.tensor(1).numpy(), torch.tensor(2).numpy()

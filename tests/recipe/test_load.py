@@ -268,6 +268,14 @@ def test_another_fusion_method_forgets_the_options_of_the_one_before(written):
         (["film", "fusion.base=x9"], "`fusion.base` 'x9' is none of the modalities x1, x2"),
         (["deep-ib", "fusion.kl=[1, 2, 3]"], "`fusion.kl` has 3 weights for 2 modalities"),
         (["mmib-cui", "fusion.latent=30"], "latent width 30 is no multiple of `fusion.heads` (4)"),
+        (["omib", "fusion.latent=30"], "latent width 30 is no multiple of `fusion.heads` (4)"),
+        (["omib", "fusion.heads=3"], "latent width 256 is no multiple of `fusion.heads` (3)"),
+        (["omib", "fusion={attention: cross, heads: 3}"], "latent width 256 is no multiple of `fusion.heads` (3)"),
+        (
+            ["omib", "fusion={attention: single, latent: 5}"],
+            "2 modalities of latent width 5 make 10, which is no multiple of `fusion.heads` (4)",
+        ),
+        (["misa", "fusion.width=5"], "expected a multiple of 2"),
     ],
 )
 def test_options_of_a_method_must_fit_the_modalities(written, overrides, problem):
@@ -319,3 +327,58 @@ def test_reading_a_recipe_imports_no_heavy_library():
 )
 def test_only_a_loss_with_beta_asks_for_its_bound(fusion, expected):
     assert small_recipe(fusion=fusion).fusion.uses_beta is expected
+
+
+@pytest.mark.parametrize(
+    "fusion",
+    [
+        {"attention": "single", "latent": 6},  # 12 is divided by 4 heads, though 6 is not
+        {"attention": "none", "latent": 5},
+        {"main_training": "without-omf", "latent": 5},
+    ],
+)
+def test_heads_must_divide_only_what_there_is(fusion):
+    assert small_recipe(fusion={"method": "omib", **fusion}).fusion.heads == 4
+
+
+CLIPS = """name: clips
+data: {source: crema-d, video: {frames: 3}}
+modalities:
+  audio: {encoder: {kind: resnet}}
+  video: {encoder: {kind: resnet}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("override", "problem"),
+    [
+        (
+            "modalities.video.encoder.frames=4",
+            "`modalities.video.encoder`: `frames` is 4, but 3 of each clip are stored",
+        ),
+        ("modalities.audio.encoder.frames=1", "`modalities.audio.encoder`: `frames` is for video"),
+        ("modalities.audio.encoder.flip=true", "`crop` and `flip` are for images"),
+        ("modalities.audio.encoder.crop=0.5", "`crop` and `flip` are for images"),
+        ("modalities.video.encoder.warp=0.1", "`warp` is for spectrograms"),
+    ],
+)
+def test_options_of_an_encoder_must_suit_what_its_source_makes(written, override, problem):
+    assert load_recipe(written(CLIPS), ["modalities.video.encoder.frames=3"]).modalities["video"].encoder.frames == 3
+    (found,) = problems("mine.yaml", override)
+    assert problem in found
+
+
+def test_an_image_has_neither_frames_nor_frequencies():
+    spots = {"source": "spatial", "sections": {"a": {"split": "train"}}}
+    digits = {"source": "av-digits"}
+    for data in (spots, digits):
+        for option in ({"frames": 2}, {"warp": 0.1}):
+            values = {"name": "x", "data": data, "modalities": {"image": {"encoder": {"kind": "resnet", **option}}}}
+            with pytest.raises(RecipeError, match="1 problem"):
+                recipe_from_values(values)
+
+
+def test_all_that_does_not_fit_is_said_at_once(written):
+    (found,) = problems(written(RECIPE), "fusion.method=mmib-cui", "fusion.latent=30", "fusion.base=x9")
+    assert "x9" in found
+    assert "no multiple" in found

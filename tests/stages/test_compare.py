@@ -18,7 +18,8 @@ from omib_cli.cli import app
 from omib_cli.errors import UsageError
 from omib_cli.recipe.fusion import FUSIONS
 from omib_cli.recipe.load import load_recipe
-from omib_cli.stages.grid import ABLATIONS, cells_of, geometric, methods_and_ablations, swept
+from omib_cli.stages.grid import cells_of
+from omib_cli.stages.variants import ABLATIONS, geometric, methods_and_ablations, swept
 
 
 @pytest.fixture

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from omib_cli.recipe.options import (
-    Options,
-    Share,
-)
+from omib_cli.recipe.options import Options, Share
 
 SplitName = Literal["train", "validation", "test"]
 
@@ -16,6 +13,14 @@ class SourceOptions(Options):
     """What every source has in common: its name."""
 
     source: str
+
+    def kind(self, modality: str) -> str | None:
+        """The kind that a modality will be of; None where only the data can tell."""
+        return None
+
+    def frames(self, modality: str) -> int | None:
+        """Frames of each clip that will be stored; None for what is no video, or where only the data can tell."""
+        return None
 
 
 class FileOptions(Options):

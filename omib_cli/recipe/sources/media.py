@@ -6,11 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from omib_cli.recipe.options import (
-    Count,
-    Options,
-    Positive,
-)
+from omib_cli.recipe.options import Count, Options, Positive
 from omib_cli.recipe.sources.common import LabelOptions, SourceOptions, SplitOptions
 
 Stream = Literal["audio", "video"]
@@ -74,6 +70,14 @@ class ClipOptions(SourceOptions):
     """Training, validation and test."""
     tolerance: Annotated[float, Field(ge=0.0, le=1.0)] = 0.02
     """Largest share of clips that may lack a modality because a file is missing or cannot be read."""
+
+    def kind(self, modality: str) -> str | None:
+        """Sound as a spectrogram, the clip's frames as a video."""
+        return {"audio": "spectrogram", "video": "video"}.get(modality)
+
+    def frames(self, modality: str) -> int | None:
+        """As `video.frames` says."""
+        return self.video.frames if modality == "video" else None
 
 
 class CremaDOptions(ClipOptions):
@@ -146,3 +150,7 @@ class AvDigitsOptions(SourceOptions):
     corrupt: dict[Literal["image", "audio"], Positive] = {}
     """Gaussian noise in the test split alone: its deviation, in units of the full range of an image (then cut to it),
     or of a recording's root mean square (1 is 0 dB)."""
+
+    def kind(self, modality: str) -> str | None:
+        """An image, and sound as a spectrogram."""
+        return {"audio": "spectrogram", "image": "image"}.get(modality)

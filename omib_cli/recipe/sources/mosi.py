@@ -6,9 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from omib_cli.recipe.options import (
-    Share,
-)
+from omib_cli.recipe.options import Share
 from omib_cli.recipe.sources.common import SourceOptions
 
 MosiModality = Literal["text", "audio", "visual"]

@@ -1,10 +1,8 @@
-"""The registry of sources."""
+"""The registry of sources: what `data.source` may say, the options that go with it, and the class that reads."""
 
 from __future__ import annotations
 
-from omib_cli.recipe.options import (
-    Registry,
-)
+from omib_cli.recipe.options import Registry
 from omib_cli.recipe.sources.media import AvDigitsOptions, CremaDOptions, MediaOptions
 from omib_cli.recipe.sources.mosi import CmuMosiOptions
 from omib_cli.recipe.sources.simulation import SimulationOptions

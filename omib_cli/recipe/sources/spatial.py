@@ -6,10 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from omib_cli.recipe.options import (
-    Options,
-    Positive,
-)
+from omib_cli.recipe.options import Count, Options, Positive
 from omib_cli.recipe.sources.common import SourceOptions, SplitName
 
 
@@ -19,7 +16,7 @@ class LayoutOptions(Options):
     layout: str
     image: str | None = None
     """The histology image (TIFF, JPEG, PNG)."""
-    full_width: Annotated[int, Field(ge=1)] | None = None
+    full_width: Count | None = None
     """Width in pixels of the image that the positions refer to, where `image` is a smaller version of it."""
     pitch_um: Positive = 100.0
     """Distance between the centres of neighbouring spots in micrometres: what gives images their scale."""
@@ -83,29 +80,29 @@ class SectionOptions(Options):
     """A section of tissue; `files` and `labels` replace those of the source."""
 
     split: SplitName
-    """The part that the section plays; a section is never divided."""
+    """The split that the section is in; a section is never divided."""
     patient: str | None = None
-    """Whose tissue it is: all sections of a patient play one part. None: of a patient of its own."""
+    """Whose tissue it is: all sections of a patient are in one split. None: of a patient of its own."""
     files: Layout | None = None
     """Where its files are, if not where the others' are."""
     labels: SpotLabelOptions | Literal["none"] | None = None
     """Where its labels are, if not where the others' are; `none` if it has none."""
     image: str | Literal["none"] | None = None
     """Its image, if it is not named as the others' are; `none` if it has none."""
-    full_width: Annotated[int, Field(ge=1)] | None = None
+    full_width: Count | None = None
     """Width in pixels of the image that its positions refer to, where its image is a smaller version."""
 
 
 class ExpressionOptions(Options):
     """From raw counts to expression, fitted on the training spots alone, in this order."""
 
-    thin: Annotated[int, Field(ge=1)] | None = None
+    thin: Count | None = None
     """Most counts of a spot: the others are thinned to it at random, without replacement, before anything else."""
-    min_spots: Annotated[int, Field(ge=1)] = 10
+    min_spots: Count = 10
     """Genes found in fewer training spots are left out."""
-    target_sum: Annotated[float, Field(gt=0.0)] | Literal["median"] = "median"
+    target_sum: Positive | Literal["median"] = "median"
     """Library size to which every spot is scaled; `median` is that of the training spots."""
-    top_genes: Annotated[int, Field(ge=1)] = 3000
+    top_genes: Count = 3000
     """Highly variable genes to keep (scanpy's flavour `seurat`, on log-normalised values)."""
     top_genes_from: Literal["training", "first"] = "training"
     """Where variability is measured: within each training section, or in the first of them alone (as published)."""
@@ -115,13 +112,13 @@ class ColumnsOptions(Options):
     """Columns of numbers: as they are, or their principal components."""
 
     feature: str
-    components: Annotated[int, Field(ge=1)] | None = None
+    components: Count | None = None
     """Number of principal components, fitted on the training spots; None keeps the columns."""
     standardise: bool = True
     """Whether each column has mean 0 and variance 1 over the training spots."""
     whiten: bool = False
     """Whether each principal component has variance 1 over the training spots."""
-    smooth: Annotated[int, Field(ge=1)] | None = None
+    smooth: Count | None = None
     """Last, replace each spot by the mean of itself and this many nearest spots of its section: what a spot shares with
     those around it stays, what only it has, chance above all, goes."""
 
@@ -138,7 +135,7 @@ class GenesOptions(ColumnsOptions):
     feature: Literal["genes"] = "genes"
     depth: bool = False
     """Whether ln(1 + total counts) is one more column, mean 0 and variance 1 over the training spots, not smoothed."""
-    neighbours: Annotated[int, Field(ge=1)] | None = None
+    neighbours: Count | None = None
     """Join each spot with this many nearest spots of its section: kind `graph`; None: kind `vector`."""
 
 
@@ -190,17 +187,21 @@ class SpatialOptions(SourceOptions):
     """What each modality is made of; modalities named genes, image, colours and depth need no entry."""
 
     @model_validator(mode="after")
-    def _one_part_for_each_patient(self) -> SpatialOptions:
-        parts: dict[str, dict[str, str]] = {}
+    def _one_split_for_each_patient(self) -> SpatialOptions:
+        splits: dict[str, dict[str, str]] = {}
         for name, section in self.sections.items():
-            parts.setdefault(section.patient or name, {})[section.split] = name
-        cut = [patient for patient, sides in parts.items() if len(sides) > 1]
+            splits.setdefault(section.patient or name, {})[section.split] = name
+        cut = [patient for patient, sides in splits.items() if len(sides) > 1]
         if cut:
-            shown = ", ".join(f"{section} in {split}" for split, section in parts[cut[0]].items())
+            shown = ", ".join(f"{section} in {split}" for split, section in splits[cut[0]].items())
             raise ValueError(f"patient {cut[0]!r} is on two sides ({shown}): its sections belong in one split")
         if not any(section.split == "train" for section in self.sections.values()):
             raise ValueError("`sections`: none of them is for training (`split: train`)")
         return self
+
+    def kind(self, modality: str) -> str | None:
+        """An image, where it is made of one."""
+        return "image" if isinstance(self.feature(modality), PatchOptions) else None
 
     def feature(self, modality: str) -> GenesOptions | PatchOptions | ColourOptions | DepthOptions | None:
         """What a modality is made of, by its entry or by its name; None where neither says."""

@@ -1,0 +1,138 @@
+"""Which cells a grid has and which of them are done: a folder for each value, a result for each input."""
+
+from __future__ import annotations
+
+import shutil
+import string
+
+import pytest
+import yaml
+from table_data import table_recipe, write_tables
+
+from omib_cli.cli import app
+from omib_cli.errors import UsageError
+from omib_cli.recipe.load import load_recipe
+from omib_cli.runtime.job import Job
+from omib_cli.stages import run
+from omib_cli.stages.compare import outcome
+from omib_cli.stages.grid import Launch, cells_of, must_be_apart
+from omib_cli.stages.variants import Variant, swept
+
+
+def names(vary=None, beta=None):
+    return [variant.name for variant in swept(beta, vary)[1:]]
+
+
+def test_values_that_are_close_together_have_folders_of_their_own():
+    assert len(set(names(beta="0.01:0.0105:31"))) == 31
+    assert len(set(names("train.optimiser.lr=0.0010001,0.0010002,1e-3"))) == 3
+
+
+def test_values_that_look_alike_have_folders_of_their_own():
+    alike = names("""k=1,"1",true,"true",null,"null",1.5,"1.5",[1],[[1]],"[1]",{a: 1},{a: [1]},a b,a/b,a-b,A,a,"",-1""")
+    assert len({name.casefold() for name in alike}) == 20
+    assert set("".join(alike)) <= set(string.ascii_letters + string.digits + "._+-")
+
+
+def test_a_value_has_the_same_folder_whatever_stands_beside_it_and_however_it_is_written():
+    assert names("train.batch=16,32")[1] == names("train.batch=32,64")[0] == names("train.batch=32.0")[0]
+    assert names("k={a: 1, b: 2},c")[0] == names("k={b: 2, a: 1}")[0]
+    assert names(beta="0.01:1:3")[1] == names(beta="0.1:1:2")[0]
+
+
+def test_sweeps_of_keys_that_end_alike_do_not_share_folders():
+    assert names("train.epochs=5") != names("warmup.epochs=5")
+
+
+def test_lists_and_sections_are_swept_as_the_recipe_has_them():
+    values = [dict(variant.overrides) for variant in swept(None, "fusion.kl=[1, 2],[3, 4],5,{a: x:y:z}")[1:]]
+    assert values == [{"fusion.kl": value} for value in ([1, 2], [3, 4], 5, {"a": "x:y:z"})]
+
+
+@pytest.mark.parametrize("vary", ["k=1,1", "k=1,1.0", "k=a,'a'", "k={a: 1},{a: 1}", "k=1:1.0000001:9"])
+def test_a_value_that_is_there_twice_is_refused(vary):
+    with pytest.raises(UsageError, match="is there twice"):
+        swept(None, vary)
+
+
+@pytest.mark.parametrize("vary", ["k=[1", "k=,", "k={a", "k", "=1", "k="])
+def test_values_that_cannot_be_read_are_refused(vary):
+    with pytest.raises(UsageError, match="cannot be read"):
+        swept(None, vary)
+
+
+def test_two_recipes_of_one_name_are_refused_before_anything_is_made(tmp_path, capsys):
+    for file in ("one.yaml", "two.yaml"):
+        (tmp_path / file).write_text(yaml.safe_dump(load_recipe("sim-i").resolved(), sort_keys=False))
+    words = ["compare", *(str(tmp_path / file) for file in ("one.yaml", "two.yaml")), "--out", str(tmp_path / "out")]
+    for more in ([], ["--list"]):
+        with pytest.raises(SystemExit) as end:
+            app.main([*words, "--methods", "concat", *more])
+        assert end.value.code == 2
+        assert "two.yaml" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    cells = cells_of("sim-i", [Variant("a")], [0], tmp_path)
+    must_be_apart(cells)
+    with pytest.raises(UsageError, match="share a folder"):
+        must_be_apart(cells * 2)
+
+
+@pytest.fixture
+def grid(tmp_path):
+    """An input, and the only cell of a grid over it, run to its end."""
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    write_tables(folder)
+    values = table_recipe().model_copy(update={"name": "rows"}).resolved()
+    short = {"batch": 16, "epochs": 1}
+    values |= {"fusion": {"method": "concat"}, "head": {"hidden": 4}, "warmup": short, "train": short}
+    values |= {"evaluate": {"bootstrap": 10}}
+    (tmp_path / "rows.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    (cell,) = cells_of(str(tmp_path / "rows.yaml"), [Variant("concat")], [0], tmp_path / "out")
+    once_more(cell, folder)
+    return folder, cell
+
+
+def once_more(cell, folder):
+    return run.run(cell.recipe, folder, cell.folder, Job(device="cpu", threads=1))
+
+
+def test_a_cell_is_done_on_its_own_input_only(grid, tmp_path):
+    folder, cell = grid
+    assert Launch(tmp_path, folder).is_done(cell)
+    assert Launch(tmp_path, folder / ".." / "raw").is_done(cell)  # the same place in other words
+    moved = tmp_path / "moved"
+    shutil.copytree(folder, moved)
+    assert not Launch(tmp_path, moved).is_done(cell)
+    first = once_more(cell, moved)
+    assert first.already_there  # the same content: there is nothing to be made again
+    assert Launch(tmp_path, moved).is_done(cell)
+    assert not Launch(tmp_path, folder).is_done(cell)
+    with (moved / "rna.csv").open("a") as file:
+        file.write("p99,1,2,3\n")
+    assert not Launch(tmp_path, moved).is_done(cell)
+    once_more(cell, moved)
+    assert Launch(tmp_path, moved).is_done(cell)
+
+
+def test_a_run_on_other_input_counts_its_own_time_only(grid, tmp_path):
+    folder, cell = grid
+    record = cell.record
+    record.seconds = 1e6
+    record.write(cell.folder)
+    with (folder / "rna.csv").open("a") as file:
+        file.write("p99,1,2,3\n")
+    once_more(cell, folder)
+    assert cell.record.seconds < 1e5
+
+
+def test_collecting_leaves_out_what_another_input_gave_and_says_so(grid, tmp_path):
+    folder, cell = grid
+    job = Job(device="cpu", threads=1)
+    assert outcome(cell, Launch(tmp_path, folder), 10, job).state == "done"
+    assert outcome(cell, Launch(tmp_path), 10, job).state == "done"  # no input is named, so none can differ
+    with (folder / "protein.csv").open("a") as file:
+        file.write("p99,1,2\n")
+    left_out = outcome(cell, Launch(tmp_path, folder), 10, job)
+    assert left_out.state == "new"
+    assert "another --input" in left_out.reason
