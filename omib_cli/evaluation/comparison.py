@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omib_cli.evaluation.conventions import convention, shown
-from omib_cli.evaluation.metrics import Across, Estimate, Judged, across, finite, interval
+from omib_cli.evaluation.metrics import Across, Judged, Measurement, across, finite, interval
 
 COLUMNS = ("accuracy", "auc", "f1_macro", "mae", "pearson_r", "acc2_nonzero", "acc7", "f1", "average_precision")
 """Metrics that a table shows, where the task has them; files have all."""
@@ -64,7 +64,7 @@ class Row:
 
     name: str
     metrics: dict[str, Across]
-    difference: Estimate | None
+    difference: Measurement | None
     seconds: Across
     peak_mib: float
     count: int
@@ -228,7 +228,7 @@ def _subvectors(outcomes: Sequence[Outcome]) -> list[SubvectorRow]:
     return found
 
 
-def paired_difference(own: Sequence[Outcome], others: Sequence[Outcome], metric: str, seed: int) -> Estimate | None:
+def paired_difference(own: Sequence[Outcome], others: Sequence[Outcome], metric: str, seed: int) -> Measurement | None:
     """Mean difference of a metric over the seeds that both have on the same dataset; None where there are none."""
     theirs = {outcome.seed: outcome for outcome in others}
     pairs = [
@@ -241,7 +241,7 @@ def paired_difference(own: Sequence[Outcome], others: Sequence[Outcome], metric:
         return None
     value = float(np.mean([a[0][metric] - b[0][metric] for a, b in whole]))
     if any(metric not in side[1] for pair in whole for side in pair):
-        return Estimate(value)
+        return Measurement(value)
     gaps = np.stack([a[1][metric] - b[1][metric] for a, b in whole])
     return interval(value, _resampled_mean(gaps, seed))
 

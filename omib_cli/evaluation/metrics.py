@@ -24,7 +24,7 @@ LEVEL = (2.5, 97.5)
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Measurement:
     """A metric with its 95 % interval; NaN where undefined. ``skipped`` resamples had no value."""
 
     value: float
@@ -48,8 +48,8 @@ class Scores:
     """
 
     count: int
-    metrics: dict[str, Estimate]
-    by_group: dict[str, dict[str, Estimate]] = field(default_factory=dict)
+    metrics: dict[str, Measurement]
+    by_group: dict[str, dict[str, Measurement]] = field(default_factory=dict)
 
     def plain(self) -> dict[str, Any]:
         """As JSON has it: the metrics, and ``by_group`` where there are groups."""
@@ -58,7 +58,7 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class Table:
+class RunScores:
     """All scores of a run.
 
     Attributes
@@ -87,7 +87,7 @@ class Table:
         }
 
 
-def _plain(metrics: dict[str, Estimate]) -> dict[str, Any]:
+def _plain(metrics: dict[str, Measurement]) -> dict[str, Any]:
     return {metric: estimate.plain() for metric, estimate in metrics.items()}
 
 
@@ -96,7 +96,7 @@ def finite(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def score_run(run: Run, bootstrap: int, progress: Progress) -> Table:
+def score_run(run: Run, bootstrap: int, progress: Progress) -> RunScores:
     """Metrics of each split and predictor of a run; the bootstrap's seed derives from the recipe's."""
     splits = [name for name in ("test", "validation", "train") if name in run.sizes]
     progress.begin("evaluate", len(splits) * len(run.predictors), "tables")
@@ -113,7 +113,7 @@ def score_run(run: Run, bootstrap: int, progress: Progress) -> Table:
             scores[split][predictor.name] = _scores(run, predictor, rows & predictor.present, bootstrap, split)
             progress.advance(1)
     progress.end()
-    return Table(scores, bootstrap, drawn, groups, constant_baseline(run))
+    return RunScores(scores, bootstrap, drawn, groups, constant_baseline(run))
 
 
 def _codes(run: Run, rows: NDArray[np.bool_]) -> NDArray[np.intp] | None:
@@ -176,8 +176,10 @@ def _judge(run: Run, predictor: Predictor, rows: NDArray[np.bool_], bootstrap: i
     return values, {name: np.concatenate([chunk[name] for chunk in chunks]) for name in values}
 
 
-def _estimates(values: dict[str, float], draws: dict[str, NDArray[np.float64]]) -> dict[str, Estimate]:
-    return {name: interval(value, draws[name]) if name in draws else Estimate(value) for name, value in values.items()}
+def _estimates(values: dict[str, float], draws: dict[str, NDArray[np.float64]]) -> dict[str, Measurement]:
+    return {
+        name: interval(value, draws[name]) if name in draws else Measurement(value) for name, value in values.items()
+    }
 
 
 def _mean(values: Sequence[dict[str, float]]) -> dict[str, float]:
@@ -193,13 +195,13 @@ def _mean_draws(draws: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
     return np.where(there.any(axis=0), total / np.maximum(there.sum(axis=0), 1), np.nan)
 
 
-def interval(value: float, draws: NDArray[np.float64]) -> Estimate:
+def interval(value: float, draws: NDArray[np.float64]) -> Measurement:
     """A metric with the percentile interval of its resamples; those without a value are left out and counted."""
     good = draws[np.isfinite(draws)]
     if not math.isfinite(value) or len(good) == 0:
-        return Estimate(value, skipped=len(draws) - len(good))
+        return Measurement(value, skipped=len(draws) - len(good))
     low, high = np.percentile(good, LEVEL)
-    return Estimate(value, float(low), float(high), len(draws) - len(good))
+    return Measurement(value, float(low), float(high), len(draws) - len(good))
 
 
 def constant_baseline(run: Run) -> float | None:
@@ -227,7 +229,7 @@ class Across:
         return {"mean": finite(self.mean), "sd": finite(self.sd), "n": self.count}
 
 
-def across_runs(tables: Sequence[Table], headlines: Sequence[str], predictor: str = FUSED) -> dict[str, Across]:
+def across_runs(tables: Sequence[RunScores], headlines: Sequence[str], predictor: str = FUSED) -> dict[str, Across]:
     """Mean and spread of each metric of a predictor on the runs' headline splits."""
     rows = [
         table.splits[split][predictor].metrics
@@ -237,7 +239,7 @@ def across_runs(tables: Sequence[Table], headlines: Sequence[str], predictor: st
     return {metric: across([row[metric].value for row in rows if metric in row]) for metric in _names(rows)}
 
 
-def _names(rows: Sequence[dict[str, Estimate]]) -> list[str]:
+def _names(rows: Sequence[dict[str, Measurement]]) -> list[str]:
     return list(dict.fromkeys(name for row in rows for name in row))
 
 

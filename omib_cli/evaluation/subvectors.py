@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from omib_cli.evaluation.metrics import Estimate, interval
+from omib_cli.evaluation.metrics import Measurement, interval
 from omib_cli.evaluation.resampling import count_chunks
 
 MOST_SAMPLES = 10_000
@@ -42,7 +42,7 @@ class Subvector:
 
     columns: int
     bayes: float
-    accuracy: Estimate
+    accuracy: Measurement
 
     def plain(self) -> dict[str, Any]:
         """As JSON has it."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from omib_cli.evaluation.metrics import Estimate, interval
+from omib_cli.evaluation.metrics import Measurement, interval
 from omib_cli.evaluation.resampling import count_chunks, group_codes
 from omib_cli.evaluation.runs import Predictor, Run
 from omib_cli.runtime.seeds import derive_seed
@@ -26,7 +26,7 @@ class Quantity:
     """A quantity in nats with its interval, and what it is in words."""
 
     name: str
-    estimate: Estimate
+    estimate: Measurement
     words: str
 
 
@@ -76,7 +76,7 @@ def _resamples(run: Run, rows: NDArray[np.bool_], bootstrap: int) -> list[Floats
     return list(count_chunks(bootstrap, int(rows.sum()), codes, seed))
 
 
-def _sufficiency(run: Run, rows: NDArray[np.bool_], counts: list[Floats]) -> Estimate | None:
+def _sufficiency(run: Run, rows: NDArray[np.bool_], counts: list[Floats]) -> Measurement | None:
     outputs, labels = run.predictors[0].outputs[rows].astype(np.float64), run.labels[rows]
     if run.recipe.task.kind == "classification":
         codes = labels.astype(np.intp)
@@ -101,17 +101,17 @@ def _sufficiency(run: Run, rows: NDArray[np.bool_], counts: list[Floats]) -> Est
     else:
         return None
     value = float(bound(np.ones((1, len(labels))))[0])
-    return interval(value, np.concatenate([bound(each) for each in counts])) if counts else Estimate(value)
+    return interval(value, np.concatenate([bound(each) for each in counts])) if counts else Measurement(value)
 
 
-def _mean(values: Floats, counts: list[Floats]) -> Estimate:
+def _mean(values: Floats, counts: list[Floats]) -> Measurement:
     """A mean over samples (N,) with the interval of its resamples."""
     if not len(values):
-        return Estimate(math.nan)
+        return Measurement(math.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
         draws = [each @ values / each.sum(axis=1) for each in counts]
     value = float(values.mean())
-    return interval(value, np.concatenate(draws)) if draws else Estimate(value)
+    return interval(value, np.concatenate(draws)) if draws else Measurement(value)
 
 
 def _divergence(run: Run, branch: Predictor) -> Floats | None:

@@ -1,4 +1,4 @@
-"""The sections of one run's report, as HTML."""
+"""The blocks of one run's report, as HTML."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from statistics import fmean
 from typing import Any
 
 from omib_cli.evaluation.conventions import convention, shown
-from omib_cli.evaluation.metrics import Estimate, Scores, Table
+from omib_cli.evaluation.metrics import Measurement, RunScores, Scores
 from omib_cli.evaluation.runs import FUSED, Run
-from omib_cli.report.drawing import Picture, inline
+from omib_cli.report.drawing import Rendered, inline
 from omib_cli.report.figures import headline_metrics
-from omib_cli.report.html import details, esc, pairs, paragraph, section, table, tag
+from omib_cli.report.html import block, details, esc, pairs, paragraph, table, tag
 
 CARDS = 6
 """Most metrics above the figures; the table has them all."""
 
 
-def warnings_of(run: Run, scores: Table) -> str:
+def warnings_of(run: Run, scores: RunScores) -> str:
     """What a reader must know before the first number."""
     found = []
     if run.headline != "test":
@@ -56,7 +56,7 @@ def what_was_run(run: Run) -> str:
     ]
     if run.groups is not None:
         rows.append(("Groups", f"{len(set(run.groups.tolist())):,}, never divided between resamples"))
-    return section("What was run", pairs(rows), _command(run))
+    return block("What was run", pairs(rows), _command(run))
 
 
 def _epochs(run: Run) -> str:
@@ -73,7 +73,7 @@ def _command(run: Run) -> str:
     )
 
 
-def headline(run: Run, scores: Table) -> str:
+def headline(run: Run, scores: RunScores) -> str:
     """The fused prediction's metrics on the headline split, large."""
     fused = scores.splits[run.headline][FUSED]
     first = headline_metrics(run, scores)
@@ -84,7 +84,7 @@ def headline(run: Run, scores: Table) -> str:
         words += f"; ranges are 95 % intervals from {scores.bootstrap:,} bootstrap resamples of {_unit(run, scores)}"
     if scores.baseline is not None:
         words += f". The same prediction for every sample reaches {_label(first[0])} {shown(scores.baseline)}"
-    return section("Result", tag("div", *cards, cls="cards"), paragraph(words + ".", "foot"))
+    return block("Result", tag("div", *cards, cls="cards"), paragraph(words + ".", "foot"))
 
 
 def _label(metric: str) -> str:
@@ -92,13 +92,13 @@ def _label(metric: str) -> str:
     return label.lower() if label == label.capitalize() else label
 
 
-def _unit(run: Run, scores: Table) -> str:
+def _unit(run: Run, scores: RunScores) -> str:
     if scores.resampled[run.headline] == "groups":
         return f"the {scores.groups[run.headline]:,} groups, each taken whole"
     return "the samples"
 
 
-def _card(metric: str, estimate: Estimate, main: bool) -> str:
+def _card(metric: str, estimate: Measurement, main: bool) -> str:
     return tag(
         "div",
         tag("div", esc(convention(metric).label), cls="name"),
@@ -108,19 +108,19 @@ def _card(metric: str, estimate: Estimate, main: bool) -> str:
     )
 
 
-def interval_text(estimate: Estimate) -> str:
+def interval_text(estimate: Measurement) -> str:
     """``0.81 to 0.86``, or nothing."""
     if not math.isfinite(estimate.low):
         return ""
     return f"{shown(estimate.low)} to {shown(estimate.high)}"
 
 
-def figures(pictures: Sequence[Picture], prefix: str) -> str:
+def figures(pictures: Sequence[Rendered], prefix: str) -> str:
     """All figures with their captions."""
-    return section("Figures", tag("div", *[_figure(each, f"{prefix}-{each.name}") for each in pictures], cls="figures"))
+    return block("Figures", tag("div", *[_figure(each, f"{prefix}-{each.name}") for each in pictures], cls="figures"))
 
 
-def _figure(picture: Picture, identity: str) -> str:
+def _figure(picture: Rendered, identity: str) -> str:
     image = inline(picture.svg, identity).replace(
         "<svg", f'<svg role="img" aria-label="{esc(picture.title)}: {esc(picture.caption)}"', 1
     )
@@ -136,7 +136,7 @@ def beta_and_bounds(run: Run) -> str:
     content = [tag("p", _beta_sentence(beta)), tag("p", _objective_sentence(run, beta))]
     if run.information is not None:
         content.append(_information(run.information))
-    return section("β and its bounds", *content)
+    return block("β and its bounds", *content)
 
 
 def _beta_sentence(beta: Mapping[str, Any]) -> str:
@@ -202,7 +202,7 @@ def weights_in_words(run: Run) -> str:
         values = [float(row[f"r/{name}"]) for row in rows if row.get(f"r/{name}") is not None]
         if values:
             lines.append(tag("li", esc(_weight_sentence(name, run.modalities[0], values))))
-    return section("Relative weights in words", tag("ul", *lines)) if lines else ""
+    return block("Relative weights in words", tag("ul", *lines)) if lines else ""
 
 
 def _weight_sentence(name: str, reference: str, values: Sequence[float]) -> str:
@@ -217,19 +217,19 @@ def _weight_sentence(name: str, reference: str, values: Sequence[float]) -> str:
     return f"r of {name}: mean {mean:.3f}, from {low:.3f} to {high:.3f} over {len(values)} epochs; {verdict}."
 
 
-def all_metrics(run: Run, scores: Table) -> str:
+def all_metrics(run: Run, scores: RunScores) -> str:
     """Every metric of every split and head, and what each metric is."""
     splits = [_split_table(run, scores, split) for split in scores.splits] + [_group_table(scores, run.headline)]
     names = _metric_names(each for split in scores.splits.values() for each in split.values())
     notes = [tag("li", tag("strong", esc(convention(name).label)), ": ", esc(convention(name).words)) for name in names]
-    return section("All metrics", *splits, _skipped(scores), tag("ul", *notes, cls="foot"))
+    return block("All metrics", *splits, _skipped(scores), tag("ul", *notes, cls="foot"))
 
 
 def _metric_names(scores: Iterable[Scores]) -> list[str]:
     return list(dict.fromkeys(name for each in scores for name in each.metrics))
 
 
-def _split_table(run: Run, scores: Table, split: str) -> str:
+def _split_table(run: Run, scores: RunScores, split: str) -> str:
     """Metrics in rows, heads in columns."""
     heads = scores.splits[split]
     names = _metric_names(heads.values())
@@ -241,7 +241,7 @@ def _split_table(run: Run, scores: Table, split: str) -> str:
     )
 
 
-def _group_table(scores: Table, split: str) -> str:
+def _group_table(scores: RunScores, split: str) -> str:
     """The fused head's metrics in each group, for tasks that are judged group by group."""
     fused = scores.splits[split][FUSED]
     if not fused.by_group:
@@ -266,7 +266,7 @@ def _cell(scores: Scores, metric: str) -> str:
     return shown(estimate.value) + (f"<small>{interval_text(estimate)}</small>" if interval_text(estimate) else "")
 
 
-def _skipped(scores: Table) -> str:
+def _skipped(scores: RunScores) -> str:
     counts = [e.skipped for split in scores.splits.values() for each in split.values() for e in each.metrics.values()]
     if not any(counts):
         return ""
@@ -277,7 +277,7 @@ def _skipped(scores: Table) -> str:
     )
 
 
-def limits(run: Run, scores: Table) -> str:
+def limits(run: Run, scores: RunScores) -> str:
     """What limits the numbers."""
     count = scores.splits[run.headline][FUSED].count
     lines = [
@@ -303,7 +303,7 @@ def limits(run: Run, scores: Table) -> str:
         )
     if run.information is not None:
         lines.append("The bounds on β inherit the error of estimated information; H(v) = I(v; v) above all.")
-    return section("What limits these numbers", tag("ul", *[tag("li", esc(line)) for line in lines]))
+    return block("What limits these numbers", tag("ul", *[tag("li", esc(line)) for line in lines]))
 
 
 def provenance(run: Run) -> str:
@@ -318,7 +318,7 @@ def provenance(run: Run) -> str:
         ("Libraries", ", ".join(f"{name} {version}" for name, version in found.libraries.items())),
     ]
     recipe = json.dumps(run.recipe.resolved(), indent=2, ensure_ascii=False)
-    return section(
+    return block(
         "Provenance",
         tag("div", pairs(rows), cls="long foot"),
         details("The whole recipe, defaults filled in", tag("pre", esc(recipe))),

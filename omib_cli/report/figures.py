@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from omib_cli.evaluation.conventions import convention, shown
-from omib_cli.evaluation.metrics import Scores, Table
+from omib_cli.evaluation.metrics import RunScores, Scores
 from omib_cli.evaluation.runs import FUSED, Run
 from omib_cli.report.curves import loss_figure, weight_figure
-from omib_cli.report.drawing import Picture, styled
+from omib_cli.report.drawing import Rendered, styled
 from omib_cli.report.maps import lay_out, map_figure
 from omib_cli.report.predictions import ANNOTATED, ROOMY, confusion, confusion_figure, scatter_figure
 from omib_cli.report.strip import beta_figure, comparison_figure
@@ -24,14 +24,14 @@ SECOND = {"accuracy": "auc", "mae": "pearson_r", "auc": "f1"}
 """The metric shown beside the main one."""
 
 
-def headline_metrics(run: Run, table: Table) -> list[str]:
+def headline_metrics(run: Run, table: RunScores) -> list[str]:
     """The main metric, and the one that is read beside it."""
     main = run.task.main_metric
     there = table.splits[run.headline][FUSED].metrics
     return [main, *([SECOND[main]] if SECOND.get(main) in there else [])]
 
 
-def draw_run(run: Run, table: Table) -> list[Picture]:
+def draw_run(run: Run, table: RunScores) -> list[Rendered]:
     """Every figure of a run; one that has nothing to show is left out."""
     makers = (_comparison, _predictions, _tissue, _map, _losses, _weights, _beta)
     return [picture for make in makers for picture in make(run, table)]
@@ -39,12 +39,12 @@ def draw_run(run: Run, table: Table) -> list[Picture]:
 
 def _picture(
     name: str, title: str, caption: str, draw: Callable[[], Figure | None], wide: bool = True
-) -> Iterator[Picture]:
+) -> Iterator[Rendered]:
     if (rendered := styled(draw)) is not None:
-        yield Picture(name, title, caption, *rendered, wide)
+        yield Rendered(name, title, caption, *rendered, wide)
 
 
-def _comparison(run: Run, table: Table) -> Iterator[Picture]:
+def _comparison(run: Run, table: RunScores) -> Iterator[Rendered]:
     scores = table.splits[run.headline]
     metrics = [name for name in headline_metrics(run, table) if _is_known(name, scores.values())]
     if not metrics:  # without labels nothing can be compared
@@ -79,7 +79,7 @@ def _is_known(metric: str, heads: Iterable[Scores]) -> bool:
     return any(metric in head.metrics and math.isfinite(head.metrics[metric].value) for head in heads)
 
 
-def _predictions(run: Run, table: Table) -> Iterator[Picture]:
+def _predictions(run: Run, table: RunScores) -> Iterator[Rendered]:
     rows = run.split == run.headline
     guess, truth = run.task.prediction(run.predictors[0].outputs[rows]), run.labels[rows]
     if run.scores_anomalies:
@@ -123,7 +123,7 @@ def _predictions(run: Run, table: Table) -> Iterator[Picture]:
     )
 
 
-def _tissue(run: Run, _table: Table) -> Iterator[Picture]:
+def _tissue(run: Run, _table: RunScores) -> Iterator[Rendered]:
     rows = run.split == run.headline
     if not run.scores_anomalies or run.coordinates is None:
         return
@@ -137,7 +137,7 @@ def _tissue(run: Run, _table: Table) -> Iterator[Picture]:
     )
 
 
-def _map(run: Run, _table: Table) -> Iterator[Picture]:
+def _map(run: Run, _table: RunScores) -> Iterator[Rendered]:
     method = run.recipe.evaluate.projection
     layout = lay_out(run.values, method, derive_seed(run.recipe.seed, "map"))
     front = run.split == run.headline
@@ -166,7 +166,7 @@ def _named_labels(run: Run) -> tuple[NDArray[np.float64], list[str]]:
     return np.where(unknown, len(run.classes), run.labels), [*run.classes, "no label"]
 
 
-def _losses(run: Run, _table: Table) -> Iterator[Picture]:
+def _losses(run: Run, _table: RunScores) -> Iterator[Rendered]:
     unit = "cross-entropy (nats)"
     if run.scores_anomalies:
         unit = "squared distance from the centre"
@@ -184,7 +184,7 @@ def _losses(run: Run, _table: Table) -> Iterator[Picture]:
     )
 
 
-def _weights(run: Run, _table: Table) -> Iterator[Picture]:
+def _weights(run: Run, _table: RunScores) -> Iterator[Rendered]:
     reference = run.modalities[0]
     caption = (
         f"r weighs the compression of a modality against that of {reference}, the reference (r = 1). Below 1 it is "
@@ -199,7 +199,7 @@ def _weights(run: Run, _table: Table) -> Iterator[Picture]:
     )
 
 
-def _beta(run: Run, _table: Table) -> Iterator[Picture]:
+def _beta(run: Run, _table: RunScores) -> Iterator[Rendered]:
     beta = run.beta
     if beta is None:
         return

@@ -12,15 +12,15 @@ from typing import Any
 from omib_cli.artifacts.catalogue import REPORT_FILE
 from omib_cli.artifacts.provenance import Provenance
 from omib_cli.evaluation.conventions import convention, shown
-from omib_cli.evaluation.metrics import Across, Table, across_runs
+from omib_cli.evaluation.metrics import Across, RunScores, across_runs
 from omib_cli.evaluation.probes import Recovery
 from omib_cli.evaluation.runs import FUSED, Run
 from omib_cli.evaluation.subvectors import Subvector
 from omib_cli.evaluation.sufficiency import Quantity
 from omib_cli.report import blocks
-from omib_cli.report.drawing import Picture
-from omib_cli.report.html import esc, paragraph, section, table, tag
-from omib_cli.report.information import information_section
+from omib_cli.report.drawing import Rendered
+from omib_cli.report.html import block, esc, paragraph, table, tag
+from omib_cli.report.information import information_block
 from omib_cli.report.style import CSS
 
 PAGE = "report.html"
@@ -35,8 +35,8 @@ class Chapter:
     """
 
     run: Run
-    scores: Table
-    pictures: list[Picture]
+    scores: RunScores
+    pictures: list[Rendered]
     plane: list[Quantity] = field(default_factory=list)
     recovery: dict[str, Recovery] = field(default_factory=dict)
     subvectors: dict[str, Subvector] = field(default_factory=dict)
@@ -155,7 +155,7 @@ def _chapter(chapter: Chapter, prefix: str) -> str:
             blocks.figures(chapter.pictures, prefix),
             blocks.beta_and_bounds(run),
             blocks.weights_in_words(run),
-            information_section(
+            information_block(
                 chapter.plane,
                 chapter.recovery,
                 chapter.subvectors,
@@ -181,7 +181,7 @@ def _overview(chapters: Sequence[Chapter]) -> str:
     )
     groups = _by_recipe(chapters)
     means = "".join(_means(each, name if len(groups) > 1 else "") for name, each in groups.items())
-    return section("Across runs", means, paragraph(note, "foot")) + section("Run by run", _single(chapters, links))
+    return block("Across runs", means, paragraph(note, "foot")) + block("Run by run", _single(chapters, links))
 
 
 def _means(chapters: Sequence[Chapter], recipe: str) -> str:

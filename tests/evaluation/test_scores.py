@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from embeddings import make_embedding
 
-from omib_cli.evaluation.metrics import Estimate, Scores, Table, across_runs, constant_baseline, score_run
+from omib_cli.evaluation.metrics import Measurement, RunScores, Scores, across_runs, constant_baseline, score_run
 from omib_cli.evaluation.runs import read_run
 from omib_cli.runtime.progress import Progress
 
@@ -84,7 +84,7 @@ def test_the_constant_prediction_comes_from_the_training_labels(tmp_path):
 
 def test_across_runs_is_mean_and_sample_standard_deviation():
     values = [0.8, 0.9, 0.85]
-    tables = [Table({"test": {"fused": Scores(10, {"accuracy": Estimate(v)})}}, 0, {}) for v in values]
+    tables = [RunScores({"test": {"fused": Scores(10, {"accuracy": Measurement(v)})}}, 0, {}) for v in values]
     found = across_runs(tables, ["test"] * 3)["accuracy"]
     assert found.mean == pytest.approx(0.85)
     assert found.sd == pytest.approx(statistics.stdev(values))
@@ -92,7 +92,7 @@ def test_across_runs_is_mean_and_sample_standard_deviation():
 
 
 def test_undefined_values_do_not_enter_means():
-    tables = [Table({"test": {"fused": Scores(10, {"auc": Estimate(v)})}}, 0, {}) for v in (0.8, math.nan)]
+    tables = [RunScores({"test": {"fused": Scores(10, {"auc": Measurement(v)})}}, 0, {}) for v in (0.8, math.nan)]
     found = across_runs(tables, ["test"] * 2)["auc"]
     assert (found.mean, found.count) == (0.8, 1)
     assert found.plain() == {"mean": 0.8, "sd": None, "n": 1}

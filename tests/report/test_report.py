@@ -15,7 +15,7 @@ from embeddings import BETA, make_embedding
 
 from omib_cli.artifacts.provenance import Provenance
 from omib_cli.evaluation.conventions import CONVENTIONS, shown
-from omib_cli.evaluation.metrics import Estimate, score_run
+from omib_cli.evaluation.metrics import Measurement, score_run
 from omib_cli.evaluation.runs import read_run
 from omib_cli.evaluation.subvectors import Subvector
 from omib_cli.report.drawing import colours, inline, short
@@ -159,7 +159,7 @@ def test_several_runs_begin_with_means(tmp_path):
 
 def test_each_chapter_has_the_sub_vectors_of_its_own_data_and_others_none(ordinary):
     simulated = [
-        replace(ordinary, subvectors={name: Subvector(1200, bayes, Estimate(0.612, 0.58, 0.64))})
+        replace(ordinary, subvectors={name: Subvector(1200, bayes, Measurement(0.612, 0.58, 0.64))})
         for name, bayes in (("a0", 0.667), ("a0 <&> a1", 0.5))
     ]
     text, checker = checked(*simulated, ordinary)
