@@ -15,8 +15,10 @@ from omib_cli.evaluation.resampling import count_chunks, group_codes, resampled
 from omib_cli.evaluation.runs import FUSED, Predictor, Run
 from omib_cli.runtime.progress import Progress
 from omib_cli.runtime.seeds import derive_seed
+from omib_cli.tasks.base import Task
 
-Judged = tuple[dict[str, float], dict[str, NDArray[np.float64]]]
+Floats = NDArray[np.float64]
+Judged = tuple[dict[str, float], dict[str, Floats]]
 """Metrics by name, and the value of each in every resample (none where there are no resamples)."""
 
 LEVEL = (2.5, 97.5)
@@ -66,7 +68,8 @@ class RunScores:
     splits
         Scores by split, test first, and predictor, the fused one first.
     resampled
-        What the bootstrap drew on each split: ``samples`` or ``groups``.
+        What the bootstrap drew on each split: ``samples``, ``groups``, or ``samples within groups`` where each group
+        is judged by itself.
     groups
         Number of groups on each split, where there are any.
     baseline
@@ -105,7 +108,7 @@ def score_run(run: Run, bootstrap: int, progress: Progress) -> RunScores:
     groups: dict[str, int] = {}
     for split in splits:
         rows = run.split == split
-        drawn[split] = "groups" if _codes(run, rows) is not None else "samples"
+        drawn[split] = _drawn(run, rows)
         if run.groups is not None:
             groups[split] = len(np.unique(run.groups[rows]))
         scores[split] = {}
@@ -116,9 +119,13 @@ def score_run(run: Run, bootstrap: int, progress: Progress) -> RunScores:
     return RunScores(scores, bootstrap, drawn, groups, constant_baseline(run))
 
 
-def _codes(run: Run, rows: NDArray[np.bool_]) -> NDArray[np.intp] | None:
-    """Which groups are resampled as wholes; none where each group is judged by itself."""
-    return None if run.groups is None or run.task.by_group else group_codes(run.groups[rows])
+def _drawn(run: Run, rows: NDArray[np.bool_]) -> str:
+    """What the bootstrap draws of a split's rows, for every head alike."""
+    if run.groups is None:
+        return "samples"
+    if run.task.by_group:
+        return "samples within groups"
+    return "samples" if group_codes(run.groups[rows]) is None else "groups"
 
 
 def _scores(run: Run, predictor: Predictor, rows: NDArray[np.bool_], bootstrap: int, split: str) -> Scores:
@@ -132,51 +139,69 @@ def _scores(run: Run, predictor: Predictor, rows: NDArray[np.bool_], bootstrap: 
     return Scores(count, _estimates(*_mean_of_groups(judged)), by_group)
 
 
-def headline_draws(run: Run, bootstrap: int) -> Judged:
-    """Metrics of the fused prediction on the headline split, and in each resample; equal for runs of equal seed."""
-    fused, split = run.predictors[0], run.headline
-    rows = (run.split == split) & fused.present
-    if run.task.by_group:
-        return _mean_of_groups(_judge_groups(run, fused, rows, bootstrap, split))
-    return _judge(run, fused, rows, bootstrap, split)
+def measured(task: Task, scores: Floats, labels: Floats, groups: NDArray[np.str_] | None) -> dict[str, float]:
+    """Metrics of scores (N, C) against labels (N,), as the task is judged: whole, or as the mean over groups (N,)."""
+    if not task.by_group:
+        return task.metrics(scores, labels)
+    return _mean([task.metrics(scores[own], labels[own]) for own in _members(labels, groups).values()])
+
+
+def resampled_metric(
+    task: Task, metric: str, scores: Floats, labels: Floats, groups: NDArray[np.str_] | None, counts: Floats
+) -> Floats:
+    """One of :func:`measured` in each resample, (R,), from how often it drew each sample, ``counts`` (R, N)."""
+    if not task.by_group:
+        return resampled(task, scores, labels, [metric], counts)[metric]
+    members = list(_members(labels, groups).values())
+    values = [task.metrics(scores[own], labels[own])[metric] for own in members]
+    draws = [resampled(task, scores[own], labels[own], [metric], counts[:, own])[metric] for own in members]
+    return _mean_draws(values, draws)
 
 
 def _judge_groups(
     run: Run, predictor: Predictor, rows: NDArray[np.bool_], bootstrap: int, split: str
 ) -> dict[str, Judged]:
-    return {name: _judge(run, predictor, own, bootstrap, split) for name, own in _groups(run, rows).items()}
+    places = np.flatnonzero(rows)
+    groups = None if run.groups is None else run.groups[rows]
+    members = _members(run.labels[rows], groups)
+    return {name: _judge(run, predictor, places[own], bootstrap, split) for name, own in members.items()}
 
 
 def _mean_of_groups(judged: dict[str, Judged]) -> Judged:
-    draws = [drawn for _, drawn in judged.values()]
-    return _mean([value for value, _ in judged.values()]), {
-        name: _mean_draws([each[name] for each in draws]) for name in draws[0]
+    values, draws = [value for value, _ in judged.values()], [drawn for _, drawn in judged.values()]
+    return _mean(values), {
+        name: _mean_draws([each[name] for each in values], [each[name] for each in draws]) for name in draws[0]
     }
 
 
-def _groups(run: Run, rows: NDArray[np.bool_]) -> dict[str, NDArray[np.bool_]]:
-    """The rows of each group that has labels; of all samples together where there are no groups."""
-    known = rows & np.isfinite(run.labels)
-    if run.groups is None or not known.any():
-        return {"all": known if known.any() else rows}
-    return {str(name): known & (run.groups == name) for name in np.unique(run.groups[known])}
+def _members(labels: Floats, groups: NDArray[np.str_] | None) -> dict[str, NDArray[np.intp]]:
+    """Which of the samples are in each group that has labels; all of them where there are no groups."""
+    known = np.isfinite(labels)
+    if groups is None or not known.any():
+        return {"all": np.flatnonzero(known if known.any() else ~known)}
+    return {str(name): np.flatnonzero(known & (groups == name)) for name in np.unique(groups[known])}
 
 
-def _judge(run: Run, predictor: Predictor, rows: NDArray[np.bool_], bootstrap: int, split: str) -> Judged:
+def _judge(run: Run, predictor: Predictor, rows: NDArray[Any], bootstrap: int, split: str) -> Judged:
     """Metrics over rows, and their values in each resample (none where there is no interval to be had)."""
-    outputs, labels = predictor.outputs[rows], run.labels[rows]
-    values = run.task.metrics(outputs, labels)
+    scores, labels = predictor.scores[rows], run.labels[rows]
+    values = run.task.metrics(scores, labels)
     if bootstrap == 0 or split == "train":  # the training split is no sample of anything the model has not seen
         return values, {}
+    codes = None
+    if run.groups is not None and _drawn(run, run.split == split) == "groups":
+        codes = group_codes(run.groups[rows])
+        if codes is None:  # a branch that has seen few of the groups: by sample it would look sharper than the rest
+            return values, {}
     seed = derive_seed(run.recipe.seed, "bootstrap", split)  # the same resamples for every predictor
     chunks = [
-        resampled(run.task, outputs, labels, list(values), counts)
-        for counts in count_chunks(bootstrap, len(labels), _codes(run, rows), seed)
+        resampled(run.task, scores, labels, list(values), counts)
+        for counts in count_chunks(bootstrap, len(labels), codes, seed)
     ]
     return values, {name: np.concatenate([chunk[name] for chunk in chunks]) for name in values}
 
 
-def _estimates(values: dict[str, float], draws: dict[str, NDArray[np.float64]]) -> dict[str, Measurement]:
+def _estimates(values: dict[str, float], draws: dict[str, Floats]) -> dict[str, Measurement]:
     return {
         name: interval(value, draws[name]) if name in draws else Measurement(value) for name, value in values.items()
     }
@@ -187,15 +212,17 @@ def _mean(values: Sequence[dict[str, float]]) -> dict[str, float]:
     return {name: across([each[name] for each in values]).mean for name in values[0]}
 
 
-def _mean_draws(draws: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Mean over groups, resample by resample; NaN where no group has a value."""
+def _mean_draws(values: Sequence[float], draws: Sequence[Floats]) -> Floats:
+    """Mean over the groups that have a value, resample by resample; NaN where one of them has lost it.
+
+    The mean over the others would be that of other groups, and its spread that of which groups are left.
+    """
     stacked = np.stack(draws)
-    there = np.isfinite(stacked)
-    total = np.where(there, stacked, 0.0).sum(axis=0)
-    return np.where(there.any(axis=0), total / np.maximum(there.sum(axis=0), 1), np.nan)
+    counted = stacked[np.isfinite(values)]
+    return counted.mean(axis=0) if len(counted) else np.full(stacked.shape[1], np.nan)
 
 
-def interval(value: float, draws: NDArray[np.float64]) -> Measurement:
+def interval(value: float, draws: Floats) -> Measurement:
     """A metric with the percentile interval of its resamples; those without a value are left out and counted."""
     good = draws[np.isfinite(draws)]
     if not math.isfinite(value) or len(good) == 0:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from omib_cli.artifacts.embedding import COMPRESSION, OUTPUT, SPATIAL, read_embedding
+from omib_cli.artifacts.embedding import COMPRESSION, LOGITS, OUTPUT, SPATIAL, read_embedding
 from omib_cli.artifacts.format import SPLITS
 from omib_cli.artifacts.provenance import Provenance
 from omib_cli.errors import DataError
@@ -26,10 +26,10 @@ FUSED = "fused"
 
 @dataclass(frozen=True)
 class Predictor:
-    """One head's readable outputs (N, C); rows of samples that lack its modality are not ``present``."""
+    """One head's scores (N, C), see :meth:`Task.scores`; rows of samples that lack its modality are not ``present``."""
 
     name: str
-    outputs: NDArray[np.float32]
+    scores: NDArray[np.float64]
     present: NDArray[np.bool_]
 
 
@@ -41,6 +41,8 @@ class Run:
     ----------
     values
         The embedding ξ (N, k).
+    ids
+        Of the samples (N,).
     split
         Name of each sample's split (N,).
     labels
@@ -61,6 +63,7 @@ class Run:
     task: Task
     modalities: list[str]
     values: NDArray[np.float32]
+    ids: NDArray[np.str_]
     split: NDArray[np.str_]
     labels: NDArray[np.float64]
     groups: NDArray[np.str_] | None
@@ -88,6 +91,11 @@ class Run:
     def headline(self) -> str:
         """The split whose numbers are quoted: test, or the nearest thing to it that the embedding has."""
         return next(name for name in reversed(SPLITS) if name in self.sizes)
+
+    @property
+    def data(self) -> str:
+        """What the samples come from, by digest, whatever the seed; earlier versions kept the dataset's hash alone."""
+        return str(self.provenance.facts.get("data") or self.provenance.parents.get("dataset", ""))
 
     @property
     def history(self) -> list[dict[str, Any]]:
@@ -128,19 +136,21 @@ def read_run(path: Path) -> Run:
     recipe = recipe_model().model_validate(provenance.recipe)
     modalities = list(provenance.facts.get("modalities") or recipe.modalities)
     classes = [str(name) for name in provenance.facts.get("classes") or []]
+    task = TASKS.implementation(recipe.task.kind)(recipe.task, classes)
     try:
         return Run(
             path=path,
             provenance=provenance,
             recipe=recipe,
-            task=TASKS.implementation(recipe.task.kind)(recipe.task, classes),
+            task=task,
             modalities=modalities,
             values=np.asarray(data.X, dtype=np.float32),
+            ids=data.obs_names.to_numpy().astype(str),
             split=data.obs["split"].to_numpy().astype(str),
             labels=data.obs["label"].to_numpy(dtype=np.float64),
             groups=data.obs["group"].to_numpy().astype(str) if "group" in data.obs else None,
             coordinates=np.asarray(data.obsm[SPATIAL], dtype=np.float64) if SPATIAL in data.obsm else None,
-            predictors=_predictors(data, modalities),
+            predictors=_predictors(data, task, modalities),
             compression={
                 name: data.obs[key].to_numpy(dtype=np.float64)
                 for name in modalities
@@ -151,16 +161,19 @@ def read_run(path: Path) -> Run:
         raise DataError("the embedding lacks a part", where=path, got=error, do="omib embed makes it again") from error
 
 
-def _predictors(data: anndata.AnnData, modalities: list[str]) -> list[Predictor]:
+def _predictors(data: anndata.AnnData, task: Task, modalities: list[str]) -> list[Predictor]:
     everyone = np.ones(data.n_obs, dtype=bool)
-    found = [Predictor(FUSED, _outputs(data, OUTPUT), everyone)]
+    found = [Predictor(FUSED, _scores(data, task, ""), everyone)]
     for name in modalities:
-        if (key := f"{OUTPUT}_{name}") in data.obsm:
-            outputs = _outputs(data, key)
+        if f"{OUTPUT}_{name}" in data.obsm:
+            scores = _scores(data, task, f"_{name}")
             has = data.obs[f"has_{name}"].to_numpy(dtype=bool) if f"has_{name}" in data.obs else everyone
-            found.append(Predictor(name, outputs, has & np.isfinite(outputs).all(axis=1)))
+            found.append(Predictor(name, scores, has & np.isfinite(scores).all(axis=1)))
     return found
 
 
-def _outputs(data: anndata.AnnData, key: str) -> NDArray[np.float32]:
-    return np.asarray(data.obsm[key], dtype=np.float32)
+def _scores(data: anndata.AnnData, task: Task, suffix: str) -> NDArray[np.float64]:
+    """A head's scores: from its logits, or, in an embedding of an earlier version, from the class probabilities."""
+    if f"{LOGITS}{suffix}" in data.obsm:
+        return task.scores(np.asarray(data.obsm[f"{LOGITS}{suffix}"]))
+    return task.from_readable(np.asarray(data.obsm[f"{OUTPUT}{suffix}"]))

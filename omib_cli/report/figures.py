@@ -81,7 +81,7 @@ def _is_known(metric: str, heads: Iterable[Scores]) -> bool:
 
 def _predictions(run: Run, table: RunScores) -> Iterator[Rendered]:
     rows = run.split == run.headline
-    guess, truth = run.task.prediction(run.predictors[0].outputs[rows]), run.labels[rows]
+    guess, truth = run.task.prediction(run.predictors[0].scores[rows]), run.labels[rows]
     if run.scores_anomalies:
         caption = (
             f"Squared distance of {len(truth):,} {run.headline} samples from the centre of what is normal, by section. "
@@ -127,7 +127,7 @@ def _tissue(run: Run, _table: RunScores) -> Iterator[Rendered]:
     rows = run.split == run.headline
     if not run.scores_anomalies or run.coordinates is None:
         return
-    coordinates, scores = run.coordinates[rows], run.task.prediction(run.predictors[0].outputs[rows])
+    coordinates, scores = run.coordinates[rows], run.task.prediction(run.predictors[0].scores[rows])
     groups = np.full(len(scores), "") if run.groups is None else run.groups[rows]
     caption = "Each row is a section: on the left the score at each spot, coloured by its rank within the section" + (
         ", on the right the label." if np.isfinite(run.labels[rows]).any() else "."

@@ -58,8 +58,8 @@ def main_phase(model: MultimodalModel, recipe: Recipe) -> Phase:
         batches = samples.batches(samples.inference_batch)
         outputs = _outputs(lambda batch: model.fuse(batch).output, batches)
         loss = model.task.loss(outputs, samples.labels.to(outputs.device)).mean().item()
-        readable = model.task.readable(outputs.cpu().numpy())
-        metrics = model.task.metrics(readable, samples.labels.cpu().numpy().astype(np.float64))
+        scores = model.task.scores(outputs.float().cpu().numpy())
+        metrics = model.task.metrics(scores, samples.labels.cpu().numpy().astype(np.float64))
         metric = metrics[model.task.main_metric]
         return {"loss": loss} | ({model.task.main_metric: metric} if math.isfinite(metric) else {})
 

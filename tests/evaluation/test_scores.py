@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import math
 import statistics
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from embeddings import make_embedding
+from embeddings import classification, make_embedding
 
-from omib_cli.evaluation.metrics import Measurement, RunScores, Scores, across_runs, constant_baseline, score_run
+from omib_cli.artifacts.embedding import read_embedding
+from omib_cli.evaluation.metrics import (
+    Measurement,
+    RunScores,
+    Scores,
+    across_runs,
+    constant_baseline,
+    measured,
+    resampled_metric,
+    score_run,
+)
 from omib_cli.evaluation.runs import read_run
 from omib_cli.runtime.progress import Progress
+from omib_cli.tasks.classification import Classification
 
 
 def scored(path, bootstrap=200, **how):
@@ -24,7 +36,7 @@ def test_every_split_and_head_is_scored_test_first(tmp_path):
     assert list(table.splits) == ["test", "validation", "train"]
     assert list(table.splits["test"]) == ["fused", "x1", "x2"]
     rows = run.split == "test"
-    expected = (run.predictors[0].outputs[rows].argmax(axis=1) == run.labels[rows]).mean()
+    expected = (run.predictors[0].scores[rows].argmax(axis=1) == run.labels[rows]).mean()
     estimate = table.splits["test"]["fused"].metrics["accuracy"]
     assert estimate.value == expected
     assert estimate.low < estimate.value < estimate.high
@@ -96,3 +108,46 @@ def test_undefined_values_do_not_enter_means():
     found = across_runs(tables, ["test"] * 2)["auc"]
     assert (found.mean, found.count) == (0.8, 1)
     assert found.plain() == {"mean": 0.8, "sd": None, "n": 1}
+
+
+class Sections(Classification):
+    """Judged section by section, as tissue is."""
+
+    by_group = True
+
+
+def test_a_resample_in_which_a_section_loses_its_metric_is_left_out():
+    """The mean over the sections that are left would be another quantity: one section is easy, one is hard."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat(["easy", "hard"], 60)
+    labels = np.zeros(120)
+    labels[:2] = labels[60:90] = 1.0  # the easy section has two positives, which many resamples miss
+    right = np.where(groups == "easy", 8.0, 0.3)
+    logits = np.stack([np.zeros(120), (2 * labels - 1) * right + rng.normal(size=120)], axis=1)
+    task = Sections(classification(2).options, ["a", "b"])
+    counts = rng.multinomial(120, np.full(120, 1 / 120), size=400).astype(float)
+    drawn = resampled_metric(task, "auc", task.scores(logits), labels, groups, counts)
+    lost = counts[:, :2].sum(axis=1) == 0
+    assert lost.sum() > 20
+    np.testing.assert_array_equal(np.isnan(drawn), lost)
+    value = measured(task, task.scores(logits), labels, groups)["auc"]
+    assert np.nanmean(drawn) == pytest.approx(value, abs=0.02)
+
+
+def test_a_branch_that_saw_few_of_the_resampled_groups_has_no_interval(tmp_path):
+    run = read_run(make_embedding(tmp_path / "e.h5ad", groups=12))
+    few = np.isin(run.groups, [f"gtest-{i}" for i in range(4)])
+    predictors = [*run.predictors[:2], replace(run.predictors[2], present=few)]
+    table = score_run(replace(run, predictors=predictors), 50, Progress())
+    assert table.resampled["test"] == "groups"
+    assert math.isfinite(table.splits["test"]["x1"].metrics["accuracy"].low)
+    assert math.isnan(table.splits["test"]["x2"].metrics["accuracy"].low)
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_an_embedding_without_logits_is_read_as_before(tmp_path, task):
+    """Versions before logits were kept wrote class probabilities alone, as these synthetic embeddings do."""
+    run = read_run(make_embedding(tmp_path / "e.h5ad", task))
+    stored = read_embedding(tmp_path / "e.h5ad")[0].obsm["output"]
+    shown = np.exp(run.predictors[0].scores) if task == "classification" else run.predictors[0].scores
+    np.testing.assert_allclose(shown, stored, rtol=1e-6)
