@@ -108,6 +108,12 @@ class Run:
         return self.provenance.notes.get("beta")
 
     @property
+    def selects_epoch(self) -> bool:
+        """Whether the validation split chose the weights of a phase."""
+        recipe = self.recipe
+        return recipe.train.select != "last" or (recipe.warms_up and recipe.warmup.select != "last")
+
+    @property
     def branches_see_embedding(self) -> bool:
         """Whether a modality's branch predicts from [z, ξ], so that it does not speak for its modality alone."""
         return getattr(self.recipe.fusion, "main_training", None) == "full"

@@ -8,7 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from omib_cli.evaluation.conventions import convention, shown
+import numpy as np
+
+from omib_cli.evaluation.conventions import convention, shown, shown_alike
 from omib_cli.evaluation.metrics import Measurement, RunScores, Scores
 from omib_cli.evaluation.runs import FUSED, Run
 from omib_cli.report.drawing import Rendered, inline
@@ -24,8 +26,7 @@ def warnings_of(run: Run, scores: RunScores) -> str:
     found = []
     if run.headline != "test":
         found.append(
-            f"This embedding has no test split. The numbers below are of the {run.headline} split"
-            + (", on which the model was fitted: they say nothing about new data." if run.headline == "train" else ".")
+            f"This embedding has no test split. The numbers below are of the {run.headline} split" + _why_not_new(run)
         )
     if run.beta is not None and run.beta.get("above"):
         found.append(
@@ -33,7 +34,7 @@ def warnings_of(run: Run, scores: RunScores) -> str:
         )
     groups = scores.groups.get(run.headline)
     several = "group" if groups == 1 else "groups"
-    if scores.resampled[run.headline] == "samples" and groups:
+    if scores.bootstrap and run.headline != "train" and scores.resampled[run.headline] == "samples" and groups:
         found.append(
             f"The {run.headline} split has only {groups} {several}, too few to resample; intervals treat "
             "samples as independent and are probably too narrow."
@@ -41,7 +42,16 @@ def warnings_of(run: Run, scores: RunScores) -> str:
     return "".join(paragraph(text, "warn") for text in found)
 
 
-def what_was_run(run: Run) -> str:
+def _why_not_new(run: Run) -> str:
+    """Why the numbers of a split that is no test split are not those of new data."""
+    if run.headline == "train":
+        return ", on which the model was fitted: they say nothing about new data."
+    if run.selects_epoch:
+        return ", which chose the epoch that was kept: they are optimistic for new data."
+    return ", which may have guided the choice of settings: they are then optimistic for new data."
+
+
+def what_was_run(run: Run, scores: RunScores) -> str:
     """Recipe, data and network in a list."""
     sizes = run.sizes
     rows: list[tuple[str, object]] = [
@@ -55,8 +65,20 @@ def what_was_run(run: Run) -> str:
         ("Epochs", _epochs(run)),
     ]
     if run.groups is not None:
-        rows.append(("Groups", f"{len(set(run.groups.tolist())):,}, never divided between resamples"))
+        rows.append(("Groups", _groups(run, scores)))
     return block("What was run", pairs(rows), _command(run))
+
+
+def _groups(run: Run, scores: RunScores) -> str:
+    """How many groups there are, and what the intervals make of them."""
+    count = 0 if run.groups is None else len(np.unique(run.groups))
+    own = scores.groups.get(run.headline, 0)
+    how = {
+        "groups": "each resampled whole",
+        "samples": "too few to be resampled whole",
+        "samples within groups": "each judged by itself, its samples resampled",
+    }[scores.resampled[run.headline]]
+    return f"{count:,} in all; {own:,} in the {run.headline} split, {how}"
 
 
 def _epochs(run: Run) -> str:
@@ -77,14 +99,44 @@ def headline(run: Run, scores: RunScores) -> str:
     """The fused prediction's metrics on the headline split, large."""
     fused = scores.splits[run.headline][FUSED]
     first = headline_metrics(run, scores)
-    names = [*first, *[name for name in fused.metrics if name not in first]][:CARDS]
+    names = [name for name in dict.fromkeys([*first, *fused.metrics]) if _is_known(fused, name)][:CARDS]
+    if not names:
+        words = f"No metric is defined on the {fused.count:,} {run.headline} samples: {_why_undefined(run)}."
+        return block("Result", paragraph(words))
     cards = [_card(name, fused.metrics[name], i == 0) for i, name in enumerate(names)]
-    words = f"Fused prediction on {fused.count:,} {run.headline} samples"
-    if scores.bootstrap:
+    words = f"Fused prediction on {_judged(run, fused)}"
+    if any(math.isfinite(fused.metrics[name].low) for name in names):
         words += f"; ranges are 95 % intervals from {scores.bootstrap:,} bootstrap resamples of {_unit(run, scores)}"
     if scores.baseline is not None:
-        words += f". The same prediction for every sample reaches {_label(first[0])} {shown(scores.baseline)}"
+        words += (
+            f". Predicting the training split's {_usual(run)} for every sample reaches {_label(first[0])} "
+            f"{shown(scores.baseline)}"
+        )
     return block("Result", tag("div", *cards, cls="cards"), paragraph(words + ".", "foot"))
+
+
+def _is_known(scores: Scores, metric: str) -> bool:
+    return metric in scores.metrics and math.isfinite(scores.metrics[metric].value)
+
+
+def _why_undefined(run: Run) -> str:
+    labels = run.labels[(run.split == run.headline) & np.isfinite(run.labels)]
+    return "none of them has a label" if not len(labels) else "their labels do not differ enough"
+
+
+def _judged(run: Run, fused: Scores) -> str:
+    """The samples behind the numbers, in words; of several groups that are judged by themselves, the mean over them."""
+    known = int(np.isfinite(run.labels[(run.split == run.headline) & run.predictors[0].present]).sum())
+    words = f"{fused.count:,} {run.headline} samples"
+    if known < fused.count:
+        words = f"the {known:,} of {fused.count:,} {run.headline} samples that have a label"
+    if len(fused.by_group) > 1:
+        words += f": each number is the mean over {len(fused.by_group):,} sections, each judged by itself"
+    return words
+
+
+def _usual(run: Run) -> str:
+    return "median" if run.task.main_metric == "mae" else "most frequent class"
 
 
 def _label(metric: str) -> str:
@@ -95,7 +147,7 @@ def _label(metric: str) -> str:
 def _unit(run: Run, scores: RunScores) -> str:
     if scores.resampled[run.headline] == "groups":
         return f"the {scores.groups[run.headline]:,} groups, each taken whole"
-    return "the samples"
+    return "the samples" + (" of each section" if scores.resampled[run.headline] == "samples within groups" else "")
 
 
 def _card(metric: str, estimate: Measurement, main: bool) -> str:
@@ -112,7 +164,7 @@ def interval_text(estimate: Measurement) -> str:
     """``0.81 to 0.86``, or nothing."""
     if not math.isfinite(estimate.low):
         return ""
-    return f"{shown(estimate.low)} to {shown(estimate.high)}"
+    return " to ".join(shown_alike([estimate.low, estimate.high]))
 
 
 def figures(pictures: Sequence[Rendered], prefix: str) -> str:
@@ -218,21 +270,26 @@ def _weight_sentence(name: str, reference: str, values: Sequence[float]) -> str:
 
 
 def all_metrics(run: Run, scores: RunScores) -> str:
-    """Every metric of every split and head, and what each metric is."""
+    """Every metric of every split and head, and what each metric is; those that no head has anywhere are left out."""
     splits = [_split_table(run, scores, split) for split in scores.splits] + [_group_table(scores, run.headline)]
     names = _metric_names(each for split in scores.splits.values() for each in split.values())
+    if not names:
+        return ""
     notes = [tag("li", tag("strong", esc(convention(name).label)), ": ", esc(convention(name).words)) for name in names]
     return block("All metrics", *splits, _skipped(scores), tag("ul", *notes, cls="foot"))
 
 
 def _metric_names(scores: Iterable[Scores]) -> list[str]:
-    return list(dict.fromkeys(name for each in scores for name in each.metrics))
+    """Metrics that have a value for one of them at least: a row of dashes tells nothing."""
+    return list(dict.fromkeys(name for each in scores for name in each.metrics if _is_known(each, name)))
 
 
 def _split_table(run: Run, scores: RunScores, split: str) -> str:
     """Metrics in rows, heads in columns."""
     heads = scores.splits[split]
     names = _metric_names(heads.values())
+    if not names:
+        return ""
     head = [esc(split.capitalize()), *[_head_cell(run.head_label(name), each) for name, each in heads.items()]]
     rows = [[esc(convention(name).label), *[_cell(each, name) for each in heads.values()]] for name in names]
     main = split == run.headline
@@ -244,13 +301,13 @@ def _split_table(run: Run, scores: RunScores, split: str) -> str:
 def _group_table(scores: RunScores, split: str) -> str:
     """The fused head's metrics in each group, for tasks that are judged group by group."""
     fused = scores.splits[split][FUSED]
-    if not fused.by_group:
+    names = _metric_names([fused])
+    if not fused.by_group or not names:
         return ""
-    names = list(fused.metrics)
     rows = [
         [esc(group), *[_cell(Scores(0, metrics), name) for name in names]] for group, metrics in fused.by_group.items()
     ]
-    mean = ["mean", *[_cell(fused, name) for name in names]]
+    mean = ["mean over sections", *[_cell(fused, name) for name in names]]
     head = [f"{esc(split.capitalize())}, by section", *[esc(convention(name).label) for name in names]]
     return table(head, [*rows, mean], looks=[*[""] * len(rows), "strong"])
 
@@ -282,8 +339,8 @@ def limits(run: Run, scores: RunScores) -> str:
     count = scores.splits[run.headline][FUSED].count
     lines = [
         f"The {run.headline} split has {count:,} samples; one sample is {1 / count:.4f} of an accuracy."
-        if run.classes
-        else f"The {run.headline} split has {count:,} samples.",
+        if run.task.main_metric == "accuracy"
+        else f"The numbers are of {_judged(run, scores.splits[run.headline][FUSED])}.",
         "An interval covers the choice of samples, not the choice of split or seed. Several seeds, evaluated together, "
         "show that part.",
     ]
@@ -293,7 +350,7 @@ def limits(run: Run, scores: RunScores) -> str:
         lines.append("Numbers of the training split show how closely the model fitted it, and so carry no interval.")
     if "validation" in scores.splits and run.headline == "test":
         why = "selected the epoch that was kept, so its numbers are optimistic."
-        if run.recipe.train.select == "last" and (run.recipe.warmup.select == "last" or not run.recipe.warms_up):
+        if not run.selects_epoch:
             why = "took no part in training; where it guided the choice of settings, its numbers are optimistic."
         lines.append(f"The validation split {why}")
     if any(not predictor.present.all() for predictor in run.predictors):

@@ -17,7 +17,7 @@ from omib_cli.report.drawing import Rendered, styled
 from omib_cli.report.maps import lay_out, map_figure
 from omib_cli.report.predictions import ANNOTATED, ROOMY, confusion, confusion_figure, scatter_figure
 from omib_cli.report.strip import beta_figure, comparison_figure
-from omib_cli.report.tissue import score_figure, tissue_figure
+from omib_cli.report.tissue import left_out, score_figure, tissue_figure
 from omib_cli.runtime.seeds import derive_seed
 
 SECOND = {"accuracy": "auc", "mae": "pearson_r", "auc": "f1"}
@@ -87,7 +87,7 @@ def _predictions(run: Run, table: RunScores) -> Iterator[Rendered]:
             f"Squared distance of {len(truth):,} {run.headline} samples from the centre of what is normal, by section. "
             "Each section is judged by itself: what counts is how far its anomalies lie to the right of its normal "
             "samples."
-        )
+        ) + left_out(None if run.groups is None else run.groups[rows])
         yield from _picture(
             "scores",
             "Scores of normal and anomalous samples",
@@ -132,6 +132,7 @@ def _tissue(run: Run, _table: RunScores) -> Iterator[Rendered]:
     caption = "Each row is a section: on the left the score at each spot, coloured by its rank within the section" + (
         ", on the right the label." if np.isfinite(run.labels[rows]).any() else "."
     )
+    caption += left_out(groups)
     yield from _picture(
         "tissue", "Scores on the tissue", caption, lambda: tissue_figure(coordinates, scores, run.labels[rows], groups)
     )
@@ -173,12 +174,16 @@ def _losses(run: Run, _table: RunScores) -> Iterator[Rendered]:
     elif not run.classes:
         error = "absolute" if getattr(run.recipe.task, "loss", "mse") == "l1" else "squared"
         unit = f"{error} error" + (" (label units²)" if error == "squared" else " (label units)")
-    caption = (
-        "Left: loss of each modality's branch, of the fused head and on the validation split (in warm-up, where there "
-        "is no fused head, the mean over branches). Validation rising while the others fall is over-fitting. Right: "
-        "how much each bottleneck lets through; near 0, that modality no longer reaches the embedding. The dotted line "
-        "marks the epoch whose weights were kept."
-    )
+    drawn = {key.partition("/")[0] for row in run.history for key, value in row.items() if value is not None}
+    caption = "Loss of each modality's branch and of the fused head." if "trb" in drawn else "Loss of the fused head."
+    if "validation" in drawn:
+        caption += " On the validation split (dashed; in warm-up the mean over branches), rising while the others fall "
+        caption += "is over-fitting."
+    if "kl" in drawn:
+        caption += " Right: how much each bottleneck lets through; near 0, that modality no longer reaches the "
+        caption += "embedding."
+    if any(row.get("kept") and row.get("phase") == "train" for row in run.history):
+        caption += " The dotted line marks the epoch whose weights were kept."
     yield from _picture(
         "losses", "Loss terms over epochs", caption, lambda: loss_figure(run.history, run.modalities, unit)
     )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
-from omib_cli.evaluation.conventions import shown
+from omib_cli.evaluation.conventions import shown, shown_alike
 from omib_cli.evaluation.metrics import Measurement
 from omib_cli.evaluation.probes import Recovery
 from omib_cli.evaluation.subvectors import MOST_SAMPLES, Subvector
@@ -75,5 +76,4 @@ def _share(value: float) -> str:
 
 
 def _range(estimate: Measurement) -> str:
-    low, high = shown(estimate.low), shown(estimate.high)
-    return "–" if "–" in (low, high) else f"{low} to {high}"
+    return " to ".join(shown_alike([estimate.low, estimate.high])) if math.isfinite(estimate.low) else "–"

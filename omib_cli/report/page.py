@@ -151,7 +151,7 @@ def _chapter(chapter: Chapter, prefix: str) -> str:
         [
             blocks.warnings_of(run, scores),
             blocks.headline(run, scores),
-            blocks.what_was_run(run),
+            blocks.what_was_run(run, scores),
             blocks.figures(chapter.pictures, prefix),
             blocks.beta_and_bounds(run),
             blocks.weights_in_words(run),

@@ -17,6 +17,7 @@ from omib_cli.artifacts.checkpoint import read_header
 from omib_cli.artifacts.dataset import EVERYTHING, Dataset
 from omib_cli.artifacts.files import explained, reserve
 from omib_cli.artifacts.partial import Partial
+from omib_cli.artifacts.provenance import Provenance
 from omib_cli.data.samples import Samples, read_samples
 from omib_cli.distributed import processes
 from omib_cli.errors import DataError, NumericError
@@ -66,7 +67,7 @@ def run(dataset: Path, model: Path, out: Path, job: Job) -> StageResult:
             "task": recipe.task.kind,
             "classes": trained.facts["classes"],
             "modalities": network.names,
-            "data": _origin(data),
+            "data": origin_of(data.provenance),
         }
         provenance = make_provenance(fmt.EMBEDDING, recipe, parents, facts, device, job)
         provenance.notes = {
@@ -178,9 +179,8 @@ class _Arrays:
         return np.lib.format.open_memmap(self._path(place), mode="r+")
 
 
-def _origin(data: Dataset) -> str:
-    """What the samples come from, whatever the seed that drew or divided them: digest of source options and files."""
-    made = data.provenance
+def origin_of(made: Provenance) -> str:
+    """What a dataset's samples come from, whatever the seed that drew or divided them: digest of source options and files."""
     options = {key: made.recipe.get(key) for key in ("data", "task")} | {"modalities": list(made.recipe["modalities"])}
     text = json.dumps([options, made.facts.get("files", {})], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
