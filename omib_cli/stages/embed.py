@@ -180,8 +180,8 @@ class _Arrays:
 
 
 def origin_of(made: Provenance) -> str:
-    """What a dataset's samples come from, whatever the seed that drew or divided them: digest of source options and files."""
-    options = {key: made.recipe.get(key) for key in ("data", "task")} | {"modalities": list(made.recipe["modalities"])}
+    """What a dataset's samples come from, whatever the seed that drew or divided them: digest of options and files."""
+    options = [made.recipe["data"], made.recipe["task"]["kind"], list(made.recipe["modalities"])]
     text = json.dumps([options, made.facts.get("files", {})], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
