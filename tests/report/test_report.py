@@ -328,7 +328,7 @@ def test_the_page_is_no_wider_than_a_telephone(tmp_path, ordinary):
     words += [f"--user-data-dir={tmp_path / 'profile'}", "--allow-file-access-from-files"]
     words += ["--virtual-time-budget=5000", "--dump-dom", (tmp_path / "probe.html").as_uri()]
     found = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True).stdout
-    assert re.search(r"width (\d+)", found)[1] == "400"
+    assert int(re.search(r"width (\d+)", found)[1]) <= 400
 
 
 def test_equal_scores_have_equal_ranks_and_sections_left_out_are_said():
