@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, stdev
 from typing import Any
@@ -23,6 +23,10 @@ Judged = tuple[dict[str, float], dict[str, Floats]]
 
 LEVEL = (2.5, 97.5)
 """Percentiles of the resampled metric that bound the interval."""
+LEAST_SAMPLES = 10
+"""Fewer samples are not resampled: they would show a part of what another ten might be."""
+SHARES = ("accuracy", "acc7", "acc2_nonneg", "acc2_nonzero")
+"""Metrics that are a share of samples; where these are drawn one by one, an exact interval replaces the bootstrap's."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,10 @@ def _scores(run: Run, predictor: Predictor, rows: NDArray[np.bool_], bootstrap: 
     if count == 0:
         return Scores(0, {})
     if not run.task.by_group:
-        return Scores(count, _estimates(*_judge(run, predictor, rows, bootstrap, split)))
+        found = _estimates(*_judge(run, predictor, rows, bootstrap, split))
+        if bootstrap and split != "train" and _drawn(run, run.split == split) == "samples":
+            found |= _exact(found, run.labels[rows])
+        return Scores(count, found)
     judged = _judge_groups(run, predictor, rows, bootstrap, split)
     by_group = {name: _estimates(*found) for name, found in judged.items()}
     return Scores(count, _estimates(*_mean_of_groups(judged)), by_group)
@@ -170,7 +177,9 @@ def _judge_groups(
 def _mean_of_groups(judged: dict[str, Judged]) -> Judged:
     values, draws = [value for value, _ in judged.values()], [drawn for _, drawn in judged.values()]
     return _mean(values), {
-        name: _mean_draws([each[name] for each in values], [each[name] for each in draws]) for name in draws[0]
+        name: _mean_draws([each[name] for each in values], [each[name] for each in draws])
+        for name in draws[0]
+        if all(name in each for each in draws)
     }
 
 
@@ -187,6 +196,8 @@ def _judge(run: Run, predictor: Predictor, rows: NDArray[Any], bootstrap: int, s
     scores, labels = predictor.scores[rows], run.labels[rows]
     values = run.task.metrics(scores, labels)
     if bootstrap == 0 or split == "train":  # the training split is no sample of anything the model has not seen
+        return values, {}
+    if len(labels) < LEAST_SAMPLES:
         return values, {}
     codes = None
     if run.groups is not None and _drawn(run, run.split == split) == "groups":
@@ -229,6 +240,25 @@ def interval(value: float, draws: Floats) -> Measurement:
         return Measurement(value, skipped=len(draws) - len(good))
     low, high = np.percentile(good, LEVEL)
     return Measurement(value, float(low), float(high), len(draws) - len(good))
+
+
+def _exact(found: Mapping[str, Measurement], labels: Floats) -> dict[str, Measurement]:
+    """Those of the metrics that are shares of samples, with their exact intervals."""
+    counts = {name: int((labels != 0).sum()) if name.endswith("nonzero") else len(labels) for name in SHARES}
+    known = [name for name in SHARES if name in found and math.isfinite(found[name].value)]
+    return {name: share(round(found[name].value * counts[name]), counts[name]) for name in known}
+
+
+def share(hits: int, count: int) -> Measurement:
+    """A share of samples with the exact interval of Clopper and Pearson (1934): eight of eight may be .63 of all."""
+    from scipy.special import betaincinv
+
+    low, high = (level / 100.0 for level in LEVEL)
+    return Measurement(
+        hits / count,
+        float(betaincinv(hits, count - hits + 1, low)) if hits else 0.0,
+        float(betaincinv(hits + 1, count - hits, high)) if hits < count else 1.0,
+    )
 
 
 def constant_baseline(run: Run) -> float | None:

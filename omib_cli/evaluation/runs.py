@@ -24,6 +24,10 @@ FUSED = "fused"
 """The name of the fused head among predictors; each other predictor is called after its modality."""
 
 
+MEAN_KL = ("mmib-cui", "e-mib", "l-mib", "c-mib")
+"""Methods whose KL is a mean over the dimensions of a bottleneck, as their sources have it."""
+
+
 @dataclass(frozen=True)
 class Predictor:
     """One head's scores (N, C), see :meth:`Task.scores`; rows of samples that lack its modality are not ``present``."""
@@ -106,6 +110,19 @@ class Run:
     def beta(self) -> dict[str, Any] | None:
         """Beta, how it was chosen and its bounds; None for methods without one."""
         return self.provenance.notes.get("beta")
+
+    @property
+    def kl_unit(self) -> str:
+        """Unit of the divergences in the history: some methods average them over a bottleneck's dimensions."""
+        options = self.recipe.fusion
+        averaged = options.method in MEAN_KL or getattr(options, "kl_reduction", "sum") == "mean"
+        return "nats per dimension" if averaged else "nats"
+
+    @property
+    def draws(self) -> int:
+        """How many draws of its codes an embedding averages, in training or here."""
+        options = self.recipe.fusion
+        return max(1, getattr(options, "draws", 1), getattr(options, "inference_samples", 0))
 
     @property
     def selects_epoch(self) -> bool:

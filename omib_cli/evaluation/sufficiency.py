@@ -51,9 +51,10 @@ def information_plane(run: Run, bootstrap: int) -> list[Quantity]:
         found.append(Quantity("I(ξ; y)", sufficiency, _claim(run)))
     if run.compression:
         total = np.sum([values[rows] for values in run.compression.values()], axis=0)
-        words = (
-            "the bottlenecks' divergence from their prior: with their noise on, I(ξ; all modalities) is at most this"
-        )
+        words = "the bottlenecks' divergence from their prior, summed over their dimensions: "
+        words += "with their noise on, I(ξ; all modalities) is at most this"
+        if run.draws > 1:
+            words += f" for an ξ of one draw; this one averages {run.draws}, and may hold more"
         found.append(Quantity("Σ KL", _mean(total, counts), words))
     if run.branches_see_embedding:
         for branch in run.predictors[1:]:
@@ -62,6 +63,8 @@ def information_plane(run: Run, bootstrap: int) -> list[Quantity]:
                 seen = branch.present[rows]
                 estimate = _mean(gap[rows][seen], [each[:, seen] for each in counts])
                 words = f"what {branch.name} beside ξ changes in the prediction"
+                if run.recipe.task.kind == "regression":
+                    words += "; of Gaussians with variance 1, and so in the label's unit squared"
                 found.append(Quantity(f"KL(ŷ {branch.name} ‖ ŷ)", estimate, words))
     return found
 

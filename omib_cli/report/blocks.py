@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from omib_cli.evaluation.conventions import convention, shown, shown_alike
-from omib_cli.evaluation.metrics import Measurement, RunScores, Scores
+from omib_cli.evaluation.metrics import SHARES, Measurement, RunScores, Scores
 from omib_cli.evaluation.runs import FUSED, Run
 from omib_cli.report.drawing import Rendered, inline
 from omib_cli.report.figures import headline_metrics
@@ -107,6 +107,8 @@ def headline(run: Run, scores: RunScores) -> str:
     words = f"Fused prediction on {_judged(run, fused)}"
     if any(math.isfinite(fused.metrics[name].low) for name in names):
         words += f"; ranges are 95 % intervals from {scores.bootstrap:,} bootstrap resamples of {_unit(run, scores)}"
+        if scores.resampled[run.headline] == "samples" and any(name in SHARES for name in names):
+            words += ", those of shares of samples exact (Clopper and Pearson)"
     if scores.baseline is not None:
         words += (
             f". Predicting the training split's {_usual(run)} for every sample reaches {_label(first[0])} "
@@ -254,18 +256,23 @@ def weights_in_words(run: Run) -> str:
         values = [float(row[f"r/{name}"]) for row in rows if row.get(f"r/{name}") is not None]
         if values:
             lines.append(tag("li", esc(_weight_sentence(name, run.modalities[0], values))))
-    return block("Relative weights in words", tag("ul", *lines)) if lines else ""
+    note = (
+        "A weight is of the penalty alone. What passed each bottleneck is its KL, which can order modalities otherwise."
+    )
+    return block("Relative weights in words", tag("ul", *lines), paragraph(note, "foot")) if lines else ""
 
 
 def _weight_sentence(name: str, reference: str, values: Sequence[float]) -> str:
     mean, low, high = fmean(values), min(values), max(values)
-    verdict = f"practically 1: {name} was compressed like {reference}, and the dynamic weight was close to inert"
+    verdict = (
+        f"practically 1: the penalty on {name} weighed like that on {reference}, and the weight was close to inert"
+    )
     if mean < 0.95:
-        verdict = f"{name} was compressed less than {reference}: it kept more that the embedding lacked"
+        verdict = f"the penalty on {name} weighed less than that on {reference}: its branch changed the prediction more"
     elif mean > 1.05:
-        verdict = f"{name} was compressed more than {reference}: the embedding already held most of what it knew"
+        verdict = f"the penalty on {name} weighed more than that on {reference}: its branch changed the prediction less"
     elif high - low > 0.2:
-        verdict = f"around 1 on average, though it moved: {name} and {reference} were compressed about alike"
+        verdict = f"around 1 on average, though it moved: the penalties on {name} and {reference} weighed about alike"
     return f"r of {name}: mean {mean:.3f}, from {low:.3f} to {high:.3f} over {len(values)} epochs; {verdict}."
 
 

@@ -185,16 +185,16 @@ def _losses(run: Run, _table: RunScores) -> Iterator[Rendered]:
     if any(row.get("kept") and row.get("phase") == "train" for row in run.history):
         caption += " The dotted line marks the epoch whose weights were kept."
     yield from _picture(
-        "losses", "Loss terms over epochs", caption, lambda: loss_figure(run.history, run.modalities, unit)
+        "losses", "Loss terms over epochs", caption, lambda: loss_figure(run.history, run.modalities, unit, run.kl_unit)
     )
 
 
 def _weights(run: Run, _table: RunScores) -> Iterator[Rendered]:
     reference = run.modalities[0]
     caption = (
-        f"r weighs the compression of a modality against that of {reference}, the reference (r = 1). Below 1 it is "
-        "compressed less, because it still holds information that the embedding lacks; above 1, more. r lies "
-        "between 0 and 2."
+        f"r weighs the penalty on a modality's bottleneck against that on {reference}'s, the reference (r = 1). Below 1 "
+        "it is penalised less, because its branch still changes the prediction more; above 1, more. r lies between 0 "
+        "and 2."
     )
     yield from _picture(
         "relative-weights",
