@@ -192,8 +192,8 @@ def _losses(run: Run, _table: RunScores) -> Iterator[Rendered]:
 def _weights(run: Run, _table: RunScores) -> Iterator[Rendered]:
     reference = run.modalities[0]
     caption = (
-        f"r weighs the penalty on a modality's bottleneck against that on {reference}'s, the reference (r = 1). Below 1 "
-        "it is penalised less, because its branch still changes the prediction more; above 1, more. r lies between 0 "
+        f"r weighs the penalty on a modality's bottleneck against that on {reference}'s, the reference (r = 1). Below "
+        "1 it is penalised less, because its branch still changes the prediction more; above 1, more. r lies between 0 "
         "and 2."
     )
     yield from _picture(

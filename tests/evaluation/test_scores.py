@@ -20,6 +20,7 @@ from omib_cli.evaluation.metrics import (
     measured,
     resampled_metric,
     score_run,
+    share,
 )
 from omib_cli.evaluation.runs import read_run
 from omib_cli.runtime.progress import Progress
@@ -151,3 +152,34 @@ def test_an_embedding_without_logits_is_read_as_before(tmp_path, task):
     stored = read_embedding(tmp_path / "e.h5ad")[0].obsm["output"]
     shown = np.exp(run.predictors[0].scores) if task == "classification" else run.predictors[0].scores
     np.testing.assert_allclose(shown, stored, rtol=1e-6)
+
+
+def test_a_share_of_samples_has_its_exact_interval(tmp_path):
+    """Eight of eight right is no proof that all are: with .63 right that happens once in forty times."""
+    eight = share(8, 8)
+    assert eight.low**8 == pytest.approx(0.025)
+    assert (eight.value, eight.high) == (1.0, 1.0)
+    none = share(0, 8)
+    assert (none.low, none.high) == (0.0, pytest.approx(1.0 - eight.low))
+    _, table = scored(tmp_path / "e.h5ad", sizes={"train": 40, "test": 8}, noise=0.01)
+    found = table.splits["test"]["fused"].metrics
+    assert (found["accuracy"].value, found["accuracy"].low) == (1.0, pytest.approx(eight.low))
+    assert math.isnan(found["f1_macro"].low)  # too few to be resampled
+
+
+@pytest.mark.parametrize("count", [10, 40])
+def test_the_interval_of_a_share_covers_the_truth_at_any_size(count):
+    right = np.random.default_rng(0).binomial(count, 0.85, size=1000)
+    intervals = [share(int(hits), count) for hits in right]
+    assert np.mean([each.low <= 0.85 <= each.high for each in intervals]) >= 0.95
+
+
+def test_a_kl_is_in_the_unit_that_its_method_gives_it(tmp_path):
+    units = {
+        method: read_run(make_embedding(tmp_path / f"{method}.h5ad", fusion={"method": method})).kl_unit
+        for method in ("omib", "e-mib", "mmib-cui", "deep-ib")
+    }
+    per = "nats per dimension"
+    assert units == {"omib": "nats", "e-mib": per, "mmib-cui": per, "deep-ib": "nats"}
+    averaged = make_embedding(tmp_path / "mean.h5ad", fusion={"method": "omib", "kl_reduction": "mean"})
+    assert read_run(averaged).kl_unit == per

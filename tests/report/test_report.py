@@ -22,6 +22,7 @@ from omib_cli.evaluation.runs import read_run
 from omib_cli.evaluation.subvectors import Subvector
 from omib_cli.recipe.tasks import AnomalyOptions
 from omib_cli.report.blocks import interval_text
+from omib_cli.report.curves import loss_figure
 from omib_cli.report.drawing import colours, inline, short
 from omib_cli.report.figures import draw_run
 from omib_cli.report.maps import lay_out, map_figure
@@ -339,3 +340,16 @@ def test_equal_scores_have_equal_ranks_and_sections_left_out_are_said():
         left_out(np.array([f"s{i}" for i in range(11)])) == " The first 8 of 11 sections, by name; the table has all."
     )
     assert left_out(np.array(["a", "b"])) == left_out(None) == ""
+
+
+def test_the_curve_of_a_kl_names_its_unit(ordinary):
+    figure = loss_figure(ordinary.run.history, ordinary.run.modalities, "nats", "nats per dimension")
+    assert figure.axes[1].get_ylabel() == "KL to the prior (nats per dimension)"
+
+
+def test_captions_speak_of_what_is_drawn(ordinary):
+    rows = [{"phase": "train", "epoch": i, "task": 1.0 / i} for i in (1, 2, 3)]
+    notes = {**ordinary.run.provenance.notes, "history": rows}
+    bare = replace(ordinary.run, provenance=replace(ordinary.run.provenance, notes=notes))
+    (losses,) = (each for each in draw_run(bare, ordinary.scores) if each.name == "losses")
+    assert losses.caption == "Loss of the fused head."
