@@ -19,6 +19,7 @@ from omib_cli.evaluation.runs import FUSED, Run
 from omib_cli.evaluation.subvectors import Subvector
 from omib_cli.evaluation.sufficiency import Quantity
 from omib_cli.report import blocks
+from omib_cli.report.compression import beta_and_bounds, weights_in_words
 from omib_cli.report.drawing import Rendered
 from omib_cli.report.html import block, esc, paragraph, table, tag
 from omib_cli.report.information import information_block
@@ -153,8 +154,8 @@ def _chapter(chapter: Chapter, prefix: str) -> str:
             blocks.headline(run, scores),
             blocks.what_was_run(run, scores),
             blocks.figures(chapter.pictures, prefix),
-            blocks.beta_and_bounds(run),
-            blocks.weights_in_words(run),
+            beta_and_bounds(run),
+            weights_in_words(run),
             information_block(
                 chapter.plane,
                 chapter.recovery,
