@@ -70,7 +70,7 @@ def network(recipe: Recipe, facts: dict, beta: float) -> Predict:
                 Trainer(model, phase, seed, Partial(where, "", job), log, job).run(train, None)
         with torch.no_grad():
             outputs = model.eval().fuse(held).output
-        return model.task.readable(outputs.numpy())[:, 1]
+        return np.exp(model.task.scores(outputs.numpy()))[:, 1]
 
     return predict
 

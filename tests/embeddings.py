@@ -65,6 +65,7 @@ def make_embedding(
     branches: bool = True,
     sentiment: bool = False,
     notes: dict | None = None,
+    facts: dict | None = None,
     **sections,
 ) -> Path:
     """An embedding whose predictions are the truth and noise; ``groups`` per split share their noise."""
@@ -118,7 +119,7 @@ def make_embedding(
         recipe=recipe.resolved(),
         recipe_hash=recipe.hash("embedding"),
         parents={"dataset": "d" * 64, "model": "e" * 64},
-        facts={"task": task, "classes": classes, "modalities": names, "reference": names[0]},
+        facts={"task": task, "classes": classes, "modalities": names, "reference": names[0], **(facts or {})},
         notes={
             "history": history(names),
             "beta": beta and {**beta, "objective": 1 / (2 * modalities - 1)},

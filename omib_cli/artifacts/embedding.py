@@ -1,8 +1,9 @@
 """``embedding.h5ad``: the embedding as AnnData, ready for scanpy, with predictions and posterior spread beside it.
 
 ``X`` (N, k) is xi; ``obs`` holds ids (index), split, label, group, prediction and its uni-modal counterparts;
-``obsm`` holds the outputs behind the predictions (class probabilities, or the value) and the posterior's
-standard deviations; ``uns["omib"]["provenance"]`` is the artifact's description of itself, as JSON.
+``obsm`` holds the outputs behind the predictions (class probabilities with their logits, the value, or the anomaly
+score) and the posterior's standard deviations; ``uns["omib"]["provenance"]`` is the artifact's description of itself,
+as JSON.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ IDS = "obs/id"
 """Where the samples' ids are."""
 OUTPUT = "output"
 """``obsm`` key of the fused prediction's outputs; ``output_<modality>`` of the uni-modal ones."""
+LOGITS = "logits"
+"""``obsm`` key of the logits behind class probabilities, which tie near 0 and 1; ``logits_<modality>`` likewise."""
 POSTERIOR_SD = "posterior_sd"
 """``obsm`` key prefix of the bottlenecks' standard deviations: ``posterior_sd_<modality>`` (N, k)."""
 COMPRESSION = "kl"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -34,12 +36,23 @@ def evaluate(
 ) -> None:
     """Measure predictions on the test split, with 95 % intervals, and draw what happened in training.
 
-    Writes the folder report beside the first embedding: report.html to look at, report.json for programs, figures/.
+    Writes the folder report beside the embedding: report.html to look at, report.json for programs, figures/. Of
+    several embeddings it is called report-of-N-..., after their paths, in the folder that they have in common.
     """
-    target: Path = out or embeddings[0].with_name("report")
+    target: Path = out or default_report(embeddings)
     with working(
         device=device, threads=threads, fresh=fresh, max_minutes=max_minutes, quiet=quiet, verbose=verbose
     ) as job:
         from omib_cli.stages import evaluate as stage
 
         show_result(stage.run(embeddings, target, job, bootstrap), as_json=as_json)
+
+
+def default_report(embeddings: list[Path]) -> Path:
+    """Where a report goes that was given no place: never where another choice of embeddings has its own."""
+    if len(embeddings) == 1:
+        return embeddings[0].with_name("report")
+    paths = [path.absolute() for path in embeddings]
+    common = Path(os.path.commonpath([path.parent for path in paths]))
+    digest = hashlib.sha256("\n".join(str(path.relative_to(common)) for path in paths).encode()).hexdigest()
+    return Path(os.path.relpath(common)) / f"report-of-{len(paths)}-{digest[:8]}"

@@ -5,6 +5,7 @@ Notation: S seeds that two variants have in common, R resamples.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,9 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from omib_cli.evaluation.conventions import convention, shown
-from omib_cli.evaluation.metrics import Across, Estimate, Judged, across, finite, interval
+from omib_cli.evaluation.conventions import convention, shown, shown_alike
+from omib_cli.evaluation.metrics import Across, Measurement, across, finite
+from omib_cli.evaluation.pairing import Evidence, mean_over_seeds, shared_draws
 
+Floats = NDArray[np.float64]
 COLUMNS = ("accuracy", "auc", "f1_macro", "mae", "pearson_r", "acc2_nonzero", "acc7", "f1", "average_precision")
 """Metrics that a table shows, where the task has them; files have all."""
 
@@ -27,8 +30,10 @@ class Outcome:
     ----------
     state
         ``done``, ``failed``, ``stopped`` or ``new``.
-    judged
-        Metrics and resamples of a run that is done.
+    values
+        Metrics of a run that is done, by name; none of another.
+    evidence
+        What they were measured on.
     dataset
         Content hash of the dataset that it was judged on.
     extra
@@ -45,26 +50,26 @@ class Outcome:
     reason: str = ""
     seconds: float = 0.0
     peak_mib: float = 0.0
-    judged: Judged | None = None
+    values: Mapping[str, float] = field(default_factory=dict)
+    evidence: Evidence | None = None
     dataset: str = ""
     main_metric: str = ""
     extra: dict[str, float] = field(default_factory=dict)
     subvectors: Mapping[str, Any] = field(default_factory=dict)
     at: float | None = None
 
-    @property
-    def values(self) -> dict[str, float]:
-        """Metrics by name; none of a run that is not done."""
-        return {} if self.judged is None else self.judged[0]
-
 
 @dataclass(frozen=True)
 class Row:
-    """A variant: its metrics over seeds, and how its main metric differs from the reference's on the same samples."""
+    """A variant: its metrics over seeds, and how its main metric differs from the reference's on the same samples.
+
+    The difference is over ``pairs`` seeds, those that both have.
+    """
 
     name: str
     metrics: dict[str, Across]
-    difference: Estimate | None
+    difference: Measurement | None
+    pairs: int
     seconds: Across
     peak_mib: float
     count: int
@@ -79,7 +84,7 @@ class Row:
             "at": self.at,
             "runs": self.count,
             "metrics": {name: value.plain() for name, value in self.metrics.items()},
-            "difference": None if self.difference is None else self.difference.plain(),
+            "difference": None if self.difference is None else self.difference.plain() | {"n": self.pairs},
             "seconds": self.seconds.plain(),
             "peak_mib": self.peak_mib,
             "missing": self.missing,
@@ -175,8 +180,7 @@ class Comparison:
             cells.append(_spread(row.metrics.get(name)))
             if name in self.printed:
                 cells.append(_printed(self.printed[name], row.name))
-        gap = row.difference
-        cells.append("–" if gap is None else f"{gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]".replace("-", "−"))
+        cells.append(_gap(row))
         return [*cells, str(row.count), shown(row.seconds.mean), f"{row.peak_mib:,.0f}"]
 
 
@@ -186,29 +190,33 @@ def compare(
     reference: str,
     printed: Mapping[str, Mapping[str, float]] | None = None,
     notes: Sequence[str] = (),
+    bootstrap: int = 1000,
     seed: int = 0,
 ) -> Comparison:
     """Bring outcomes together, variants in the order in which they come.
 
-    A difference is the mean over common seeds; its interval comes from resamples of the seeds and, within each, of the
-    test samples (of their groups where there are any), the same for both sides.
+    A difference is the mean over common seeds; its interval comes from resamples of the test samples (of their groups
+    where there are any) that all runs share, and from how much seeds differ beyond that (``evaluation/pairing.py``).
     """
     names = list(dict.fromkeys(outcome.variant for outcome in outcomes))
     main = next((outcome.main_metric for outcome in outcomes if outcome.main_metric), "")
     by_name = {name: [outcome for outcome in outcomes if outcome.variant == name] for name in names}
     others = by_name.get(reference, [])
+    draws = _draws(outcomes, main, bootstrap, seed)
     rows = []
     for name, own in by_name.items():
-        done = [outcome for outcome in own if outcome.judged is not None]
+        done = [outcome for outcome in own if outcome.state == "done"]
+        pairs = [] if name == reference else _pairs(own, others, main)
         rows.append(
             Row(
                 name=name,
                 metrics=_over_seeds([outcome.values for outcome in done]),
-                difference=None if name == reference else paired_difference(own, others, main, seed),
+                difference=_difference(pairs, main, draws),
+                pairs=len(pairs),
                 seconds=across([outcome.seconds for outcome in done]),
                 peak_mib=max((outcome.peak_mib for outcome in done), default=0.0),
                 count=len(done),
-                missing=[_missing(outcome) for outcome in own if outcome.judged is None],
+                missing=[_missing(outcome) for outcome in own if outcome.state != "done"],
                 extra=_over_seeds([outcome.extra for outcome in done]),
                 at=own[0].at,
             )
@@ -228,32 +236,54 @@ def _subvectors(outcomes: Sequence[Outcome]) -> list[SubvectorRow]:
     return found
 
 
-def paired_difference(own: Sequence[Outcome], others: Sequence[Outcome], metric: str, seed: int) -> Estimate | None:
-    """Mean difference of a metric over the seeds that both have on the same dataset; None where there are none."""
+def _draws(outcomes: Sequence[Outcome], metric: str, bootstrap: int, seed: int) -> dict[int, Floats]:
+    """The metric of each outcome in the same resamples (R,), by the outcome's identity; of none that was not tested.
+
+    The training split is no sample of anything that a model has not seen, and has no resamples.
+    """
+    able = [each for each in outcomes if each.evidence is not None and each.evidence.split != "train"]
+    runs = [each.evidence for each in able if each.evidence is not None]
+    if not runs or not bootstrap:
+        return {}
+    found = shared_draws(runs, metric, bootstrap, seed)
+    return {id(outcome): draws for outcome, draws in zip(able, found, strict=True)}
+
+
+def _pairs(own: Sequence[Outcome], others: Sequence[Outcome], metric: str) -> list[tuple[Outcome, Outcome]]:
+    """A variant's outcomes with the reference's of equal seed on the same dataset, where both have the metric."""
     theirs = {outcome.seed: outcome for outcome in others}
-    pairs = [
-        (outcome.judged, theirs[outcome.seed].judged)
-        for outcome in own
-        if outcome.seed in theirs and outcome.dataset == theirs[outcome.seed].dataset
-    ]
-    whole = [(a, b) for a, b in pairs if a is not None and b is not None]
-    if not whole:
+    found = [(outcome, theirs[outcome.seed]) for outcome in own if outcome.seed in theirs]
+    return [pair for pair in found if pair[0].dataset == pair[1].dataset and all(_has(each, metric) for each in pair)]
+
+
+def _has(outcome: Outcome, metric: str) -> bool:
+    return math.isfinite(outcome.values.get(metric, math.nan))
+
+
+def _difference(
+    pairs: Sequence[tuple[Outcome, Outcome]], metric: str, draws: Mapping[int, Floats]
+) -> Measurement | None:
+    """Mean difference of a metric over seeds; None where there are none."""
+    if not pairs:
         return None
-    value = float(np.mean([a[0][metric] - b[0][metric] for a, b in whole]))
-    if any(metric not in side[1] for pair in whole for side in pair):
-        return Estimate(value)
-    gaps = np.stack([a[1][metric] - b[1][metric] for a, b in whole])
-    return interval(value, _resampled_mean(gaps, seed))
+    gaps = np.array([one.values[metric] - other.values[metric] for one, other in pairs])
+    if any(id(each) not in draws for pair in pairs for each in pair):
+        return Measurement(float(gaps.mean()))
+    return mean_over_seeds(gaps, np.stack([draws[id(one)] - draws[id(other)] for one, other in pairs]))
 
 
-def _resampled_mean(gaps: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
-    """(S, R) differences to their mean over resampled seeds, (R,)."""
-    seeds, draws = gaps.shape
-    chosen = np.random.default_rng(seed).integers(0, seeds, size=(seeds, draws))
-    return np.asarray(np.take_along_axis(gaps, chosen, axis=0).mean(axis=0))
+def _gap(row: Row) -> str:
+    """A difference with its interval, and how many seeds it is of where the means beside it are of more."""
+    gap = row.difference
+    if gap is None or finite(gap.value) is None:
+        return "–"
+    ends = [end for end in (gap.low, gap.high) if finite(end) is not None]
+    value, *bounds = shown_alike([gap.value, *ends], signed=True)
+    text = value + (f" [{', '.join(bounds)}]" if bounds else "")
+    return text if row.pairs == row.count else f"{text} ({row.pairs} of {row.count} seeds)"
 
 
-def _over_seeds(values: Sequence[dict[str, float]]) -> dict[str, Across]:
+def _over_seeds(values: Sequence[Mapping[str, float]]) -> dict[str, Across]:
     names = dict.fromkeys(name for each in values for name in each)
     return {name: across([each[name] for each in values if name in each]) for name in names}
 
@@ -275,4 +305,6 @@ def _printed(values: Mapping[str, float], name: str) -> str:
 def _spread(value: Across | None) -> str:
     if value is None or not value.count:
         return "–"
-    return shown(value.mean) + (f" ± {value.sd:.3f}" if finite(value.sd) is not None else "")
+    if finite(value.sd) is None:
+        return shown(value.mean)
+    return " ± ".join(shown_alike([value.mean, value.sd, 0.0])[:2])

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+MOST_DECIMALS = 6
+"""Beyond these, numbers are written with powers of ten."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +69,36 @@ def convention(metric: str) -> Convention:
     return CONVENTIONS.get(metric, Convention(metric.replace("_", " "), "As the task defines it."))
 
 
-def shown(value: float | None, signed: bool = False) -> str:
-    """A number for a reader: three decimals near one, three figures elsewhere, a dash where there is none."""
+def shown(value: float | None) -> str:
+    """A number for a reader: three decimals below a hundred, one below a million, three figures elsewhere."""
     if value is None or not math.isfinite(value):
         return "–"
     size = abs(value)
-    text = (
-        f"{value:+.3g}" if signed else f"{value:.3f}" if size < 100 and (size >= 0.01 or value == 0) else f"{value:.3g}"
-    )
+    if size >= 1e6 or 0 < size < 0.01:
+        return _plain(f"{value:.3g}")
+    return _fixed(value, 3 if size < 100 else 1)
+
+
+def shown_alike(values: Sequence[float], signed: bool = False) -> list[str]:
+    """Numbers that are read together, with as many decimals as tell them apart: two figures of the least distance.
+
+    At most three decimals where that is enough, so that equal ones do not look more exact than others.
+    """
+    known = [value for value in values if math.isfinite(value)]
+    steps = [abs(a - b) for i, a in enumerate(known) for b in known[:i] if a != b]
+    size = max((abs(value) for value in known), default=0.0)
+    least = 3 if size < 100 else 1
+    decimals = max(least, 1 - math.floor(math.log10(min(steps)))) if steps and least else least
+    if decimals > MOST_DECIMALS or size >= 1e6:
+        return [_plain(f"{value:+.4g}" if signed else f"{value:.4g}") for value in values]
+    return [_fixed(value, decimals, signed) for value in values]
+
+
+def _fixed(value: float, decimals: int, signed: bool = False) -> str:
+    if not math.isfinite(value):
+        return "–"
+    return _plain(f"{value:+,.{decimals}f}" if signed else f"{value:,.{decimals}f}")
+
+
+def _plain(text: str) -> str:
     return text.replace("-", "−")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, stdev
 from typing import Any
@@ -15,16 +15,22 @@ from omib_cli.evaluation.resampling import count_chunks, group_codes, resampled
 from omib_cli.evaluation.runs import FUSED, Predictor, Run
 from omib_cli.runtime.progress import Progress
 from omib_cli.runtime.seeds import derive_seed
+from omib_cli.tasks.base import Task
 
-Judged = tuple[dict[str, float], dict[str, NDArray[np.float64]]]
+Floats = NDArray[np.float64]
+Judged = tuple[dict[str, float], dict[str, Floats]]
 """Metrics by name, and the value of each in every resample (none where there are no resamples)."""
 
 LEVEL = (2.5, 97.5)
 """Percentiles of the resampled metric that bound the interval."""
+LEAST_SAMPLES = 10
+"""Fewer samples are not resampled: they would show a part of what another ten might be."""
+SHARES = ("accuracy", "acc7", "acc2_nonneg", "acc2_nonzero")
+"""Metrics that are a share of samples; where these are drawn one by one, an exact interval replaces the bootstrap's."""
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Measurement:
     """A metric with its 95 % interval; NaN where undefined. ``skipped`` resamples had no value."""
 
     value: float
@@ -48,8 +54,8 @@ class Scores:
     """
 
     count: int
-    metrics: dict[str, Estimate]
-    by_group: dict[str, dict[str, Estimate]] = field(default_factory=dict)
+    metrics: dict[str, Measurement]
+    by_group: dict[str, dict[str, Measurement]] = field(default_factory=dict)
 
     def plain(self) -> dict[str, Any]:
         """As JSON has it: the metrics, and ``by_group`` where there are groups."""
@@ -58,7 +64,7 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class Table:
+class RunScores:
     """All scores of a run.
 
     Attributes
@@ -66,7 +72,8 @@ class Table:
     splits
         Scores by split, test first, and predictor, the fused one first.
     resampled
-        What the bootstrap drew on each split: ``samples`` or ``groups``.
+        What the bootstrap drew on each split: ``samples``, ``groups``, or ``samples within groups`` where each group
+        is judged by itself.
     groups
         Number of groups on each split, where there are any.
     baseline
@@ -87,7 +94,7 @@ class Table:
         }
 
 
-def _plain(metrics: dict[str, Estimate]) -> dict[str, Any]:
+def _plain(metrics: dict[str, Measurement]) -> dict[str, Any]:
     return {metric: estimate.plain() for metric, estimate in metrics.items()}
 
 
@@ -96,7 +103,7 @@ def finite(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def score_run(run: Run, bootstrap: int, progress: Progress) -> Table:
+def score_run(run: Run, bootstrap: int, progress: Progress) -> RunScores:
     """Metrics of each split and predictor of a run; the bootstrap's seed derives from the recipe's."""
     splits = [name for name in ("test", "validation", "train") if name in run.sizes]
     progress.begin("evaluate", len(splits) * len(run.predictors), "tables")
@@ -105,7 +112,7 @@ def score_run(run: Run, bootstrap: int, progress: Progress) -> Table:
     groups: dict[str, int] = {}
     for split in splits:
         rows = run.split == split
-        drawn[split] = "groups" if _codes(run, rows) is not None else "samples"
+        drawn[split] = _drawn(run, rows)
         if run.groups is not None:
             groups[split] = len(np.unique(run.groups[rows]))
         scores[split] = {}
@@ -113,12 +120,16 @@ def score_run(run: Run, bootstrap: int, progress: Progress) -> Table:
             scores[split][predictor.name] = _scores(run, predictor, rows & predictor.present, bootstrap, split)
             progress.advance(1)
     progress.end()
-    return Table(scores, bootstrap, drawn, groups, constant_baseline(run))
+    return RunScores(scores, bootstrap, drawn, groups, constant_baseline(run))
 
 
-def _codes(run: Run, rows: NDArray[np.bool_]) -> NDArray[np.intp] | None:
-    """Which groups are resampled as wholes; none where each group is judged by itself."""
-    return None if run.groups is None or run.task.by_group else group_codes(run.groups[rows])
+def _drawn(run: Run, rows: NDArray[np.bool_]) -> str:
+    """What the bootstrap draws of a split's rows, for every head alike."""
+    if run.groups is None:
+        return "samples"
+    if run.task.by_group:
+        return "samples within groups"
+    return "samples" if group_codes(run.groups[rows]) is None else "groups"
 
 
 def _scores(run: Run, predictor: Predictor, rows: NDArray[np.bool_], bootstrap: int, split: str) -> Scores:
@@ -126,58 +137,85 @@ def _scores(run: Run, predictor: Predictor, rows: NDArray[np.bool_], bootstrap: 
     if count == 0:
         return Scores(0, {})
     if not run.task.by_group:
-        return Scores(count, _estimates(*_judge(run, predictor, rows, bootstrap, split)))
+        found = _estimates(*_judge(run, predictor, rows, bootstrap, split))
+        if bootstrap and split != "train" and _drawn(run, run.split == split) == "samples":
+            found |= _exact(found, run.labels[rows])
+        return Scores(count, found)
     judged = _judge_groups(run, predictor, rows, bootstrap, split)
     by_group = {name: _estimates(*found) for name, found in judged.items()}
     return Scores(count, _estimates(*_mean_of_groups(judged)), by_group)
 
 
-def headline_draws(run: Run, bootstrap: int) -> Judged:
-    """Metrics of the fused prediction on the headline split, and in each resample; equal for runs of equal seed."""
-    fused, split = run.predictors[0], run.headline
-    rows = (run.split == split) & fused.present
-    if run.task.by_group:
-        return _mean_of_groups(_judge_groups(run, fused, rows, bootstrap, split))
-    return _judge(run, fused, rows, bootstrap, split)
+def measured(task: Task, scores: Floats, labels: Floats, groups: NDArray[np.str_] | None) -> dict[str, float]:
+    """Metrics of scores (N, C) against labels (N,), as the task is judged: whole, or as the mean over groups (N,)."""
+    if not task.by_group:
+        return task.metrics(scores, labels)
+    return _mean([task.metrics(scores[own], labels[own]) for own in _members(labels, groups).values()])
+
+
+def resampled_metric(
+    task: Task, metric: str, scores: Floats, labels: Floats, groups: NDArray[np.str_] | None, counts: Floats
+) -> Floats:
+    """One of :func:`measured` in each resample, (R,), from how often it drew each sample, ``counts`` (R, N)."""
+    if not task.by_group:
+        return resampled(task, scores, labels, [metric], counts)[metric]
+    members = list(_members(labels, groups).values())
+    values = [task.metrics(scores[own], labels[own])[metric] for own in members]
+    draws = [resampled(task, scores[own], labels[own], [metric], counts[:, own])[metric] for own in members]
+    return _mean_draws(values, draws)
 
 
 def _judge_groups(
     run: Run, predictor: Predictor, rows: NDArray[np.bool_], bootstrap: int, split: str
 ) -> dict[str, Judged]:
-    return {name: _judge(run, predictor, own, bootstrap, split) for name, own in _groups(run, rows).items()}
+    places = np.flatnonzero(rows)
+    groups = None if run.groups is None else run.groups[rows]
+    members = _members(run.labels[rows], groups)
+    return {name: _judge(run, predictor, places[own], bootstrap, split) for name, own in members.items()}
 
 
 def _mean_of_groups(judged: dict[str, Judged]) -> Judged:
-    draws = [drawn for _, drawn in judged.values()]
-    return _mean([value for value, _ in judged.values()]), {
-        name: _mean_draws([each[name] for each in draws]) for name in draws[0]
+    values, draws = [value for value, _ in judged.values()], [drawn for _, drawn in judged.values()]
+    return _mean(values), {
+        name: _mean_draws([each[name] for each in values], [each[name] for each in draws])
+        for name in draws[0]
+        if all(name in each for each in draws)
     }
 
 
-def _groups(run: Run, rows: NDArray[np.bool_]) -> dict[str, NDArray[np.bool_]]:
-    """The rows of each group that has labels; of all samples together where there are no groups."""
-    known = rows & np.isfinite(run.labels)
-    if run.groups is None or not known.any():
-        return {"all": known if known.any() else rows}
-    return {str(name): known & (run.groups == name) for name in np.unique(run.groups[known])}
+def _members(labels: Floats, groups: NDArray[np.str_] | None) -> dict[str, NDArray[np.intp]]:
+    """Which of the samples are in each group that has labels; all of them where there are no groups."""
+    known = np.isfinite(labels)
+    if groups is None or not known.any():
+        return {"all": np.flatnonzero(known if known.any() else ~known)}
+    return {str(name): np.flatnonzero(known & (groups == name)) for name in np.unique(groups[known])}
 
 
-def _judge(run: Run, predictor: Predictor, rows: NDArray[np.bool_], bootstrap: int, split: str) -> Judged:
+def _judge(run: Run, predictor: Predictor, rows: NDArray[Any], bootstrap: int, split: str) -> Judged:
     """Metrics over rows, and their values in each resample (none where there is no interval to be had)."""
-    outputs, labels = predictor.outputs[rows], run.labels[rows]
-    values = run.task.metrics(outputs, labels)
+    scores, labels = predictor.scores[rows], run.labels[rows]
+    values = run.task.metrics(scores, labels)
     if bootstrap == 0 or split == "train":  # the training split is no sample of anything the model has not seen
         return values, {}
+    if len(labels) < LEAST_SAMPLES:
+        return values, {}
+    codes = None
+    if run.groups is not None and _drawn(run, run.split == split) == "groups":
+        codes = group_codes(run.groups[rows])
+        if codes is None:  # a branch that has seen few of the groups: by sample it would look sharper than the rest
+            return values, {}
     seed = derive_seed(run.recipe.seed, "bootstrap", split)  # the same resamples for every predictor
     chunks = [
-        resampled(run.task, outputs, labels, list(values), counts)
-        for counts in count_chunks(bootstrap, len(labels), _codes(run, rows), seed)
+        resampled(run.task, scores, labels, list(values), counts)
+        for counts in count_chunks(bootstrap, len(labels), codes, seed)
     ]
     return values, {name: np.concatenate([chunk[name] for chunk in chunks]) for name in values}
 
 
-def _estimates(values: dict[str, float], draws: dict[str, NDArray[np.float64]]) -> dict[str, Estimate]:
-    return {name: interval(value, draws[name]) if name in draws else Estimate(value) for name, value in values.items()}
+def _estimates(values: dict[str, float], draws: dict[str, Floats]) -> dict[str, Measurement]:
+    return {
+        name: interval(value, draws[name]) if name in draws else Measurement(value) for name, value in values.items()
+    }
 
 
 def _mean(values: Sequence[dict[str, float]]) -> dict[str, float]:
@@ -185,21 +223,42 @@ def _mean(values: Sequence[dict[str, float]]) -> dict[str, float]:
     return {name: across([each[name] for each in values]).mean for name in values[0]}
 
 
-def _mean_draws(draws: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Mean over groups, resample by resample; NaN where no group has a value."""
+def _mean_draws(values: Sequence[float], draws: Sequence[Floats]) -> Floats:
+    """Mean over the groups that have a value, resample by resample; NaN where one of them has lost it.
+
+    The mean over the others would be that of other groups, and its spread that of which groups are left.
+    """
     stacked = np.stack(draws)
-    there = np.isfinite(stacked)
-    total = np.where(there, stacked, 0.0).sum(axis=0)
-    return np.where(there.any(axis=0), total / np.maximum(there.sum(axis=0), 1), np.nan)
+    counted = stacked[np.isfinite(values)]
+    return counted.mean(axis=0) if len(counted) else np.full(stacked.shape[1], np.nan)
 
 
-def interval(value: float, draws: NDArray[np.float64]) -> Estimate:
+def interval(value: float, draws: Floats) -> Measurement:
     """A metric with the percentile interval of its resamples; those without a value are left out and counted."""
     good = draws[np.isfinite(draws)]
     if not math.isfinite(value) or len(good) == 0:
-        return Estimate(value, skipped=len(draws) - len(good))
+        return Measurement(value, skipped=len(draws) - len(good))
     low, high = np.percentile(good, LEVEL)
-    return Estimate(value, float(low), float(high), len(draws) - len(good))
+    return Measurement(value, float(low), float(high), len(draws) - len(good))
+
+
+def _exact(found: Mapping[str, Measurement], labels: Floats) -> dict[str, Measurement]:
+    """Those of the metrics that are shares of samples, with their exact intervals."""
+    counts = {name: int((labels != 0).sum()) if name.endswith("nonzero") else len(labels) for name in SHARES}
+    known = [name for name in SHARES if name in found and math.isfinite(found[name].value)]
+    return {name: share(round(found[name].value * counts[name]), counts[name]) for name in known}
+
+
+def share(hits: int, count: int) -> Measurement:
+    """A share of samples with the exact interval of Clopper and Pearson (1934): eight of eight may be .63 of all."""
+    from scipy.special import betaincinv
+
+    low, high = (level / 100.0 for level in LEVEL)
+    return Measurement(
+        hits / count,
+        float(betaincinv(hits, count - hits + 1, low)) if hits else 0.0,
+        float(betaincinv(hits + 1, count - hits, high)) if hits < count else 1.0,
+    )
 
 
 def constant_baseline(run: Run) -> float | None:
@@ -227,7 +286,7 @@ class Across:
         return {"mean": finite(self.mean), "sd": finite(self.sd), "n": self.count}
 
 
-def across_runs(tables: Sequence[Table], headlines: Sequence[str], predictor: str = FUSED) -> dict[str, Across]:
+def across_runs(tables: Sequence[RunScores], headlines: Sequence[str], predictor: str = FUSED) -> dict[str, Across]:
     """Mean and spread of each metric of a predictor on the runs' headline splits."""
     rows = [
         table.splits[split][predictor].metrics
@@ -237,7 +296,7 @@ def across_runs(tables: Sequence[Table], headlines: Sequence[str], predictor: st
     return {metric: across([row[metric].value for row in rows if metric in row]) for metric in _names(rows)}
 
 
-def _names(rows: Sequence[dict[str, Estimate]]) -> list[str]:
+def _names(rows: Sequence[dict[str, Measurement]]) -> list[str]:
     return list(dict.fromkeys(name for row in rows for name in row))
 
 

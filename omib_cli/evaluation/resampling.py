@@ -4,7 +4,10 @@ A resample is a row of counts: how often it drew each sample. Most metrics are t
 ``WEIGHTED`` give for each row exactly what the task's own metric gives for the repeated samples (a test holds them
 to it); a metric that is not there is computed by the task, resample after resample.
 
-Notation: N samples, R resamples, C outputs; ``counts`` is (R, N).
+Why a matrix of counts and no lists of rows: a thousand resamples of ten thousand samples, each copied and handed to
+scikit-learn, take minutes for every metric; as weights, what is sorted is sorted once for all resamples.
+
+Notation: N samples, R resamples, C outputs; ``counts`` is (R, N); ``scores`` are :meth:`Task.scores`.
 """
 
 from __future__ import annotations
@@ -16,10 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omib_cli.tasks.base import Task
+from omib_cli.tasks.classification import log_odds
 
 Floats = NDArray[np.float64]
 Metric = Callable[[Floats, Floats, Floats], Floats]
-"""(readable outputs (N, C), labels (N,), counts (R, N)) to the metric of each resample (R,)."""
+"""(scores (N, C), labels (N,), counts (R, N)) to the metric of each resample (R,)."""
 
 CHUNK_CELLS = 4_000_000
 """Most cells of ``counts`` that are worked on at once (32 MiB in float64)."""
@@ -42,27 +46,23 @@ def count_chunks(total: int, size: int, codes: NDArray[np.intp] | None, seed: in
     step = max(1, CHUNK_CELLS // max(1, size))
     for start in range(0, total, step):
         drawn = rng.integers(0, units, size=(min(step, total - start), units))
+        # One bincount counts every row at once, since each row's units have numbers of their own.
         offsets = np.arange(len(drawn))[:, None] * units
         counts = np.bincount((drawn + offsets).ravel(), minlength=drawn.size).reshape(drawn.shape).astype(np.float64)
         yield counts if codes is None else counts[:, codes]
 
 
-def resampled(
-    task: Task, readable: NDArray[np.float32], labels: Floats, names: list[str], counts: Floats
-) -> dict[str, Floats]:
+def resampled(task: Task, scores: Floats, labels: Floats, names: list[str], counts: Floats) -> dict[str, Floats]:
     """The metrics ``names`` of each resample (R,), NaN where undefined."""
-    outputs = readable.astype(np.float64)
-    found = {name: WEIGHTED[name](outputs, labels, counts) for name in names if name in WEIGHTED}
+    found = {name: WEIGHTED[name](scores, labels, counts) for name in names if name in WEIGHTED}
     if rest := [name for name in names if name not in WEIGHTED]:
-        found |= _one_by_one(task, readable, labels, rest, counts)
+        found |= _one_by_one(task, scores, labels, rest, counts)
     return found
 
 
-def _one_by_one(
-    task: Task, readable: NDArray[np.float32], labels: Floats, names: list[str], counts: Floats
-) -> dict[str, Floats]:
+def _one_by_one(task: Task, scores: Floats, labels: Floats, names: list[str], counts: Floats) -> dict[str, Floats]:
     rows = [np.repeat(np.arange(len(labels)), row.astype(np.intp)) for row in counts]
-    each = [task.metrics(readable[index], labels[index]) for index in rows]
+    each = [task.metrics(scores[index], labels[index]) for index in rows]
     return {name: np.array([values.get(name, np.nan) for values in each]) for name in names}
 
 
@@ -100,7 +100,11 @@ def _f1(outputs: Floats, labels: Floats, counts: Floats, average: str) -> Floats
 
 
 def binary_auc(scores: Floats, positive: NDArray[np.bool_], counts: Floats) -> Floats:
-    """Area under the ROC curve, ties counting half; NaN where a resample lacks one of the two sides."""
+    """Area under the ROC curve, ties counting half; NaN where a resample lacks one of the two sides.
+
+    Mann and Whitney's count of pairs: samples sorted by score once, equal scores taken together, and for each such
+    tie the positives in it meet all negatives below and half of the negatives beside them.
+    """
     order = np.argsort(scores, kind="stable")
     ranked, is_positive = scores[order], positive[order].astype(np.float64)
     starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])
@@ -115,12 +119,12 @@ def auc(outputs: Floats, labels: Floats, counts: Floats) -> Floats:
     """AUC of a score, or of the second of two classes; for more, the mean of the one-versus-rest areas."""
     if outputs.shape[1] == 1:
         return binary_auc(outputs[:, 0], labels == 1, counts)
+    odds = log_odds(outputs)
     if outputs.shape[1] == 2:
-        return binary_auc(outputs[:, 1], labels == 1, counts)
-    shares = outputs / outputs.sum(axis=1, keepdims=True)
+        return binary_auc(odds[:, 1], labels == 1, counts)
     total = np.zeros(len(counts))
     for code in range(outputs.shape[1]):
-        total += binary_auc(shares[:, code], labels == code, counts)
+        total += binary_auc(odds[:, code], labels == code, counts)
     return np.asarray(total / outputs.shape[1])
 
 
@@ -129,6 +133,7 @@ def f1_at_true_count(outputs: Floats, labels: Floats, counts: Floats) -> Floats:
     order = np.argsort(-outputs[:, 0], kind="stable")
     weights, positive = counts[:, order], (labels[order] == 1).astype(np.float64)
     wanted = weights @ positive
+    # Of the repeated samples, best first, the first `wanted` are called: of each sample what of its count falls in.
     before = np.cumsum(weights, axis=1) - weights
     called = np.clip(wanted[:, None] - before, 0.0, weights)
     known = np.where(wanted < weights.sum(axis=1), wanted, 0.0)  # with nothing but anomalies it is undefined

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from omib_cli.artifacts.embedding import COMPRESSION, OUTPUT, SPATIAL, read_embedding
+from omib_cli.artifacts.embedding import COMPRESSION, LOGITS, OUTPUT, SPATIAL, read_embedding
 from omib_cli.artifacts.format import SPLITS
 from omib_cli.artifacts.provenance import Provenance
 from omib_cli.artifacts.stored_recipe import recipe_of
@@ -25,12 +25,16 @@ FUSED = "fused"
 """The name of the fused head among predictors; each other predictor is called after its modality."""
 
 
+MEAN_KL = ("mmib-cui", "e-mib", "l-mib", "c-mib")
+"""Methods whose KL is a mean over the dimensions of a bottleneck, as their sources have it."""
+
+
 @dataclass(frozen=True)
 class Predictor:
-    """One head's readable outputs (N, C); rows of samples that lack its modality are not ``present``."""
+    """One head's scores (N, C), see :meth:`Task.scores`; rows of samples that lack its modality are not ``present``."""
 
     name: str
-    outputs: NDArray[np.float32]
+    scores: NDArray[np.float64]
     present: NDArray[np.bool_]
 
 
@@ -42,6 +46,8 @@ class Run:
     ----------
     values
         The embedding ξ (N, k).
+    ids
+        Of the samples (N,).
     split
         Name of each sample's split (N,).
     labels
@@ -62,6 +68,7 @@ class Run:
     task: Task
     modalities: list[str]
     values: NDArray[np.float32]
+    ids: NDArray[np.str_]
     split: NDArray[np.str_]
     labels: NDArray[np.float64]
     groups: NDArray[np.str_] | None
@@ -91,6 +98,11 @@ class Run:
         return next(name for name in reversed(SPLITS) if name in self.sizes)
 
     @property
+    def data(self) -> str:
+        """What the samples come from, by digest, whatever the seed; earlier versions kept the dataset's hash alone."""
+        return str(self.provenance.facts.get("data") or self.provenance.parents.get("dataset", ""))
+
+    @property
     def history(self) -> list[dict[str, Any]]:
         """One row per epoch, warm-up first."""
         return list(self.provenance.notes.get("history") or [])
@@ -99,6 +111,25 @@ class Run:
     def beta(self) -> dict[str, Any] | None:
         """Beta, how it was chosen and its bounds; None for methods without one."""
         return self.provenance.notes.get("beta")
+
+    @property
+    def kl_unit(self) -> str:
+        """Unit of the divergences in the history: some methods average them over a bottleneck's dimensions."""
+        options = self.recipe.fusion
+        averaged = options.method in MEAN_KL or getattr(options, "kl_reduction", "sum") == "mean"
+        return "nats per dimension" if averaged else "nats"
+
+    @property
+    def draws(self) -> int:
+        """How many draws of its codes an embedding averages, in training or here."""
+        options = self.recipe.fusion
+        return max(1, getattr(options, "draws", 1), getattr(options, "inference_samples", 0))
+
+    @property
+    def selects_epoch(self) -> bool:
+        """Whether the validation split chose the weights of a phase."""
+        recipe = self.recipe
+        return recipe.train.select != "last" or (recipe.warms_up and recipe.warmup.select != "last")
 
     @property
     def branches_see_embedding(self) -> bool:
@@ -131,19 +162,21 @@ def read_run(path: Path) -> Run:
     recipe = recipe_of(provenance, path)
     modalities = list(provenance.facts.get("modalities") or recipe.modalities)
     classes = [str(name) for name in provenance.facts.get("classes") or []]
+    task = TASKS.implementation(recipe.task.kind)(recipe.task, classes)
     try:
         return Run(
             path=path,
             provenance=provenance,
             recipe=recipe,
-            task=TASKS.implementation(recipe.task.kind)(recipe.task, classes),
+            task=task,
             modalities=modalities,
             values=np.asarray(data.X, dtype=np.float32),
+            ids=data.obs_names.to_numpy().astype(str),
             split=data.obs["split"].to_numpy().astype(str),
             labels=data.obs["label"].to_numpy(dtype=np.float64),
             groups=data.obs["group"].to_numpy().astype(str) if "group" in data.obs else None,
             coordinates=np.asarray(data.obsm[SPATIAL], dtype=np.float64) if SPATIAL in data.obsm else None,
-            predictors=_predictors(data, modalities),
+            predictors=_predictors(data, task, modalities),
             compression={
                 name: data.obs[key].to_numpy(dtype=np.float64)
                 for name in modalities
@@ -154,16 +187,19 @@ def read_run(path: Path) -> Run:
         raise DataError("the embedding lacks a part", where=path, got=error, do="omib embed makes it again") from error
 
 
-def _predictors(data: anndata.AnnData, modalities: list[str]) -> list[Predictor]:
+def _predictors(data: anndata.AnnData, task: Task, modalities: list[str]) -> list[Predictor]:
     everyone = np.ones(data.n_obs, dtype=bool)
-    found = [Predictor(FUSED, _outputs(data, OUTPUT), everyone)]
+    found = [Predictor(FUSED, _scores(data, task, ""), everyone)]
     for name in modalities:
-        if (key := f"{OUTPUT}_{name}") in data.obsm:
-            outputs = _outputs(data, key)
+        if f"{OUTPUT}_{name}" in data.obsm:
+            scores = _scores(data, task, f"_{name}")
             has = data.obs[f"has_{name}"].to_numpy(dtype=bool) if f"has_{name}" in data.obs else everyone
-            found.append(Predictor(name, outputs, has & np.isfinite(outputs).all(axis=1)))
+            found.append(Predictor(name, scores, has & np.isfinite(scores).all(axis=1)))
     return found
 
 
-def _outputs(data: anndata.AnnData, key: str) -> NDArray[np.float32]:
-    return np.asarray(data.obsm[key], dtype=np.float32)
+def _scores(data: anndata.AnnData, task: Task, suffix: str) -> NDArray[np.float64]:
+    """A head's scores: from its logits, or, in an embedding of an earlier version, from the class probabilities."""
+    if f"{LOGITS}{suffix}" in data.obsm:
+        return task.scores(np.asarray(data.obsm[f"{LOGITS}{suffix}"]))
+    return task.from_readable(np.asarray(data.obsm[f"{OUTPUT}{suffix}"]))

@@ -4,7 +4,7 @@ A sub-vector is a set of parts. The columns of all parts are independent standar
 so <delta_S, a_S>, which is all that a sub-vector S tells of y, has correlation rho = |delta_S| / |delta| with
 <delta, a>. The best guess is its sign, and the signs of two Gaussians agree with probability 1 - arccos(rho) / pi
 (Sheppard 1899).
-Notation: N samples, S sub-vectors, R resamples.
+Notation: N samples.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from omib_cli.evaluation.metrics import Estimate, interval
-from omib_cli.evaluation.resampling import count_chunks
+from omib_cli.evaluation.metrics import Measurement, share
 
 MOST_SAMPLES = 10_000
 """Samples that a classifier is fitted to and judged on, at most: the first of a split."""
@@ -42,7 +41,7 @@ class Subvector:
 
     columns: int
     bayes: float
-    accuracy: Estimate
+    accuracy: Measurement
 
     def plain(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -54,8 +53,8 @@ def measure(
     delta: Mapping[str, NDArray[np.float64]],
     fitted: Sample,
     held: Sample,
-    bootstrap: int,
-    seed: int,
+    *,
+    intervals: bool = True,
 ) -> dict[str, Subvector]:
     """Every sub-vector of :func:`parts_of_subvectors` that has columns, by name.
 
@@ -71,19 +70,17 @@ def measure(
         The normal of the separating hyperplane, by task-relevant part.
     fitted, held
         What the classifiers learn from, and what they are judged on.
-    bootstrap
-        Resamples of ``held`` behind each interval.
+    intervals
+        Whether accuracies have intervals: exact ones, of a share of ``held``.
     """
     there = {name: [part for part in parts if part in held.columns] for name, parts in modalities.items()}
     named = parts_of_subvectors(there, delta)
     hits = np.stack([_hits(parts, fitted, held) for parts in named.values()], axis=1)
-    chunks = count_chunks(bootstrap, len(hits), None, seed)
-    draws = np.concatenate([np.empty((0, len(named))), *[counts @ hits / len(hits) for counts in chunks]])
     return {
         name: Subvector(
             columns=sum(held.columns[part].shape[1] for part in parts),
             bayes=bayes_accuracy(parts, delta),
-            accuracy=interval(float(hits[:, index].mean()), draws[:, index]),
+            accuracy=share(int(hits[:, index].sum()), len(hits)) if intervals else Measurement(hits[:, index].mean()),
         )
         for index, (name, parts) in enumerate(named.items())
     }

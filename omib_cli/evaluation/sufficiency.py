@@ -12,13 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from omib_cli.evaluation.metrics import Estimate, interval
+from omib_cli.evaluation.metrics import Measurement, interval
 from omib_cli.evaluation.resampling import count_chunks, group_codes
 from omib_cli.evaluation.runs import Predictor, Run
 from omib_cli.runtime.seeds import derive_seed
 
-TINY = float(np.finfo(np.float32).tiny)
 Floats = NDArray[np.float64]
+NEIGHBOURS = 3
+LEAST_LABELS = 20
+"""Fewer labels say little about a density."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Quantity:
     """A quantity in nats with its interval, and what it is in words."""
 
     name: str
-    estimate: Estimate
+    estimate: Measurement
     words: str
 
 
@@ -34,7 +36,8 @@ def information_plane(run: Run, bootstrap: int) -> list[Quantity]:
     """Sufficiency, redundancy and what each modality's branch still adds; those that the run can give.
 
     * I(ξ; y) at least: H(y) of the split's labels less the cross-entropy of the fused prediction (Barber and Agakov
-      2003); of a regression ½ ln(var(y) / mean squared error), the same with Gaussians.
+      2003). Of a regression the label's differential entropy is estimated from nearest neighbours, since a Gaussian of
+      its variance has the largest there is and would claim too much; labels with ties have none.
     * Σ KL: the divergence of all bottlenecks from their prior, an upper bound on I(ξ; v_1..v_M) of sampled codes.
     * KL(ŷ_i ‖ ŷ): how far the prediction of a branch, which sees z_i beside ξ, is from that of ξ alone.
     """
@@ -45,12 +48,13 @@ def information_plane(run: Run, bootstrap: int) -> list[Quantity]:
     found = []
     sufficiency = _sufficiency(run, rows, counts)
     if sufficiency is not None:
-        found.append(Quantity("I(ξ; y)", sufficiency, "is at least this: what the embedding's prediction proves"))
+        found.append(Quantity("I(ξ; y)", sufficiency, _claim(run)))
     if run.compression:
         total = np.sum([values[rows] for values in run.compression.values()], axis=0)
-        words = (
-            "the bottlenecks' divergence from their prior: with their noise on, I(ξ; all modalities) is at most this"
-        )
+        words = "the bottlenecks' divergence from their prior, summed over their dimensions: "
+        words += "with their noise on, I(ξ; all modalities) is at most this"
+        if run.draws > 1:
+            words += f" for an ξ of one draw; this one averages {run.draws}, and may hold more"
         found.append(Quantity("Σ KL", _mean(total, counts), words))
     if run.branches_see_embedding:
         for branch in run.predictors[1:]:
@@ -59,8 +63,22 @@ def information_plane(run: Run, bootstrap: int) -> list[Quantity]:
                 seen = branch.present[rows]
                 estimate = _mean(gap[rows][seen], [each[:, seen] for each in counts])
                 words = f"what {branch.name} beside ξ changes in the prediction"
+                if run.recipe.task.kind == "regression":
+                    words += "; of Gaussians with variance 1, and so in the label's unit squared"
                 found.append(Quantity(f"KL(ŷ {branch.name} ‖ ŷ)", estimate, words))
     return found
+
+
+def _claim(run: Run) -> str:
+    """What the bound on I(ξ; y) is, in words."""
+    if run.headline == "train":
+        return "the bound of the samples that the model was fitted to, and so no bound for new ones"
+    words = "is at least this: what the embedding's prediction proves"
+    if run.recipe.task.kind == "regression":
+        words += ", if the label's entropy, estimated from nearest neighbours, is right"
+    if run.headline == "validation":
+        words += "; optimistic where this split chose the epoch"
+    return words
 
 
 def task_information(run: Run) -> float:
@@ -76,50 +94,71 @@ def _resamples(run: Run, rows: NDArray[np.bool_], bootstrap: int) -> list[Floats
     return list(count_chunks(bootstrap, int(rows.sum()), codes, seed))
 
 
-def _sufficiency(run: Run, rows: NDArray[np.bool_], counts: list[Floats]) -> Estimate | None:
-    outputs, labels = run.predictors[0].outputs[rows].astype(np.float64), run.labels[rows]
+def _sufficiency(run: Run, rows: NDArray[np.bool_], counts: list[Floats]) -> Measurement | None:
+    """H(y) less the cross-entropy of the fused prediction, both as means over the same samples; None without either.
+
+    Since the entropy's own terms are resampled, not the frequencies behind them, its bias does not enter twice.
+    """
+    scores, labels = run.predictors[0].scores[rows], run.labels[rows]
     if run.recipe.task.kind == "classification":
         codes = labels.astype(np.intp)
-        log_loss = -np.log(np.maximum(outputs[np.arange(len(codes)), codes], TINY))
-        members = np.eye(outputs.shape[1])[codes]
+        shares = np.bincount(codes, minlength=scores.shape[1]) / len(codes)
+        bias = ((shares > 0).sum() - 1) / (2 * len(codes))  # of an entropy of frequencies (Miller 1955)
+        return _mean(scores[np.arange(len(codes)), codes] - np.log(shares[codes]) + bias, counts)
+    if run.recipe.task.kind == "regression" and (surprises := surprises_of(labels)) is not None:
+        return _gaussian_bound(surprises, np.square(scores[:, 0] - labels), counts)
+    return None
 
-        def bound(weights: Floats) -> Floats:
-            total = weights.sum(axis=1)
-            shares = weights @ members / total[:, None]
-            entropy = -(shares * np.log(np.where(shares > 0, shares, 1.0))).sum(axis=1)
-            return np.asarray(entropy - weights @ log_loss / total)
 
-    elif run.recipe.task.kind == "regression":
-        errors, centred = np.square(outputs[:, 0] - labels), labels - labels.mean()
+def _gaussian_bound(surprises: Floats, errors: Floats, counts: list[Floats]) -> Measurement:
+    """h(y) less the cross-entropy of a Gaussian around the prediction, whose variance is the mean squared error.
 
-        def bound(weights: Floats) -> Floats:
-            total = weights.sum(axis=1)
-            variance = weights @ centred**2 / total - (weights @ centred / total) ** 2
-            with np.errstate(divide="ignore", invalid="ignore"):
-                return np.asarray(0.5 * np.log(variance / (weights @ errors / total)))
+    Any variance gives a bound; to choose it on the samples that are judged flatters by 1 / 2N, which is taken off.
+    """
 
-    else:
+    def bound(weights: Floats) -> Floats:
+        total = weights.sum(axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            loss = 0.5 * np.log(2.0 * np.pi * np.e * (weights @ errors) / total)
+        return np.asarray(weights @ surprises / total - loss - 0.5 / len(errors))
+
+    value = float(bound(np.ones((1, len(errors))))[0])
+    return interval(value, np.concatenate([bound(each) for each in counts])) if counts else Measurement(value)
+
+
+def surprises_of(labels: Floats) -> Floats | None:
+    """-ln of each label's density in nats (N,), from its nearest neighbours; their mean is the differential entropy.
+
+    Kozachenko and Leonenko's (1987) estimate, as Kraskov et al. (2004) write it: psi(N) - psi(k) + ln(2 distance to the
+    k-th neighbour). None for labels with ties, which have no density, and for too few of them.
+    """
+    from scipy.special import digamma
+
+    ordered = np.sort(labels)
+    if len(ordered) < LEAST_LABELS or not np.diff(ordered).all():
         return None
-    value = float(bound(np.ones((1, len(labels))))[0])
-    return interval(value, np.concatenate([bound(each) for each in counts])) if counts else Estimate(value)
+    padded = np.pad(ordered, NEIGHBOURS, constant_values=(-np.inf, np.inf))
+    around = np.lib.stride_tricks.sliding_window_view(padded, 2 * NEIGHBOURS + 1)  # k below, itself, k above
+    distance = np.sort(np.abs(around - ordered[:, None]), axis=1)[:, NEIGHBOURS]
+    distance = distance[np.argsort(np.argsort(labels))]
+    return np.asarray(digamma(len(ordered)) - digamma(NEIGHBOURS) + np.log(2.0 * distance))
 
 
-def _mean(values: Floats, counts: list[Floats]) -> Estimate:
+def _mean(values: Floats, counts: list[Floats]) -> Measurement:
     """A mean over samples (N,) with the interval of its resamples."""
     if not len(values):
-        return Estimate(math.nan)
+        return Measurement(math.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
         draws = [each @ values / each.sum(axis=1) for each in counts]
     value = float(values.mean())
-    return interval(value, np.concatenate(draws)) if draws else Estimate(value)
+    return interval(value, np.concatenate(draws)) if draws else Measurement(value)
 
 
 def _divergence(run: Run, branch: Predictor) -> Floats | None:
-    """KL of a branch's prediction from the fused one, (N,); as the task has it, None where outputs are scores."""
-    p, q = branch.outputs.astype(np.float64), run.predictors[0].outputs.astype(np.float64)
+    """KL of a branch's prediction from the fused one, (N,); None where outputs are anomaly scores."""
+    p, q = branch.scores, run.predictors[0].scores
     if run.recipe.task.kind == "classification":
-        p, q = np.maximum(p, TINY), np.maximum(q, TINY)
-        return np.asarray((p * (np.log(p) - np.log(q))).sum(axis=1))
+        return np.asarray((np.exp(p) * (p - q)).sum(axis=1))
     if run.recipe.task.kind == "regression":
         return np.asarray(0.5 * np.square(p - q).sum(axis=1))
     return None

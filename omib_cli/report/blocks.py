@@ -1,31 +1,30 @@
-"""The sections of one run's report, as HTML."""
+"""The blocks of one run's report, as HTML."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from statistics import fmean
-from typing import Any
+from collections.abc import Iterable, Sequence
 
-from omib_cli.evaluation.conventions import convention, shown
-from omib_cli.evaluation.metrics import Estimate, Scores, Table
+import numpy as np
+
+from omib_cli.evaluation.conventions import convention, shown, shown_alike
+from omib_cli.evaluation.metrics import SHARES, Measurement, RunScores, Scores
 from omib_cli.evaluation.runs import FUSED, Run
-from omib_cli.report.drawing import Picture, inline
+from omib_cli.report.drawing import Rendered, inline
 from omib_cli.report.figures import headline_metrics
-from omib_cli.report.html import details, esc, pairs, paragraph, section, table, tag
+from omib_cli.report.html import block, details, esc, pairs, paragraph, table, tag
 
 CARDS = 6
 """Most metrics above the figures; the table has them all."""
 
 
-def warnings_of(run: Run, scores: Table) -> str:
+def warnings_of(run: Run, scores: RunScores) -> str:
     """What a reader must know before the first number."""
     found = []
     if run.headline != "test":
         found.append(
-            f"This embedding has no test split. The numbers below are of the {run.headline} split"
-            + (", on which the model was fitted: they say nothing about new data." if run.headline == "train" else ".")
+            f"This embedding has no test split. The numbers below are of the {run.headline} split" + _why_not_new(run)
         )
     if run.beta is not None and run.beta.get("above"):
         found.append(
@@ -33,7 +32,7 @@ def warnings_of(run: Run, scores: Table) -> str:
         )
     groups = scores.groups.get(run.headline)
     several = "group" if groups == 1 else "groups"
-    if scores.resampled[run.headline] == "samples" and groups:
+    if scores.bootstrap and run.headline != "train" and scores.resampled[run.headline] == "samples" and groups:
         found.append(
             f"The {run.headline} split has only {groups} {several}, too few to resample; intervals treat "
             "samples as independent and are probably too narrow."
@@ -41,7 +40,16 @@ def warnings_of(run: Run, scores: Table) -> str:
     return "".join(paragraph(text, "warn") for text in found)
 
 
-def what_was_run(run: Run) -> str:
+def _why_not_new(run: Run) -> str:
+    """Why the numbers of a split that is no test split are not those of new data."""
+    if run.headline == "train":
+        return ", on which the model was fitted: they say nothing about new data."
+    if run.selects_epoch:
+        return ", which chose the epoch that was kept: they are optimistic for new data."
+    return ", which may have guided the choice of settings: they are then optimistic for new data."
+
+
+def what_was_run(run: Run, scores: RunScores) -> str:
     """Recipe, data and network in a list."""
     sizes = run.sizes
     rows: list[tuple[str, object]] = [
@@ -55,8 +63,20 @@ def what_was_run(run: Run) -> str:
         ("Epochs", _epochs(run)),
     ]
     if run.groups is not None:
-        rows.append(("Groups", f"{len(set(run.groups.tolist())):,}, never divided between resamples"))
-    return section("What was run", pairs(rows), _command(run))
+        rows.append(("Groups", _groups(run, scores)))
+    return block("What was run", pairs(rows), _command(run))
+
+
+def _groups(run: Run, scores: RunScores) -> str:
+    """How many groups there are, and what the intervals make of them."""
+    count = 0 if run.groups is None else len(np.unique(run.groups))
+    own = scores.groups.get(run.headline, 0)
+    how = {
+        "groups": "each resampled whole",
+        "samples": "too few to be resampled whole",
+        "samples within groups": "each judged by itself, its samples resampled",
+    }[scores.resampled[run.headline]]
+    return f"{count:,} in all; {own:,} in the {run.headline} split, {how}"
 
 
 def _epochs(run: Run) -> str:
@@ -73,18 +93,50 @@ def _command(run: Run) -> str:
     )
 
 
-def headline(run: Run, scores: Table) -> str:
+def headline(run: Run, scores: RunScores) -> str:
     """The fused prediction's metrics on the headline split, large."""
     fused = scores.splits[run.headline][FUSED]
     first = headline_metrics(run, scores)
-    names = [*first, *[name for name in fused.metrics if name not in first]][:CARDS]
+    names = [name for name in dict.fromkeys([*first, *fused.metrics]) if _is_known(fused, name)][:CARDS]
+    if not names:
+        words = f"No metric is defined on the {fused.count:,} {run.headline} samples: {_why_undefined(run)}."
+        return block("Result", paragraph(words))
     cards = [_card(name, fused.metrics[name], i == 0) for i, name in enumerate(names)]
-    words = f"Fused prediction on {fused.count:,} {run.headline} samples"
-    if scores.bootstrap:
+    words = f"Fused prediction on {_judged(run, fused)}"
+    if any(math.isfinite(fused.metrics[name].low) for name in names):
         words += f"; ranges are 95 % intervals from {scores.bootstrap:,} bootstrap resamples of {_unit(run, scores)}"
+        if scores.resampled[run.headline] == "samples" and any(name in SHARES for name in names):
+            words += ", those of shares of samples exact (Clopper and Pearson)"
     if scores.baseline is not None:
-        words += f". The same prediction for every sample reaches {_label(first[0])} {shown(scores.baseline)}"
-    return section("Result", tag("div", *cards, cls="cards"), paragraph(words + ".", "foot"))
+        words += (
+            f". Predicting the training split's {_usual(run)} for every sample reaches {_label(first[0])} "
+            f"{shown(scores.baseline)}"
+        )
+    return block("Result", tag("div", *cards, cls="cards"), paragraph(words + ".", "foot"))
+
+
+def _is_known(scores: Scores, metric: str) -> bool:
+    return metric in scores.metrics and math.isfinite(scores.metrics[metric].value)
+
+
+def _why_undefined(run: Run) -> str:
+    labels = run.labels[(run.split == run.headline) & np.isfinite(run.labels)]
+    return "none of them has a label" if not len(labels) else "their labels do not differ enough"
+
+
+def _judged(run: Run, fused: Scores) -> str:
+    """The samples behind the numbers, in words; of several groups that are judged by themselves, the mean over them."""
+    known = int(np.isfinite(run.labels[(run.split == run.headline) & run.predictors[0].present]).sum())
+    words = f"{fused.count:,} {run.headline} samples"
+    if known < fused.count:
+        words = f"the {known:,} of {fused.count:,} {run.headline} samples that have a label"
+    if len(fused.by_group) > 1:
+        words += f": each number is the mean over {len(fused.by_group):,} sections, each judged by itself"
+    return words
+
+
+def _usual(run: Run) -> str:
+    return "median" if run.task.main_metric == "mae" else "most frequent class"
 
 
 def _label(metric: str) -> str:
@@ -92,13 +144,13 @@ def _label(metric: str) -> str:
     return label.lower() if label == label.capitalize() else label
 
 
-def _unit(run: Run, scores: Table) -> str:
+def _unit(run: Run, scores: RunScores) -> str:
     if scores.resampled[run.headline] == "groups":
         return f"the {scores.groups[run.headline]:,} groups, each taken whole"
-    return "the samples"
+    return "the samples" + (" of each section" if scores.resampled[run.headline] == "samples within groups" else "")
 
 
-def _card(metric: str, estimate: Estimate, main: bool) -> str:
+def _card(metric: str, estimate: Measurement, main: bool) -> str:
     return tag(
         "div",
         tag("div", esc(convention(metric).label), cls="name"),
@@ -108,19 +160,19 @@ def _card(metric: str, estimate: Estimate, main: bool) -> str:
     )
 
 
-def interval_text(estimate: Estimate) -> str:
+def interval_text(estimate: Measurement) -> str:
     """``0.81 to 0.86``, or nothing."""
     if not math.isfinite(estimate.low):
         return ""
-    return f"{shown(estimate.low)} to {shown(estimate.high)}"
+    return " to ".join(shown_alike([estimate.low, estimate.high]))
 
 
-def figures(pictures: Sequence[Picture], prefix: str) -> str:
+def figures(pictures: Sequence[Rendered], prefix: str) -> str:
     """All figures with their captions."""
-    return section("Figures", tag("div", *[_figure(each, f"{prefix}-{each.name}") for each in pictures], cls="figures"))
+    return block("Figures", tag("div", *[_figure(each, f"{prefix}-{each.name}") for each in pictures], cls="figures"))
 
 
-def _figure(picture: Picture, identity: str) -> str:
+def _figure(picture: Rendered, identity: str) -> str:
     image = inline(picture.svg, identity).replace(
         "<svg", f'<svg role="img" aria-label="{esc(picture.title)}: {esc(picture.caption)}"', 1
     )
@@ -128,111 +180,27 @@ def _figure(picture: Picture, identity: str) -> str:
     return tag("figure", tag("div", image, cls="plot"), caption, cls="wide" if picture.wide else "")
 
 
-def beta_and_bounds(run: Run) -> str:
-    """Beta, its bounds and the information behind them, in words."""
-    beta = run.beta
-    if beta is None or beta.get("value") is None:
-        return ""
-    content = [tag("p", _beta_sentence(beta)), tag("p", _objective_sentence(run, beta))]
-    if run.information is not None:
-        content.append(_information(run.information))
-    return section("β and its bounds", *content)
-
-
-def _beta_sentence(beta: Mapping[str, Any]) -> str:
-    value = tag("strong", f"β = {beta['value']:.4g}")
-    lower, upper = beta.get("lower"), beta.get("upper")
-    how = {
-        "uniform": "drawn once, uniformly between the bounds, from the run's seed",
-        "midpoint": "the middle of the two bounds",
-        "upper": "the upper bound itself",
-        "lower": "the lower bound itself",
-        "value": "given by the recipe",
-    }.get(str(beta.get("policy")), esc(beta.get("policy")))
-    if lower is None or upper is None:
-        return f"{value} ({how}). No information was estimated, so the paper's bounds are not known for this run."
-    place = "above" if beta.get("above") else "within" if beta["value"] >= lower else "below the lower bound of"
-    return (
-        f"{value} ({how}) is {place} the paper's range, from "
-        f"<i>M<sub>l</sub></i> = {lower:.4g} to <i>M<sub>u</sub></i> = {upper:.4g}. The upper bound follows from the "
-        "estimated information of the modalities; the lower one only avoids needlessly slow compression."
-    )
-
-
-def _objective_sentence(run: Run, beta: Mapping[str, Any]) -> str:
-    objective = beta.get("objective")
-    number = f" = {objective:.4g}" if objective is not None else ""
-    return (
-        "The paper proves <i>M<sub>u</sub></i> for a <em>relative</em> mutual information, divided by an entropy. The "
-        "loss that is really minimised is not divided, and for it the same argument gives "
-        f"1/(1 + Σ r<sub>i</sub>) ≥ 1/(2M&nbsp;−&nbsp;1){number} for these M = {len(run.modalities)} "
-        f"modalities, with no entropy "
-        "in it. <i>M<sub>u</sub></i> is therefore conservative: accuracy may stay flat well above it."
-    )
-
-
-def _information(information: Mapping[str, Any]) -> str:
-    rows = [[f"H({esc(name)})", *_mean_sd(values)] for name, values in (information.get("entropy") or {}).items()]
-    rows += [
-        [f"I({esc(name).replace('|', '; ')})", *_mean_sd(values)]
-        for name, values in (information.get("mutual") or {}).items()
-    ]
-    if not rows:
-        return ""
-    limit = information.get("limit")
-    note = (
-        "H(v) is estimated as I(v; v), as the paper does. For continuous data that quantity is infinite, and what is "
-        "printed is what the estimator could certify from the samples at hand"
-        + (f", at most {float(limit):.2f} nats (the logarithm of their number)" if limit is not None else "")
-        + ". See docs/information.md for what it is and is not."
-    )
-    return table(["Estimate", "nats", "sd over seeds"], rows) + paragraph(note, "foot")
-
-
-def _mean_sd(values: Any) -> list[str]:
-    mean, sd = [*values, math.nan][:2] if isinstance(values, list | tuple) else (values, math.nan)
-    return [shown(float(mean)), shown(float(sd))]
-
-
-def weights_in_words(run: Run) -> str:
-    """What r did over the main phase."""
-    rows = [row for row in run.history if row.get("phase") == "train"]
-    lines = []
-    for name in run.modalities[1:]:
-        values = [float(row[f"r/{name}"]) for row in rows if row.get(f"r/{name}") is not None]
-        if values:
-            lines.append(tag("li", esc(_weight_sentence(name, run.modalities[0], values))))
-    return section("Relative weights in words", tag("ul", *lines)) if lines else ""
-
-
-def _weight_sentence(name: str, reference: str, values: Sequence[float]) -> str:
-    mean, low, high = fmean(values), min(values), max(values)
-    verdict = f"practically 1: {name} was compressed like {reference}, and the dynamic weight was close to inert"
-    if mean < 0.95:
-        verdict = f"{name} was compressed less than {reference}: it kept more that the embedding lacked"
-    elif mean > 1.05:
-        verdict = f"{name} was compressed more than {reference}: the embedding already held most of what it knew"
-    elif high - low > 0.2:
-        verdict = f"around 1 on average, though it moved: {name} and {reference} were compressed about alike"
-    return f"r of {name}: mean {mean:.3f}, from {low:.3f} to {high:.3f} over {len(values)} epochs; {verdict}."
-
-
-def all_metrics(run: Run, scores: Table) -> str:
-    """Every metric of every split and head, and what each metric is."""
+def all_metrics(run: Run, scores: RunScores) -> str:
+    """Every metric of every split and head, and what each metric is; those that no head has anywhere are left out."""
     splits = [_split_table(run, scores, split) for split in scores.splits] + [_group_table(scores, run.headline)]
     names = _metric_names(each for split in scores.splits.values() for each in split.values())
+    if not names:
+        return ""
     notes = [tag("li", tag("strong", esc(convention(name).label)), ": ", esc(convention(name).words)) for name in names]
-    return section("All metrics", *splits, _skipped(scores), tag("ul", *notes, cls="foot"))
+    return block("All metrics", *splits, _skipped(scores), tag("ul", *notes, cls="foot"))
 
 
 def _metric_names(scores: Iterable[Scores]) -> list[str]:
-    return list(dict.fromkeys(name for each in scores for name in each.metrics))
+    """Metrics that have a value for one of them at least: a row of dashes tells nothing."""
+    return list(dict.fromkeys(name for each in scores for name in each.metrics if _is_known(each, name)))
 
 
-def _split_table(run: Run, scores: Table, split: str) -> str:
+def _split_table(run: Run, scores: RunScores, split: str) -> str:
     """Metrics in rows, heads in columns."""
     heads = scores.splits[split]
     names = _metric_names(heads.values())
+    if not names:
+        return ""
     head = [esc(split.capitalize()), *[_head_cell(run.head_label(name), each) for name, each in heads.items()]]
     rows = [[esc(convention(name).label), *[_cell(each, name) for each in heads.values()]] for name in names]
     main = split == run.headline
@@ -241,16 +209,16 @@ def _split_table(run: Run, scores: Table, split: str) -> str:
     )
 
 
-def _group_table(scores: Table, split: str) -> str:
+def _group_table(scores: RunScores, split: str) -> str:
     """The fused head's metrics in each group, for tasks that are judged group by group."""
     fused = scores.splits[split][FUSED]
-    if not fused.by_group:
+    names = _metric_names([fused])
+    if not fused.by_group or not names:
         return ""
-    names = list(fused.metrics)
     rows = [
         [esc(group), *[_cell(Scores(0, metrics), name) for name in names]] for group, metrics in fused.by_group.items()
     ]
-    mean = ["mean", *[_cell(fused, name) for name in names]]
+    mean = ["mean over sections", *[_cell(fused, name) for name in names]]
     head = [f"{esc(split.capitalize())}, by section", *[esc(convention(name).label) for name in names]]
     return table(head, [*rows, mean], looks=[*[""] * len(rows), "strong"])
 
@@ -266,7 +234,7 @@ def _cell(scores: Scores, metric: str) -> str:
     return shown(estimate.value) + (f"<small>{interval_text(estimate)}</small>" if interval_text(estimate) else "")
 
 
-def _skipped(scores: Table) -> str:
+def _skipped(scores: RunScores) -> str:
     counts = [e.skipped for split in scores.splits.values() for each in split.values() for e in each.metrics.values()]
     if not any(counts):
         return ""
@@ -277,13 +245,13 @@ def _skipped(scores: Table) -> str:
     )
 
 
-def limits(run: Run, scores: Table) -> str:
+def limits(run: Run, scores: RunScores) -> str:
     """What limits the numbers."""
     count = scores.splits[run.headline][FUSED].count
     lines = [
         f"The {run.headline} split has {count:,} samples; one sample is {1 / count:.4f} of an accuracy."
-        if run.classes
-        else f"The {run.headline} split has {count:,} samples.",
+        if run.task.main_metric == "accuracy"
+        else f"The numbers are of {_judged(run, scores.splits[run.headline][FUSED])}.",
         "An interval covers the choice of samples, not the choice of split or seed. Several seeds, evaluated together, "
         "show that part.",
     ]
@@ -293,7 +261,7 @@ def limits(run: Run, scores: Table) -> str:
         lines.append("Numbers of the training split show how closely the model fitted it, and so carry no interval.")
     if "validation" in scores.splits and run.headline == "test":
         why = "selected the epoch that was kept, so its numbers are optimistic."
-        if run.recipe.train.select == "last" and (run.recipe.warmup.select == "last" or not run.recipe.warms_up):
+        if not run.selects_epoch:
             why = "took no part in training; where it guided the choice of settings, its numbers are optimistic."
         lines.append(f"The validation split {why}")
     if any(not predictor.present.all() for predictor in run.predictors):
@@ -303,7 +271,7 @@ def limits(run: Run, scores: Table) -> str:
         )
     if run.information is not None:
         lines.append("The bounds on β inherit the error of estimated information; H(v) = I(v; v) above all.")
-    return section("What limits these numbers", tag("ul", *[tag("li", esc(line)) for line in lines]))
+    return block("What limits these numbers", tag("ul", *[tag("li", esc(line)) for line in lines]))
 
 
 def provenance(run: Run) -> str:
@@ -318,7 +286,7 @@ def provenance(run: Run) -> str:
         ("Libraries", ", ".join(f"{name} {version}" for name, version in found.libraries.items())),
     ]
     recipe = json.dumps(run.recipe.resolved(), indent=2, ensure_ascii=False)
-    return section(
+    return block(
         "Provenance",
         tag("div", pairs(rows), cls="long foot"),
         details("The whole recipe, defaults filled in", tag("pre", esc(recipe))),

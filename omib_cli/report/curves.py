@@ -27,7 +27,7 @@ LOG_ABOVE = 30.0
 """Ratio of largest to smallest value from which an axis is logarithmic."""
 
 
-def loss_figure(history: Rows, modalities: Sequence[str], loss_unit: str) -> Figure | None:
+def loss_figure(history: Rows, modalities: Sequence[str], loss_unit: str, kl_unit: str) -> Figure | None:
     """Task losses (left) and compression terms (right) over the epochs of both phases."""
     if not history:
         return None
@@ -36,7 +36,7 @@ def loss_figure(history: Rows, modalities: Sequence[str], loss_unit: str) -> Fig
     panels = figure.subplots(1, 2 if has_kl else 1, squeeze=False, width_ratios=[1.25, 1.0] if has_kl else None)[0]
     _task_losses(panels[0], history, modalities, loss_unit)
     if has_kl:
-        _compression(panels[1], history, modalities)
+        _compression(panels[1], history, modalities, kl_unit)
     return figure
 
 
@@ -87,10 +87,10 @@ def _validation_loss(row: dict[str, Any], modalities: int) -> float | None:
     return loss / modalities if loss is not None and row.get("phase") == "warmup" else loss
 
 
-def _compression(axes: Axes, history: Rows, modalities: Sequence[str]) -> None:
+def _compression(axes: Axes, history: Rows, modalities: Sequence[str], unit: str) -> None:
     for name in modalities:
         _draw(axes, history, f"kl/{name}", color=colours(modalities)[name], label=short(name))
-    _finish(axes, history, "KL to the prior (nats)", boundary=False)
+    _finish(axes, history, f"KL to the prior ({unit})", boundary=False)
 
 
 def _draw(axes: Axes, history: Rows, key: str, **look: Any) -> None:

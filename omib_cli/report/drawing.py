@@ -69,7 +69,7 @@ STYLE: Any = {
 
 
 @dataclass(frozen=True)
-class Picture:
+class Rendered:
     """A finished figure.
 
     Attributes

@@ -10,28 +10,28 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from omib_cli.evaluation.conventions import convention, shown
-from omib_cli.evaluation.metrics import Scores, Table
+from omib_cli.evaluation.metrics import RunScores, Scores
 from omib_cli.evaluation.runs import FUSED, Run
 from omib_cli.report.curves import loss_figure, weight_figure
-from omib_cli.report.drawing import Picture, styled
+from omib_cli.report.drawing import Rendered, styled
 from omib_cli.report.maps import lay_out, map_figure
 from omib_cli.report.predictions import ANNOTATED, ROOMY, confusion, confusion_figure, scatter_figure
 from omib_cli.report.strip import beta_figure, comparison_figure
-from omib_cli.report.tissue import score_figure, tissue_figure
+from omib_cli.report.tissue import left_out, score_figure, tissue_figure
 from omib_cli.runtime.seeds import derive_seed
 
 SECOND = {"accuracy": "auc", "mae": "pearson_r", "auc": "f1"}
 """The metric shown beside the main one."""
 
 
-def headline_metrics(run: Run, table: Table) -> list[str]:
+def headline_metrics(run: Run, table: RunScores) -> list[str]:
     """The main metric, and the one that is read beside it."""
     main = run.task.main_metric
     there = table.splits[run.headline][FUSED].metrics
     return [main, *([SECOND[main]] if SECOND.get(main) in there else [])]
 
 
-def draw_run(run: Run, table: Table) -> list[Picture]:
+def draw_run(run: Run, table: RunScores) -> list[Rendered]:
     """Every figure of a run; one that has nothing to show is left out."""
     makers = (_comparison, _predictions, _tissue, _map, _losses, _weights, _beta)
     return [picture for make in makers for picture in make(run, table)]
@@ -39,12 +39,12 @@ def draw_run(run: Run, table: Table) -> list[Picture]:
 
 def _picture(
     name: str, title: str, caption: str, draw: Callable[[], Figure | None], wide: bool = True
-) -> Iterator[Picture]:
+) -> Iterator[Rendered]:
     if (rendered := styled(draw)) is not None:
-        yield Picture(name, title, caption, *rendered, wide)
+        yield Rendered(name, title, caption, *rendered, wide)
 
 
-def _comparison(run: Run, table: Table) -> Iterator[Picture]:
+def _comparison(run: Run, table: RunScores) -> Iterator[Rendered]:
     scores = table.splits[run.headline]
     metrics = [name for name in headline_metrics(run, table) if _is_known(name, scores.values())]
     if not metrics:  # without labels nothing can be compared
@@ -79,15 +79,15 @@ def _is_known(metric: str, heads: Iterable[Scores]) -> bool:
     return any(metric in head.metrics and math.isfinite(head.metrics[metric].value) for head in heads)
 
 
-def _predictions(run: Run, table: Table) -> Iterator[Picture]:
+def _predictions(run: Run, table: RunScores) -> Iterator[Rendered]:
     rows = run.split == run.headline
-    guess, truth = run.task.prediction(run.predictors[0].outputs[rows]), run.labels[rows]
+    guess, truth = run.task.prediction(run.predictors[0].scores[rows]), run.labels[rows]
     if run.scores_anomalies:
         caption = (
             f"Squared distance of {len(truth):,} {run.headline} samples from the centre of what is normal, by section. "
             "Each section is judged by itself: what counts is how far its anomalies lie to the right of its normal "
             "samples."
-        )
+        ) + left_out(None if run.groups is None else run.groups[rows])
         yield from _picture(
             "scores",
             "Scores of normal and anomalous samples",
@@ -123,21 +123,22 @@ def _predictions(run: Run, table: Table) -> Iterator[Picture]:
     )
 
 
-def _tissue(run: Run, _table: Table) -> Iterator[Picture]:
+def _tissue(run: Run, _table: RunScores) -> Iterator[Rendered]:
     rows = run.split == run.headline
     if not run.scores_anomalies or run.coordinates is None:
         return
-    coordinates, scores = run.coordinates[rows], run.task.prediction(run.predictors[0].outputs[rows])
+    coordinates, scores = run.coordinates[rows], run.task.prediction(run.predictors[0].scores[rows])
     groups = np.full(len(scores), "") if run.groups is None else run.groups[rows]
     caption = "Each row is a section: on the left the score at each spot, coloured by its rank within the section" + (
         ", on the right the label." if np.isfinite(run.labels[rows]).any() else "."
     )
+    caption += left_out(groups)
     yield from _picture(
         "tissue", "Scores on the tissue", caption, lambda: tissue_figure(coordinates, scores, run.labels[rows], groups)
     )
 
 
-def _map(run: Run, _table: Table) -> Iterator[Picture]:
+def _map(run: Run, _table: RunScores) -> Iterator[Rendered]:
     method = run.recipe.evaluate.projection
     layout = lay_out(run.values, method, derive_seed(run.recipe.seed, "map"))
     front = run.split == run.headline
@@ -166,30 +167,34 @@ def _named_labels(run: Run) -> tuple[NDArray[np.float64], list[str]]:
     return np.where(unknown, len(run.classes), run.labels), [*run.classes, "no label"]
 
 
-def _losses(run: Run, _table: Table) -> Iterator[Picture]:
+def _losses(run: Run, _table: RunScores) -> Iterator[Rendered]:
     unit = "cross-entropy (nats)"
     if run.scores_anomalies:
         unit = "squared distance from the centre"
     elif not run.classes:
         error = "absolute" if getattr(run.recipe.task, "loss", "mse") == "l1" else "squared"
         unit = f"{error} error" + (" (label units²)" if error == "squared" else " (label units)")
-    caption = (
-        "Left: loss of each modality's branch, of the fused head and on the validation split (in warm-up, where there "
-        "is no fused head, the mean over branches). Validation rising while the others fall is over-fitting. Right: "
-        "how much each bottleneck lets through; near 0, that modality no longer reaches the embedding. The dotted line "
-        "marks the epoch whose weights were kept."
-    )
+    drawn = {key.partition("/")[0] for row in run.history for key, value in row.items() if value is not None}
+    caption = "Loss of each modality's branch and of the fused head." if "trb" in drawn else "Loss of the fused head."
+    if "validation" in drawn:
+        caption += " On the validation split (dashed; in warm-up the mean over branches), rising while the others fall "
+        caption += "is over-fitting."
+    if "kl" in drawn:
+        caption += " Right: how much each bottleneck lets through; near 0, that modality no longer reaches the "
+        caption += "embedding."
+    if any(row.get("kept") and row.get("phase") == "train" for row in run.history):
+        caption += " The dotted line marks the epoch whose weights were kept."
     yield from _picture(
-        "losses", "Loss terms over epochs", caption, lambda: loss_figure(run.history, run.modalities, unit)
+        "losses", "Loss terms over epochs", caption, lambda: loss_figure(run.history, run.modalities, unit, run.kl_unit)
     )
 
 
-def _weights(run: Run, _table: Table) -> Iterator[Picture]:
+def _weights(run: Run, _table: RunScores) -> Iterator[Rendered]:
     reference = run.modalities[0]
     caption = (
-        f"r weighs the compression of a modality against that of {reference}, the reference (r = 1). Below 1 it is "
-        "compressed less, because it still holds information that the embedding lacks; above 1, more. r lies "
-        "between 0 and 2."
+        f"r weighs the penalty on a modality's bottleneck against that on {reference}'s, the reference (r = 1). Below "
+        "1 it is penalised less, because its branch still changes the prediction more; above 1, more. r lies between 0 "
+        "and 2."
     )
     yield from _picture(
         "relative-weights",
@@ -199,7 +204,7 @@ def _weights(run: Run, _table: Table) -> Iterator[Picture]:
     )
 
 
-def _beta(run: Run, _table: Table) -> Iterator[Picture]:
+def _beta(run: Run, _table: RunScores) -> Iterator[Rendered]:
     beta = run.beta
     if beta is None:
         return

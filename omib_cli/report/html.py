@@ -23,8 +23,8 @@ def paragraph(text: str, cls: str = "") -> str:
     return tag("p", esc(text), cls=cls)
 
 
-def section(title: str, *content: str, level: int = 2) -> str:
-    """A titled section of finished HTML; nothing when there is no content."""
+def block(title: str, *content: str, level: int = 2) -> str:
+    """A titled block of finished HTML; nothing when there is no content."""
     inner = "".join(content)
     return tag("section", tag(f"h{level}", esc(title)), inner) if inner else ""
 

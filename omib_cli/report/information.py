@@ -1,22 +1,23 @@
-"""The report's section on information: what the embedding holds, of the task and of what is known to be in the data."""
+"""The report's block on information: what the embedding holds, of the task and of what is known to be in the data."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
-from omib_cli.evaluation.conventions import shown
-from omib_cli.evaluation.metrics import Estimate
+from omib_cli.evaluation.conventions import shown, shown_alike
+from omib_cli.evaluation.metrics import Measurement
 from omib_cli.evaluation.probes import Recovery
 from omib_cli.evaluation.subvectors import MOST_SAMPLES, Subvector
 from omib_cli.evaluation.sufficiency import Quantity
-from omib_cli.report.html import esc, paragraph, section, table, tag
+from omib_cli.report.html import block, esc, paragraph, table, tag
 
 
-def information_section(
+def information_block(
     plane: Sequence[Quantity],
     recovery: Mapping[str, Recovery],
     subvectors: Mapping[str, Subvector],
-    accuracy: Estimate | None,
+    accuracy: Measurement | None,
     split: str,
 ) -> str:
     """Tables of the information plane, of recovered parts, and of sub-vectors with the run's own accuracy below.
@@ -40,10 +41,10 @@ def information_section(
         )
     if subvectors:
         content.extend(_of_subvectors(subvectors, accuracy))
-    return section("Information", paragraph(f"On the {split} split.", "foot"), *content) if content else ""
+    return block("Information", paragraph(f"On the {split} split.", "foot"), *content) if content else ""
 
 
-def _of_subvectors(subvectors: Mapping[str, Subvector], accuracy: Estimate | None) -> list[str]:
+def _of_subvectors(subvectors: Mapping[str, Subvector], accuracy: Measurement | None) -> list[str]:
     """Their table, and how it is to be read."""
     rows = [
         [esc(name), f"{each.columns:,}", shown(each.bayes), shown(each.accuracy.value), _range(each.accuracy)]
@@ -74,6 +75,5 @@ def _share(value: float) -> str:
     return shown(round(value, 3) + 0.0)
 
 
-def _range(estimate: Estimate) -> str:
-    low, high = shown(estimate.low), shown(estimate.high)
-    return "–" if "–" in (low, high) else f"{low} to {high}"
+def _range(estimate: Measurement) -> str:
+    return " to ".join(shown_alike([estimate.low, estimate.high])) if math.isfinite(estimate.low) else "–"

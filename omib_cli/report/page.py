@@ -11,16 +11,18 @@ from typing import Any
 
 from omib_cli.artifacts.catalogue import REPORT_FILE
 from omib_cli.artifacts.provenance import Provenance
-from omib_cli.evaluation.conventions import convention, shown
-from omib_cli.evaluation.metrics import Across, Table, across_runs
+from omib_cli.evaluation.conventions import convention, shown, shown_alike
+from omib_cli.evaluation.metrics import Across, RunScores, across_runs
 from omib_cli.evaluation.probes import Recovery
+from omib_cli.evaluation.rows import RunRow, rows_of
 from omib_cli.evaluation.runs import FUSED, Run
 from omib_cli.evaluation.subvectors import Subvector
 from omib_cli.evaluation.sufficiency import Quantity
 from omib_cli.report import blocks
-from omib_cli.report.drawing import Picture
-from omib_cli.report.html import esc, paragraph, section, table, tag
-from omib_cli.report.information import information_section
+from omib_cli.report.compression import beta_and_bounds, weights_in_words
+from omib_cli.report.drawing import Rendered
+from omib_cli.report.html import block, esc, paragraph, table, tag
+from omib_cli.report.information import information_block
 from omib_cli.report.style import CSS
 
 PAGE = "report.html"
@@ -35,8 +37,8 @@ class Chapter:
     """
 
     run: Run
-    scores: Table
-    pictures: list[Picture]
+    scores: RunScores
+    pictures: list[Rendered]
     plane: list[Quantity] = field(default_factory=list)
     recovery: dict[str, Recovery] = field(default_factory=dict)
     subvectors: dict[str, Subvector] = field(default_factory=dict)
@@ -56,12 +58,20 @@ def write_report(folder: Path, chapters: Sequence[Chapter], provenance: Provenan
 
 
 def facts(chapters: Sequence[Chapter]) -> dict[str, Any]:
-    """The numbers of a report as JSON has them: ``runs``, and ``across`` them."""
-    found: dict[str, Any] = {"runs": [_run_facts(chapter) for chapter in chapters], "across": _across(chapters)}
-    by_recipe = _by_recipe(chapters)
-    if len(by_recipe) > 1:
-        found["across_recipes"] = {name: _across(each) for name, each in by_recipe.items()}
-    return found
+    """The numbers of a report as JSON has them: ``runs``, and ``across`` them a row of each recipe, method and data."""
+    rows = rows_of([chapter.run for chapter in chapters])
+    return {
+        "runs": [_run_facts(chapter) for chapter in chapters],
+        "across": [_row_facts(row, [chapters[place] for place in row.places]) for row in rows],
+    }
+
+
+def _row_facts(row: RunRow, chapters: Sequence[Chapter]) -> dict[str, Any]:
+    return {
+        **row.plain(),
+        "seeds": [chapter.run.recipe.seed for chapter in chapters],
+        "metrics": {name: value.plain() for name, value in _spread(chapters, FUSED).items()},
+    }
 
 
 def _run_facts(chapter: Chapter) -> dict[str, Any]:
@@ -71,6 +81,7 @@ def _run_facts(chapter: Chapter) -> dict[str, Any]:
         "name": run.recipe.name,
         "seed": run.recipe.seed,
         "method": run.recipe.fusion.method,
+        "data": run.data,
         "task": run.recipe.task.kind,
         "modalities": run.modalities,
         "headline": run.headline,
@@ -88,21 +99,10 @@ def _run_facts(chapter: Chapter) -> dict[str, Any]:
     }
 
 
-def _across(chapters: Sequence[Chapter]) -> dict[str, Any]:
-    return {name: value.plain() for name, value in _spread(chapters, FUSED).items()}
-
-
 def _spread(chapters: Sequence[Chapter], predictor: str) -> dict[str, Across]:
     return across_runs(
         [chapter.scores for chapter in chapters], [chapter.run.headline for chapter in chapters], predictor
     )
-
-
-def _by_recipe(chapters: Sequence[Chapter]) -> dict[str, list[Chapter]]:
-    found: dict[str, list[Chapter]] = {}
-    for chapter in chapters:
-        found.setdefault(chapter.run.recipe.name, []).append(chapter)
-    return found
 
 
 def page(chapters: Sequence[Chapter], provenance: Provenance) -> str:
@@ -142,7 +142,8 @@ def _lead(run: Run) -> str:
 
 
 def _name(chapter: Chapter, number: int) -> str:
-    return f"Run {number}: {chapter.run.recipe.name}, seed {chapter.run.recipe.seed}"
+    recipe = chapter.run.recipe
+    return f"Run {number}: {recipe.name}, {recipe.fusion.method}, seed {recipe.seed}"
 
 
 def _chapter(chapter: Chapter, prefix: str) -> str:
@@ -151,11 +152,11 @@ def _chapter(chapter: Chapter, prefix: str) -> str:
         [
             blocks.warnings_of(run, scores),
             blocks.headline(run, scores),
-            blocks.what_was_run(run),
+            blocks.what_was_run(run, scores),
             blocks.figures(chapter.pictures, prefix),
-            blocks.beta_and_bounds(run),
-            blocks.weights_in_words(run),
-            information_section(
+            beta_and_bounds(run),
+            weights_in_words(run),
+            information_block(
                 chapter.plane,
                 chapter.recovery,
                 chapter.subvectors,
@@ -170,42 +171,45 @@ def _chapter(chapter: Chapter, prefix: str) -> str:
 
 
 def _overview(chapters: Sequence[Chapter]) -> str:
-    """All runs in one table, then mean and standard deviation of each head."""
+    """Mean and standard deviation of each row and head, then all runs in one table."""
     links = [
         f'<a href="#run-{number}">{esc(_name(chapter, number))}</a>' for number, chapter in enumerate(chapters, start=1)
     ]
-    splits = sorted({chapter.run.headline for chapter in chapters})
+    rows = rows_of([chapter.run for chapter in chapters])
+    splits = sorted({row.split for row in rows})
     note = (
-        f"Each run's {' or '.join(splits)} split. ± is the sample standard deviation over runs, not an interval of one "
-        "run."
+        f"Each run's {' or '.join(splits)} split. A row is one recipe, method and data; its runs differ in their seed. "
+        "± is the sample standard deviation over them, not an interval."
     )
-    groups = _by_recipe(chapters)
-    means = "".join(_means(each, name if len(groups) > 1 else "") for name, each in groups.items())
-    return section("Across runs", means, paragraph(note, "foot")) + section("Run by run", _single(chapters, links))
+    return block("Across runs", _means(rows, chapters), paragraph(note, "foot")) + block(
+        "Run by run", _single(chapters, links)
+    )
 
 
-def _means(chapters: Sequence[Chapter], recipe: str) -> str:
-    labels = {
-        name: chapter.run.head_label(name)
-        for chapter in chapters
-        for name in chapter.scores.splits[chapter.run.headline]
-    }
-    spreads = {head: _spread(chapters, head) for head in labels}
-    metrics = list(dict.fromkeys(name for spread in spreads.values() for name in spread))
-    rows = [
-        [esc(labels[head]), *[_mean_cell(spread.get(name)) for name in metrics]] for head, spread in spreads.items()
-    ]
-    title = tag("h3", esc(f"{recipe}, {len(chapters)} runs")) if recipe else ""
-    return title + table(
-        [f"Head (n = {len(chapters)})", *[esc(convention(name).label) for name in metrics]], rows, looks=["strong"]
-    )
+def _means(rows: Sequence[RunRow], chapters: Sequence[Chapter]) -> str:
+    """A line for each row and head: which it is, of how many runs, and its metrics."""
+    spreads: list[tuple[list[str], dict[str, Across], str]] = []
+    for row in rows:
+        own = [chapters[place] for place in row.places]
+        seeds = ", ".join(str(chapter.run.recipe.seed) for chapter in own)
+        name = f"{esc(row.name)}<small>n = {len(own)}, seed {seeds}</small>"
+        heads = dict.fromkeys(head for chapter in own for head in chapter.scores.splits[row.split])
+        spreads += [
+            ([name, esc(own[0].run.head_label(head))], _spread(own, head), "strong" if head == FUSED else "")
+            for head in heads
+        ]
+    metrics = list(dict.fromkeys(name for _, spread, _ in spreads for name in spread))
+    lines = [[*names, *[_mean_cell(spread.get(name)) for name in metrics]] for names, spread, _ in spreads]
+    titles = ["Runs", "Head", *[esc(convention(name).label) for name in metrics]]
+    return table(titles, lines, names=2, looks=[look for _, _, look in spreads])
 
 
 def _mean_cell(value: Across | None) -> str:
-    if value is None:
+    if value is None or not value.count:
         return "–"
-    count = f"<small>n = {value.count}</small>" if value.count < 2 else ""
-    return f"{shown(value.mean)} ± {shown(value.sd)}{count}"
+    if value.count == 1:
+        return f"{shown(value.mean)}<small>n = 1</small>"
+    return " ± ".join(shown_alike([value.mean, value.sd, 0.0])[:2])
 
 
 def _single(chapters: Sequence[Chapter], links: Sequence[str]) -> str:

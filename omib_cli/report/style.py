@@ -21,7 +21,7 @@ p{margin:.45rem 0;max-width:46rem}
 .soft,.foot{color:var(--soft)}
 .foot{font-size:.86rem}
 code,pre,.mono{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace;font-size:.85em}
-code{overflow-wrap:anywhere}
+p,li,h2,h3,figcaption,code{overflow-wrap:anywhere}
 pre{overflow-x:auto;padding:.9rem 1rem;background:var(--card);border:1px solid var(--rule);border-radius:8px;
 line-height:1.45}
 a{color:var(--accent)}
@@ -66,6 +66,7 @@ article>h1{font-size:1.6rem}
 figure.wide svg{min-width:34rem}}
 @media print{:root{--ink:#000;--soft:#444;--page:#fff;--card:#fff;--rule:#ccc;--accent:#000;--warn-bg:#fff;--warn:#000}
 main{max-width:none;padding:0}body{font-size:10.5pt}figure,.card,tr{break-inside:avoid}h2,h3{break-after:avoid}
-article{break-before:page}.scroll,figure .plot{overflow:visible}table{font-size:8.5pt}th,td{padding-right:.5rem}
+article{break-before:page}.scroll,figure .plot{overflow:visible}figure svg{max-height:19cm;max-width:100%}
+table{font-size:8.5pt}th,td{padding-right:.5rem}
 details::details-content{content-visibility:visible;block-size:auto}pre{white-space:pre-wrap}}
 """

@@ -50,7 +50,7 @@ def tissue_figure(
     for row, name in zip(panels, names, strict=True):
         here = groups == name
         positions, codes = coordinates[here], _codes(labels[here])
-        ranks = np.argsort(np.argsort(scores[here], kind="stable")) / max(1, int(here.sum()) - 1)
+        ranks = _ranks(scores[here])
         size = _spot_size(positions) * (1 if labelled else 2.5)
         left = row[0]
         drawn = left.scatter(*positions.T, c=ranks, cmap="magma", vmin=0, vmax=1, s=size, linewidth=0)
@@ -69,6 +69,19 @@ def tissue_figure(
     if labelled:
         _legend(figure, list(panels[:, 1]))
     return figure
+
+
+def _ranks(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ranks (n,) from 0 to 1, equal scores at the middle of the ranks that they share."""
+    ordered = np.sort(scores)
+    below, up_to = (np.searchsorted(ordered, scores, side=side) for side in ("left", "right"))
+    return np.asarray((below + up_to - 1) / 2 / max(1, len(scores) - 1))
+
+
+def left_out(groups: NDArray[np.str_] | None) -> str:
+    """What a figure does not show, in words; nothing where it shows all sections."""
+    count = 0 if groups is None else len(np.unique(groups))
+    return f" The first {MOST_SECTIONS} of {count} sections, by name; the table has all." * (count > MOST_SECTIONS)
 
 
 def _legend(figure: Figure, panels: list[Axes]) -> None:

@@ -16,7 +16,8 @@ from omib_cli.artifacts.catalogue import REPORT_FILE
 from omib_cli.artifacts.files import replacing
 from omib_cli.errors import OmibError
 from omib_cli.evaluation.comparison import Comparison, Outcome, compare
-from omib_cli.evaluation.metrics import headline_draws
+from omib_cli.evaluation.metrics import measured
+from omib_cli.evaluation.pairing import evidence_of
 from omib_cli.evaluation.runs import Run, read_run
 from omib_cli.evaluation.sufficiency import task_information
 from omib_cli.recipe.study import Study
@@ -74,18 +75,18 @@ def run(
     """
     if not collect_only:
         run_cells(cells, launch, jobs, job)
-    outcomes = {cell: outcome(cell, launch, bootstrap, job) for cell in cells}
+    outcomes = {cell: outcome(cell, launch, job) for cell in cells}
     comparisons = []
     for name in dict.fromkeys(cell.recipe.name for cell in cells):
         own = {cell: found for cell, found in outcomes.items() if cell.recipe.name == name}
         printed = study.printed.get(name) if study else None
-        table = compare(name, list(own.values()), reference, printed, study.notes if study else ())
+        table = compare(name, list(own.values()), reference, printed, study.notes if study else (), bootstrap)
         _write(launch.out / name, table, own)
         comparisons.append(table)
     return GridResult(launch.out, comparisons)
 
 
-def outcome(cell: Cell, launch: Launch, bootstrap: int, job: Job) -> Outcome:
+def outcome(cell: Cell, launch: Launch, job: Job) -> Outcome:
     """What became of a cell; one whose files cannot be read counts as failed.
 
     Without an input to compare with (``--collect`` alone), a cell counts whatever its input was.
@@ -98,11 +99,13 @@ def outcome(cell: Cell, launch: Launch, bootstrap: int, job: Job) -> Outcome:
         return found("new", "it was made from another --input, or from other files in it")
     try:
         run, reported = read_run(cell.embedding), _reported(cell)
+        own = evidence_of(run)
         return found(
             "done",
             seconds=record.seconds,
             peak_mib=record.peak_mib,
-            judged=headline_draws(run, bootstrap),
+            values=measured(own.task, own.scores, own.labels, own.groups),
+            evidence=own,
             dataset=run.provenance.parents.get(fmt.DATASET, ""),
             main_metric=run.task.main_metric,
             extra={**_extra(run), **_recovery(reported)},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ from omib_cli.artifacts.checkpoint import read_header
 from omib_cli.artifacts.dataset import EVERYTHING, Dataset
 from omib_cli.artifacts.files import explained, reserve
 from omib_cli.artifacts.partial import Partial
+from omib_cli.artifacts.provenance import Provenance
 from omib_cli.artifacts.stored_recipe import recipe_of
 from omib_cli.data.samples import Samples, read_samples
 from omib_cli.distributed import processes
@@ -25,6 +28,7 @@ from omib_cli.runtime.seeds import derive_seed
 from omib_cli.runtime.start import prepare_torch
 from omib_cli.stages.fitting import make_provenance, state_key
 from omib_cli.stages.result import StageResult
+from omib_cli.tasks.base import Task
 from omib_cli.training.inference import load_model
 from omib_cli.training.model import MultimodalModel
 
@@ -59,7 +63,12 @@ def run(dataset: Path, model: Path, out: Path, job: Job) -> StageResult:
         partial = Partial(out, state_key(fmt.EMBEDDING, recipe, parents), job)
         arrays = _Arrays(partial, len(data.readable), network, recipe.seed, job)
         arrays.fill(data)
-        facts = {"task": recipe.task.kind, "classes": trained.facts["classes"], "modalities": network.names}
+        facts = {
+            "task": recipe.task.kind,
+            "classes": trained.facts["classes"],
+            "modalities": network.names,
+            "data": origin_of(data.provenance),
+        }
         provenance = make_provenance(fmt.EMBEDDING, recipe, parents, facts, device, job)
         provenance.notes = {
             "history": trained.notes.get("history", []),
@@ -118,7 +127,7 @@ class _Arrays:
         return {place: np.array(self._open(place)[rows.start : rows.stop]) for place in self._places}
 
     @torch.no_grad()
-    def _compute(self, data: Dataset, rows: range) -> dict[str, NDArray[np.float32]]:
+    def _compute(self, data: Dataset, rows: range) -> dict[str, NDArray[Any]]:
         samples = read_samples(data, rows, self._device)
         torch.manual_seed(derive_seed(self._seed, "embed", rows.start))  # for methods that draw at inference
         pieces = [self._infer(batch) for batch in samples.batches(samples.inference_batch)]
@@ -127,24 +136,26 @@ class _Arrays:
             raise NumericError("the embedding is not finite", where=f"rows {rows.start} to {rows.stop} of {data.path}")
         return found
 
-    def _infer(self, samples: Samples) -> dict[str, NDArray[np.float32]]:
+    def _infer(self, samples: Samples) -> dict[str, NDArray[Any]]:
         fused = self._network.fuse(samples)
-        readable = self._network.task.readable
-        found = {
-            layout.X: fused.embedding.cpu().numpy(),
-            f"obsm/{layout.OUTPUT}": readable(fused.output.cpu().numpy()),
-        }
+        found = {layout.X: fused.embedding.cpu().numpy(), **self._outputs(fused.output, "")}
         for i, name in enumerate(self._network.names):
-            branch = readable(fused.branch_outputs[name].cpu().numpy()) if name in fused.branch_outputs else None
-            if branch is not None:
-                branch[~samples.present[:, i].cpu().numpy()] = np.nan  # it has not seen these
-                found[f"obsm/{layout.OUTPUT}_{name}"] = branch
+            if name in fused.branch_outputs:
+                seen = samples.present[:, i, None]  # a branch says nothing about a sample it has not seen
+                output = fused.branch_outputs[name].masked_fill(~seen, torch.nan)
+                found |= self._outputs(output, f"_{name}")
             if name in fused.posteriors:
                 found[f"obsm/{layout.POSTERIOR_SD}_{name}"] = fused.posteriors[name].sd.cpu().numpy()
                 found[f"obs/{layout.COMPRESSION}_{name}"] = kl_to_prior(fused.posteriors[name], "sum").cpu().numpy()
         return found
 
-    def _make(self, blocks: dict[str, NDArray[np.float32]]) -> None:
+    def _outputs(self, output: torch.Tensor, suffix: str) -> dict[str, NDArray[Any]]:
+        """A head's output (B, C) as the embedding holds it."""
+        task, raw = self._network.task, output.float().cpu().numpy()
+        found: dict[str, NDArray[Any]] = {f"obsm/{layout.OUTPUT}{suffix}": task.readable(task.scores(raw))}
+        return found | ({f"obsm/{layout.LOGITS}{suffix}": raw} if task.has_logits else {})
+
+    def _make(self, blocks: dict[str, NDArray[Any]]) -> None:
         """Files with room for every sample, by the first process, whose block is the first of all."""
         if processes.is_rank_zero():
             try:
@@ -167,6 +178,13 @@ class _Arrays:
         return np.lib.format.open_memmap(self._path(place), mode="r+")
 
 
+def origin_of(made: Provenance) -> str:
+    """What a dataset's samples come from, whatever the seed that drew or divided them: digest of options and files."""
+    options = [made.recipe["data"], made.recipe["task"]["kind"], list(made.recipe["modalities"])]
+    text = json.dumps([options, made.facts.get("files", {})], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def _rounds(blocks: list[range]) -> list[list[range]]:
     """Consecutive blocks, one for each process at a time."""
     count = processes.world_size()
@@ -183,14 +201,20 @@ def _about(
         obs["label_name"] = [data.classes[int(code)] if code == code else "" for code in labels]
     if (groups := data.groups(rows)) is not None:
         obs["group"] = groups
-    outputs, prediction = f"obsm/{layout.OUTPUT}", network.task.prediction
-    obs["prediction"] = prediction(computed[outputs])
+    obs["prediction"] = _prediction(network.task, computed, "")
     present = data.present(rows)
     for i, name in enumerate(network.names):
         obs[f"has_{name}"] = present[:, i]
-        if (own := f"{outputs}_{name}") in computed:
-            obs[f"prediction_{name}"] = np.where(present[:, i], prediction(computed[own]), np.nan)
+        if f"obsm/{layout.OUTPUT}_{name}" in computed:
+            obs[f"prediction_{name}"] = np.where(present[:, i], _prediction(network.task, computed, f"_{name}"), np.nan)
     coordinates = data.coordinates(rows)
     placed = {} if coordinates is None else {f"obsm/{layout.SPATIAL}": coordinates}
     texts = {f"obs/{name}": np.array(v, dtype=object) if isinstance(v, list) else v for name, v in obs.items()}
     return {**texts, **placed}
+
+
+def _prediction(task: Task, computed: dict[str, NDArray[Any]], suffix: str) -> NDArray[np.float64]:
+    """What a head predicts (N,), from what is kept of its output."""
+    if task.has_logits:
+        return task.prediction(task.scores(computed[f"obsm/{layout.LOGITS}{suffix}"]))
+    return task.prediction(task.from_readable(computed[f"obsm/{layout.OUTPUT}{suffix}"]))

@@ -16,7 +16,8 @@ from omib_cli.artifacts.provenance import Provenance
 from omib_cli.errors import MismatchError, UsageError
 from omib_cli.evaluation.metrics import score_run
 from omib_cli.evaluation.probes import recover
-from omib_cli.evaluation.runs import FUSED, Run, read_run
+from omib_cli.evaluation.rows import Key, key_of
+from omib_cli.evaluation.runs import Run, read_run
 from omib_cli.evaluation.sufficiency import information_plane
 from omib_cli.recipe.schema import Recipe
 from omib_cli.report.figures import draw_run, headline_metrics
@@ -27,7 +28,7 @@ from omib_cli.stages.truth import truth_of
 
 
 def run(embeddings: list[Path], out: Path, job: Job, bootstrap: int | None = None) -> StageResult:
-    """Evaluate one embedding, or several runs of the same task together.
+    """Evaluate one embedding, or several runs of the same task together; those of a recipe, method and data in a row.
 
     Parameters
     ----------
@@ -41,7 +42,7 @@ def run(embeddings: list[Path], out: Path, job: Job, bootstrap: int | None = Non
     Raises
     ------
     UsageError
-        No embedding, the same one twice, or an output folder that holds something else.
+        No embedding, the same run twice, or an output folder that holds something else.
     MismatchError
         The embeddings are of different tasks or classes, or ``out`` was made otherwise.
     DataError
@@ -75,13 +76,21 @@ def _must_fit(runs: Sequence[Run]) -> None:
     if not runs:
         raise UsageError("no embedding to evaluate", do="omib evaluate EMBEDDING [EMBEDDING ...] -o FOLDER")
     seen: dict[str, Path] = {}
+    seeds: dict[tuple[Key, int], Path] = {}
     for each in runs:
         if (twin := seen.get(each.provenance.hash)) is not None:
             raise UsageError(
                 "the same embedding is given twice, and would count twice", where=f"{twin} and {each.path}"
             )
-        seen[each.provenance.hash] = each.path
         _must_agree(runs[0], each)
+        if (twin := seeds.get(seed := (key_of(each), each.recipe.seed))) is not None:
+            raise UsageError(
+                "two runs of the same recipe, data and seed: their spread would not be one over seeds",
+                where=f"{twin} and {each.path}",
+                got=f"seed {each.recipe.seed} twice",
+                do="omib run --seed N gives each run its own; or evaluate the two one by one",
+            )
+        seen[each.provenance.hash] = seeds[seed] = each.path
 
 
 def _must_agree(first: Run, other: Run) -> None:
@@ -138,15 +147,16 @@ def _chapter(run: Run, bootstrap: int, job: Job) -> Chapter:
 
 
 def _figures(chapters: Sequence[Chapter]) -> dict[str, Any]:
-    """The headline of the fused prediction: of the only run, or the mean over runs."""
-    if len(chapters) == 1:
-        run, scores = chapters[0].run, chapters[0].scores
-        fused = scores.splits[run.headline][FUSED].metrics
-        names = dict.fromkeys([*headline_metrics(run, scores), *fused])
-        return {f"{run.headline}/{name}": fused[name].plain()["value"] for name in names}
-    across: dict[str, dict[str, Any]] = facts(chapters)["across"]
-    found = {name: value["mean"] for name, value in across.items()}
-    return {"runs": len(chapters), **found, **{f"{name}_sd": value["sd"] for name, value in across.items()}}
+    """Mean and deviation of the fused prediction's metrics, main ones first; of several rows each under its name."""
+    rows: list[dict[str, Any]] = facts(chapters)["across"]
+    first = headline_metrics(chapters[0].run, chapters[0].scores)
+    found: dict[str, Any] = {"runs": len(chapters)}
+    for row in rows:
+        place = f"{row['split']}/" if len(rows) == 1 else f"{row['name']}: {row['split']}/"
+        for name in dict.fromkeys([*first, *row["metrics"]]):
+            value = row["metrics"].get(name, {})
+            found |= {f"{place}{name}": value.get("mean"), f"{place}{name}_sd": value.get("sd")}
+    return found
 
 
 def _result(out: Path, provenance: Provenance, *, already_there: bool = False) -> StageResult:

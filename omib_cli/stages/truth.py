@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from omib_cli.evaluation.runs import Run
 from omib_cli.evaluation.subvectors import MOST_SAMPLES, Sample, Subvector, measure
 from omib_cli.recipe.sources.simulation import SimulationOptions
-from omib_cli.runtime.seeds import derive_seed
 from omib_cli.sources.simulation import SimulationSource
 
 
@@ -76,5 +75,4 @@ def _subvectors(
     """Fitted to the training split alone: whatever was held out for selection stays out."""
     if run.headline == "train" or (fitted := _drawn_again(source, run, "train", MOST_SAMPLES)) is None:
         return {}
-    seed = derive_seed(run.recipe.seed, "bootstrap", run.headline)  # the resamples of the run's own scores
-    return measure(source.parts, delta, fitted, held.first(MOST_SAMPLES), bootstrap, seed)
+    return measure(source.parts, delta, fitted, held.first(MOST_SAMPLES), intervals=bootstrap > 0)

@@ -10,13 +10,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from omib_cli.tasks.base import Task
 from omib_cli.tasks.head import CentredHead
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from omib_cli.recipe.heads import HeadOptions
@@ -51,21 +51,18 @@ class Anomaly(Task):
         """The mean output: (S, B, C) to (B, C)."""
         return outputs.mean(dim=0)
 
-    def readable(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Scores (N, 1): squared distances from the centre."""
-        import numpy as np
+    def scores(self, outputs: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Squared distances from the centre (N, 1): in float64, for float32 makes equals of near ones."""
+        return np.asarray(np.square(outputs.astype(np.float64)).sum(axis=1, keepdims=True))
 
-        scores: NDArray[np.float32] = np.square(outputs.astype(np.float64)).sum(axis=1, keepdims=True).astype("float32")
-        return scores
-
-    def prediction(self, readable: NDArray[np.float32]) -> NDArray[np.float64]:
+    def prediction(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """The score (N,)."""
-        return readable[:, 0].astype("float64")
+        return scores[:, 0]
 
-    def metrics(self, readable: NDArray[np.float32], labels: NDArray[np.float64]) -> dict[str, float]:
+    def metrics(self, scores: NDArray[np.float64], labels: NDArray[np.float64]) -> dict[str, float]:
         """AUC, F1 of the anomalies at their true number, average precision; samples without a label are left out."""
         known = labels == labels
-        return anomaly_metrics(readable[known, 0].astype("float64"), labels[known] == 1)
+        return anomaly_metrics(scores[known, 0], labels[known] == 1)
 
 
 def anomaly_metrics(scores: NDArray[np.float64], truth: NDArray[np.bool_]) -> dict[str, float]:
@@ -74,7 +71,6 @@ def anomaly_metrics(scores: NDArray[np.float64], truth: NDArray[np.bool_]) -> di
     ``f1`` calls as many samples anomalous as there are anomalies, those of largest score; of equal scores the
     earlier samples (choice F6), so that a constant score is no better than the order of the file.
     """
-    import numpy as np
     from sklearn.metrics import average_precision_score, roc_auc_score
 
     count = int(truth.sum())

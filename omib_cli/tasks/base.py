@@ -5,10 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from omib_cli.tasks.head import prediction_head
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
     from numpy.typing import NDArray
     from torch import nn
@@ -25,6 +26,9 @@ class Task(ABC):
 
     by_group: ClassVar[bool] = False
     """Whether metrics are computed for each group by itself and then averaged: sections of tissue."""
+
+    has_logits: ClassVar[bool] = False
+    """Whether outputs are logits: probabilities tie near 0 and 1, so an embedding keeps these beside them."""
 
     main_metric: ClassVar[str]
     """The metric that one would quote first."""
@@ -55,13 +59,24 @@ class Task(ABC):
         """The output whose prediction is the mean of the predictions behind several: (S, B, C) to (B, C)."""
 
     @abstractmethod
-    def readable(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Outputs (N, C) as stored in an embedding: class probabilities, or the value in its own unit."""
+    def scores(self, outputs: NDArray[np.floating]) -> NDArray[np.float64]:
+        """What predictions and metrics are made of, in float64, from a head's outputs (N, C).
+
+        Log-probabilities of classes (N, C), the value (N, 1), or how anomalous a sample is (N, 1).
+        """
+
+    def readable(self, scores: NDArray[np.float64]) -> NDArray[np.floating]:
+        """Scores as an embedding shows them: class probabilities (float32), or the scores as they are."""
+        return scores
+
+    def from_readable(self, readable: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Scores of an embedding that has nothing but :meth:`readable` ones."""
+        return readable.astype(np.float64)
 
     @abstractmethod
-    def prediction(self, readable: NDArray[np.float32]) -> NDArray[np.float64]:
-        """The predicted class index or value (N,), from :meth:`readable` outputs (N, C)."""
+    def prediction(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The predicted class index or value (N,), from :meth:`scores`."""
 
     @abstractmethod
-    def metrics(self, readable: NDArray[np.float32], labels: NDArray[np.float64]) -> dict[str, float]:
-        """Metrics over a whole split, from :meth:`readable` outputs (N, C) and labels (N,); NaN where undefined."""
+    def metrics(self, scores: NDArray[np.float64], labels: NDArray[np.float64]) -> dict[str, float]:
+        """Metrics over a whole split, from :meth:`scores` and labels (N,); NaN where undefined."""

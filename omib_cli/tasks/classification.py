@@ -5,19 +5,23 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch.nn import functional as F  # noqa: N812 (torch's own convention)
 
 from omib_cli.tasks.base import Task
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
+
+TINY = float(np.finfo(np.float32).tiny)
+"""What a probability of 0 in float32 may have been."""
 
 
 class Classification(Task):
     """One of C classes."""
 
+    has_logits = True
     main_metric = "accuracy"
 
     @property
@@ -40,35 +44,53 @@ class Classification(Task):
         """Logarithm of the mean of the class probabilities: (S, B, C) logits to (B, C)."""
         return torch.logsumexp(F.log_softmax(outputs.float(), dim=-1), dim=0) - math.log(len(outputs))
 
-    def readable(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Class probabilities (N, C)."""
-        probabilities: NDArray[np.float32] = torch.softmax(torch.as_tensor(outputs).double(), dim=-1).float().numpy()
-        return probabilities
+    def scores(self, outputs: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Log-probabilities of the classes (N, C)."""
+        found: NDArray[np.float64] = F.log_softmax(torch.as_tensor(outputs).double(), dim=-1).numpy()
+        return found
 
-    def prediction(self, readable: NDArray[np.float32]) -> NDArray[np.float64]:
+    def readable(self, scores: NDArray[np.float64]) -> NDArray[np.floating]:
+        """Class probabilities (N, C)."""
+        return np.exp(scores).astype(np.float32)
+
+    def from_readable(self, readable: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Log-probabilities from class probabilities (N, C): what was rounded to 0 or 1 stays so."""
+        return self.scores(np.log(np.maximum(readable.astype(np.float64), TINY)))
+
+    def prediction(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """Index of the most probable class (the first of several)."""
-        best: NDArray[np.float64] = readable.argmax(axis=1).astype("float64")
+        best: NDArray[np.float64] = scores.argmax(axis=1).astype(np.float64)
         return best
 
-    def metrics(self, readable: NDArray[np.float32], labels: NDArray[np.float64]) -> dict[str, float]:
+    def metrics(self, scores: NDArray[np.float64], labels: NDArray[np.float64]) -> dict[str, float]:
         """Accuracy, macro and weighted F1, and AUC.
 
         AUC is the area under the ROC curve of the second class for two classes, and the unweighted mean of the
-        one-versus-rest areas for more; NaN where a class has no sample.
+        one-versus-rest areas for more, by :func:`log_odds`; NaN where a class has no sample.
         """
         from sklearn.metrics import f1_score, roc_auc_score
 
         truth = labels.astype(int)
-        predicted = self.prediction(readable).astype(int)
+        predicted = self.prediction(scores).astype(int)
         f1 = {
             f"f1_{average}": float(f1_score(truth, predicted, average=average, zero_division=0.0))
             for average in ("macro", "weighted")
         }
-        if len(set(truth.tolist())) < self.outputs:
-            auc = float("nan")
-        elif self.outputs == 2:
-            auc = float(roc_auc_score(truth, readable[:, 1]))
-        else:  # probabilities in double precision, or scikit-learn finds that they do not sum to one
-            exact = readable.astype("float64")
-            auc = float(roc_auc_score(truth, exact / exact.sum(axis=1, keepdims=True), multi_class="ovr"))
+        auc = math.nan
+        if len(set(truth.tolist())) == self.outputs > 1:
+            odds = log_odds(scores)
+            judged = [1] if self.outputs == 2 else range(self.outputs)
+            auc = float(np.mean([roc_auc_score(truth == code, odds[:, code]) for code in judged]))
         return {"accuracy": float((truth == predicted).mean()), "auc": auc, **f1}
+
+
+def log_odds(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """ln(p_c / (1 - p_c)) of each class (N, C), from log-probabilities (N, C).
+
+    1 - p_c is summed from the other classes. Taken from p_c itself it would be 0 for every p_c within 1e-16 of 1 (in
+    float32 6e-8), and samples that the network tells apart would be equals in a ranking.
+    """
+    others = np.empty_like(scores)
+    for code in range(scores.shape[1]):
+        others[:, code] = np.logaddexp.reduce(np.delete(scores, code, axis=1), axis=1)
+    return np.asarray(scores - others)

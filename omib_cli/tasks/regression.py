@@ -36,17 +36,21 @@ class Regression(Task):
         """Their mean: (S, B, 1) to (B, 1)."""
         return outputs.float().mean(dim=0)
 
-    def readable(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    def scores(self, outputs: NDArray[np.floating]) -> NDArray[np.float64]:
         """The values themselves (N, 1)."""
-        return outputs.astype(np.float32)
+        return outputs.astype(np.float64)
 
-    def prediction(self, readable: NDArray[np.float32]) -> NDArray[np.float64]:
+    def readable(self, scores: NDArray[np.float64]) -> NDArray[np.floating]:
+        """The values (N, 1), as the head gave them."""
+        return scores.astype(np.float32)
+
+    def prediction(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """The value (N,)."""
-        return readable[:, 0].astype(np.float64)
+        return scores[:, 0]
 
-    def metrics(self, readable: NDArray[np.float32], labels: NDArray[np.float64]) -> dict[str, float]:
+    def metrics(self, scores: NDArray[np.float64], labels: NDArray[np.float64]) -> dict[str, float]:
         """Mean absolute error, root mean squared error and Pearson's r; with ``sentiment`` those of Appendix K too."""
-        predicted = self.prediction(readable)
+        predicted = self.prediction(scores)
         found = _errors(predicted, labels)
         return {**found, **sentiment_metrics(predicted, labels)} if self.options.sentiment else found
 

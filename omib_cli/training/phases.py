@@ -77,8 +77,8 @@ def main_phase(model: MultimodalModel, recipe: Recipe) -> Phase:
     def validate(samples: Split) -> dict[str, float]:
         outputs = _outputs(model, samples, recipe.seed)
         loss = _finite(model.task.loss(outputs, samples.labels.to(outputs.device)).mean().item(), "train")
-        readable = model.task.readable(outputs.cpu().numpy())
-        metrics = model.task.metrics(readable, samples.labels.cpu().numpy().astype(np.float64))
+        scores = model.task.scores(outputs.float().cpu().numpy())
+        metrics = model.task.metrics(scores, samples.labels.cpu().numpy().astype(np.float64))
         metric = metrics[model.task.main_metric]
         return {"loss": loss} | ({model.task.main_metric: metric} if math.isfinite(metric) else {})
 

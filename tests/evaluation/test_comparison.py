@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from embeddings import make_embedding
+from embeddings import classification, make_embedding
+from scipy.special import digamma
 
 from omib_cli.evaluation.comparison import Outcome, compare
-from omib_cli.evaluation.metrics import headline_draws
-from omib_cli.evaluation.runs import read_run
-from omib_cli.evaluation.sufficiency import task_information
+from omib_cli.evaluation.metrics import measured, score_run
+from omib_cli.evaluation.pairing import Evidence, evidence_of, shared_draws, shared_units
+from omib_cli.evaluation.runs import Predictor, read_run
+from omib_cli.evaluation.sufficiency import information_plane, surprises_of, task_information
 from omib_cli.report.drawing import styled
 from omib_cli.report.variants import sweep_figure
+from omib_cli.runtime.progress import Progress
 
 
-def outcome(variant, seed, accuracy, draws=(), dataset="d", **more):
-    judged = ({"accuracy": accuracy}, {"accuracy": np.array(draws, dtype=float)} if len(draws) else {})
-    return Outcome(variant, seed, "done", judged=judged, dataset=dataset, main_metric="accuracy", **more)
+def outcome(variant, seed, accuracy, dataset="d", evidence=None, **more):
+    values = {"accuracy": accuracy}
+    return Outcome(
+        variant, seed, "done", values=values, evidence=evidence, dataset=dataset, main_metric="accuracy", **more
+    )
+
+
+def judged(variant, seed, labels, right, ids=None, dataset="d", groups=None):
+    """A run that is right on some samples."""
+    guess = np.where(right, labels, 1 - labels).astype(int)
+    ids = np.array([f"s{i}" for i in range(len(labels))] if ids is None else ids)
+    own = Evidence(classification(2), "test", np.log(np.eye(2)[guess] + 1e-9), labels.astype(float), ids, groups)
+    return outcome(variant, seed, float(right.mean()), dataset, own)
 
 
 def test_mean_and_sample_standard_deviation_over_seeds():
@@ -29,25 +44,94 @@ def test_mean_and_sample_standard_deviation_over_seeds():
 
 
 def test_a_difference_is_taken_seed_by_seed_and_resample_by_resample():
-    """Both sides' resamples scatter widely, their difference does not: pairing must show that."""
-    noise = np.linspace(-0.3, 0.3, 101)
-    outcomes = [outcome("omib", seed, 0.8, 0.8 + noise) for seed in (0, 1)]
-    outcomes += [outcome("concat", seed, 0.7, 0.7 + noise) for seed in (0, 1)]
+    """Both sides scatter from resample to resample, their difference does not: pairing must show that."""
+    labels, right = np.arange(100) % 2, np.arange(100) % 5 > 0
+    outcomes = [judged(name, seed, labels, right) for name in ("omib", "concat") for seed in (0, 1)]
     gap = compare("r", outcomes, "omib").rows[1].difference
-    assert (gap.value, gap.low, gap.high) == pytest.approx((-0.1, -0.1, -0.1))
+    assert (gap.value, gap.low, gap.high) == pytest.approx((0.0, 0.0, 0.0))
+
+
+def test_samples_are_paired_by_id_wherever_they_stand():
+    rng = np.random.default_rng(0)
+    labels, right = np.arange(100) % 2, np.arange(100) % 5 > 0
+    order = rng.permutation(100)
+    names = np.array([f"s{i}" for i in range(100)])
+    outcomes = [judged("omib", 0, labels, right), judged("concat", 0, labels[order], right[order], names[order])]
+    gap = compare("r", outcomes, "omib").rows[1].difference
+    assert (gap.value, gap.low, gap.high) == pytest.approx((0.0, 0.0, 0.0))
+
+
+def test_samples_are_one_where_ids_and_labels_agree():
+    """Simulations number their samples from 0 whatever the seed; made splits share some of them."""
+    labels = np.arange(40) % 2
+    names = np.array([f"s{i}" for i in range(40)])
+    first = judged("omib", 0, labels, labels == labels).evidence
+    same = replace(first, labels=first.labels.copy())
+    shifted = replace(first, ids=np.array([f"s{i}" for i in range(20, 60)]))
+    drawn_anew = replace(first, labels=1 - first.labels)
+    (a, b), units = shared_units([first, same])
+    assert units == 40
+    np.testing.assert_array_equal(a, b)
+    (a, b), units = shared_units([first, shifted])
+    assert (units, len(np.intersect1d(a, b))) == (60, 20)
+    assert a[names == "s25"] == b[5]
+    (a, b), units = shared_units([first, drawn_anew])
+    assert (units, len(np.intersect1d(a, b))) == (80, 0)
+
+
+def test_groups_are_drawn_whole_where_every_run_has_enough_of_them():
+    labels = np.arange(60) % 2
+    many, few = (np.array([f"g{i % count}" for i in range(60)]) for count in (12, 3))
+    runs = [judged("omib", seed, labels, labels == 1, groups=groups).evidence for seed, groups in ((0, many), (1, few))]
+    assert shared_units(runs[:1])[1] == 12
+    assert shared_units(runs)[1] == 120  # their groups contradict each other: other data
+    assert shared_units([replace(each, ids=each.ids + str(i)) for i, each in enumerate(runs)])[1] == 120
+
+
+@pytest.mark.parametrize("design", ["one test set", "half in common", "test sets of their own"])
+def test_an_interval_of_a_difference_covers_the_truth_as_often_as_it_says(design):
+    """Two methods differ by .04 on average; which samples suit which, and which seeds, is drawn."""
+    rng = np.random.default_rng(7)
+    covered, trials, seeds, rows = 0, 250, 4, 120
+    step = {"one test set": 0, "half in common": rows // 2, "test sets of their own": rows}[design]
+    for trial in range(trials):
+        suits = 0.3 * rng.normal(size=rows + step * (seeds - 1))  # the sample's own leaning to one of the methods
+        labels = rng.integers(0, 2, len(suits))
+        draws = []
+        for seed in range(seeds):
+            own = np.arange(rows) + step * seed
+            luck = 0.02 * rng.normal()
+            for name, sign in (("concat", 1), ("omib", -1)):
+                chance = np.clip(0.5 + sign * (0.02 + 0.5 * (suits[own] + luck)), 0, 1)
+                draws.append(
+                    judged(name, seed, labels[own], rng.random(rows) < chance, [f"s{i}" for i in own], str(seed))
+                )
+        gap = compare("r", draws, "omib", bootstrap=200, seed=trial).rows[0].difference
+        covered += gap.low <= 0.04 <= gap.high
+    assert 0.91 <= covered / trials <= 0.985
 
 
 def test_a_difference_that_changes_its_sign_from_seed_to_seed_has_an_interval_around_zero():
-    outcomes = [outcome("omib", seed, 0.8, np.full(500, 0.8)) for seed in (0, 1)]
-    outcomes += [outcome("concat", 0, 0.9, np.full(500, 0.9)), outcome("concat", 1, 0.7, np.full(500, 0.7))]
+    labels = np.arange(200) % 2
+    ninety, seventy, eighty = (np.arange(200) % 10 < tenths for tenths in (9, 7, 8))
+    outcomes = [judged("omib", seed, labels, eighty) for seed in (0, 1)]
+    outcomes += [judged("concat", 0, labels, ninety), judged("concat", 1, labels, seventy)]
     gap = compare("r", outcomes, "omib").rows[1].difference
     assert gap.value == pytest.approx(0.0)
-    assert (gap.low, gap.high) == pytest.approx((-0.1, 0.1))
+    assert gap.low < -0.1 < 0.1 < gap.high
 
 
 def test_runs_on_different_datasets_are_not_paired():
-    outcomes = [outcome("omib", 0, 0.8, [0.8]), outcome("concat", 0, 0.7, [0.7], dataset="another")]
+    labels = np.arange(20) % 2
+    outcomes = [judged("omib", 0, labels, labels == 1), judged("concat", 0, labels, labels == 0, dataset="another")]
     assert compare("r", outcomes, "omib").rows[1].difference is None
+
+
+def test_a_difference_over_fewer_seeds_than_the_means_says_so():
+    outcomes = [outcome("omib", seed, 0.8) for seed in (0, 1)] + [outcome("concat", seed, 0.7) for seed in (0, 2)]
+    table = compare("r", outcomes, "omib")
+    assert table.rows[1].plain()["difference"] == {"value": pytest.approx(-0.1), "low": None, "high": None, "n": 1}
+    assert "| −0.100 (1 of 2 seeds) |" in table.markdown()
 
 
 def test_a_cell_that_failed_is_named_with_its_reason_and_not_counted():
@@ -57,27 +141,86 @@ def test_a_cell_that_failed_is_named_with_its_reason_and_not_counted():
     assert "- omib: seed 1: failed (training diverged)" in table.markdown()
 
 
-def test_resamples_are_the_same_for_runs_of_equal_seed(tmp_path):
-    runs = [read_run(make_embedding(tmp_path / f"{name}.h5ad", seed=3)) for name in "ab"]
-    first, second = (headline_draws(run, 50) for run in runs)
-    assert len(first[1]["accuracy"]) == 50
-    assert first[1]["accuracy"].std() > 0
-    np.testing.assert_array_equal(first[1]["accuracy"], second[1]["accuracy"])
-    assert np.mean(first[1]["accuracy"]) == pytest.approx(first[0]["accuracy"], abs=0.05)
+def test_what_is_compared_is_what_the_report_says(tmp_path):
+    run = read_run(make_embedding(tmp_path / "a.h5ad", seed=3))
+    own = evidence_of(run)
+    reported = score_run(run, 0, Progress()).splits["test"]["fused"].metrics
+    assert measured(own.task, own.scores, own.labels, own.groups) == {
+        name: each.value for name, each in reported.items()
+    }
+    (draws,) = shared_draws([own], "accuracy", 200, seed=0)
+    assert draws.std() > 0
+    assert draws.mean() == pytest.approx(reported["accuracy"].value, abs=0.02)
 
 
-@pytest.mark.parametrize("task", ["classification", "regression"])
-def test_a_prediction_proves_no_more_than_its_held_out_loss_says(tmp_path, task):
-    run = read_run(make_embedding(tmp_path / "e.h5ad", task))
+def test_a_prediction_proves_no_more_than_its_held_out_loss_says(tmp_path):
+    run = read_run(make_embedding(tmp_path / "e.h5ad"))
     rows = run.split == "test"
-    outputs, labels = run.predictors[0].outputs[rows].astype(float), run.labels[rows]
-    if task == "classification":
-        share = labels.mean()
-        entropy = -share * math.log(share) - (1 - share) * math.log(1 - share)
-        expected = entropy + np.mean([math.log(p[int(y)]) for p, y in zip(outputs, labels, strict=True)])
-    else:
-        expected = 0.5 * math.log(np.var(labels) / np.mean((outputs[:, 0] - labels) ** 2))
-    assert task_information(run) == pytest.approx(expected, rel=1e-5)
+    scores, labels = run.predictors[0].scores[rows], run.labels[rows]
+    share = labels.mean()
+    entropy = -share * math.log(share) - (1 - share) * math.log(1 - share) + 1 / (2 * len(labels))
+    expected = entropy + np.mean([each[int(y)] for each, y in zip(scores, labels, strict=True)])
+    assert task_information(run) == pytest.approx(expected, rel=1e-6)
+
+
+def predicting(run, labels, guess):
+    """A run whose fused head predicts this."""
+    fused = replace(run.predictors[0], scores=guess[:, None], present=np.ones(len(labels), dtype=bool))
+    every = np.full(len(labels), "test")
+    return replace(run, labels=labels, split=every, groups=None, compression={}, predictors=[fused])
+
+
+@pytest.mark.parametrize("shape", ["normal", "two bumps", "uniform", "skewed"])
+def test_a_regressions_bound_stays_below_the_truth_whatever_the_labels_are(tmp_path, shape):
+    """y is seen through Gaussian noise; a Gaussian of y's variance would claim more than there is."""
+    run = read_run(make_embedding(tmp_path / "e.h5ad", "regression"))
+    rng, count, noise = np.random.default_rng(0), 4000, 0.05
+    labels = {
+        "normal": rng.normal(size=count),
+        "two bumps": np.where(rng.random(count) < 0.5, -3.0, 3.0) + 0.1 * rng.normal(size=count),
+        "uniform": rng.random(count),
+        "skewed": rng.exponential(size=count),
+    }[shape]
+    errors = noise * rng.normal(size=count)
+    entropy = {
+        "normal": 0.5 * math.log(2 * math.pi * math.e),
+        "two bumps": 0.5 * math.log(2 * math.pi * math.e * 0.01) + math.log(2),
+        "uniform": 0.0,
+        "skewed": 1.0,
+    }[shape]
+    truth = entropy - 0.5 * math.log(2 * math.pi * math.e * noise**2)
+    assert task_information(predicting(run, labels, labels + errors)) == pytest.approx(truth, abs=0.1)
+
+
+def test_labels_with_ties_have_no_density_and_prove_nothing(tmp_path):
+    run = read_run(make_embedding(tmp_path / "e.h5ad", "regression"))
+    labels = np.arange(400) % 2 * 2.0 - 1.0
+    guess = labels + 0.01 * np.random.default_rng(0).normal(size=400)
+    assert math.isnan(task_information(predicting(run, labels, guess)))
+    assert "I(ξ; y)" not in [each.name for each in information_plane(predicting(run, labels, guess), 20)]
+
+
+def test_surprises_are_those_of_the_nearest_neighbours():
+    labels = np.random.default_rng(1).normal(size=60)
+    third = np.sort(np.abs(labels[:, None] - labels), axis=1)[:, 3]
+    np.testing.assert_allclose(surprises_of(labels), digamma(60) - digamma(3) + np.log(2 * third))
+
+
+def test_an_entropy_of_many_classes_is_not_biased_and_its_interval_covers_it():
+    """Ten classes of equal share, fifty samples, a prediction that knows nothing: I(ξ; y) is 0."""
+    rng = np.random.default_rng(0)
+    bound = []
+    for _ in range(200):
+        labels = rng.integers(0, 10, 50).astype(float)
+        task, split = classification(10), np.full(50, "test")
+        fused = Predictor("fused", np.full((50, 10), -math.log(10)), np.ones(50, dtype=bool))
+        kind = SimpleNamespace(kind="classification")
+        run = SimpleNamespace(
+            predictors=[fused], split=split, headline="test", labels=labels, task=task, groups=None,
+            compression={}, branches_see_embedding=False, recipe=SimpleNamespace(task=kind, seed=0),
+        )  # fmt: skip
+        bound.append(information_plane(run, 100)[0].estimate)
+    assert np.mean([each.value for each in bound]) == pytest.approx(0.0, abs=0.01)
 
 
 def test_a_sweep_is_drawn_with_its_parts_its_bound_and_powers_of_ten_in_words():

@@ -32,33 +32,34 @@ def must_equal_the_tasks_own(task, outputs, labels, counts):
 @pytest.mark.parametrize("classes", [2, 3, 7])
 def test_resampled_classification_metrics_are_the_tasks_own(classes):
     outputs, labels = random_case(classes, rows=40)
-    outputs = np.round(outputs, 2)  # ties
-    must_equal_the_tasks_own(classification(classes), outputs, labels, draws(25, 40))
+    task = classification(classes)
+    scores = task.from_readable(np.round(outputs, 2))  # ties
+    must_equal_the_tasks_own(task, scores, labels, draws(25, 40))
 
 
 def test_resampled_regression_metrics_are_the_tasks_own():
     rng = np.random.default_rng(1)
     labels = np.round(rng.normal(size=50) * 2) / 2
-    outputs = (labels[:, None] + rng.normal(size=(50, 1))).astype(np.float32)
+    outputs = labels[:, None] + rng.normal(size=(50, 1))
     must_equal_the_tasks_own(Regression(RegressionOptions(sentiment=True), []), outputs, labels, draws(25, 50))
 
 
 def test_resampled_anomaly_metrics_are_the_tasks_own():
     rng = np.random.default_rng(2)
     labels = (rng.random(50) < 0.3).astype(float)
-    scores = np.round(labels[:, None] + rng.normal(size=(50, 1)), 1).astype(np.float32)  # ties
+    scores = np.round(labels[:, None] + rng.normal(size=(50, 1)), 1)  # ties
     must_equal_the_tasks_own(Anomaly(AnomalyOptions(), ["normal", "anomalous"]), scores, labels, draws(25, 50))
 
 
 def test_a_metric_that_only_the_task_knows_is_resampled_too():
     class Odd(Classification):
-        def metrics(self, readable, labels):
-            return {"odd": float((labels == 1).mean()), **super().metrics(readable, labels)}
+        def metrics(self, scores, labels):
+            return {"odd": float((labels == 1).mean()), **super().metrics(scores, labels)}
 
     outputs, labels = random_case(2, rows=30)
     task = Odd(classification(2).options, ["a", "b"])
     counts = draws(10, 30)
-    found = resampled(task, outputs, labels, ["odd", "accuracy"], counts)
+    found = resampled(task, task.from_readable(outputs), labels, ["odd", "accuracy"], counts)
     assert found["odd"] == pytest.approx(counts @ (labels == 1) / 30)
 
 
@@ -67,7 +68,8 @@ def test_resamples_without_a_class_are_left_out_and_counted():
     labels[:] = 0.0
     labels[0] = 1.0
     counts = draws(400, 12)
-    auc = resampled(classification(2), outputs, labels, ["auc"], counts)["auc"]
+    task = classification(2)
+    auc = resampled(task, task.from_readable(outputs), labels, ["auc"], counts)["auc"]
     missing = int((counts[:, 0] == 0).sum())
     assert missing > 50
     assert interval(0.5, auc).skipped == missing
@@ -95,13 +97,18 @@ def test_few_groups_are_no_sample_of_groups():
     assert group_codes(np.append(names, "another")) is not None
 
 
+def test_an_interval_leaves_out_a_fortieth_of_the_resamples_at_each_end():
+    found = interval(500.0, np.arange(1001.0))
+    assert (found.low, found.high) == (25.0, 975.0)
+
+
 def test_interval_covers_the_truth_about_as_often_as_it_says():
     rng = np.random.default_rng(0)
     covered = 0
     for trial in range(200):
         labels = (rng.random(120) < 0.5).astype(float)
         right = rng.random(120) < 0.8
-        outputs = np.eye(2, dtype=np.float32)[np.where(right, labels, 1 - labels).astype(int)]
+        outputs = np.eye(2)[np.where(right, labels, 1 - labels).astype(int)]
         accuracy = resampled(classification(2), outputs, labels, ["accuracy"], draws(300, 120, seed=trial))["accuracy"]
         estimate = interval(float(right.mean()), accuracy)
         assert estimate.low <= estimate.value <= estimate.high

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import math
 import statistics
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from embeddings import make_embedding
+from embeddings import classification, make_embedding
 
-from omib_cli.evaluation.metrics import Estimate, Scores, Table, across_runs, constant_baseline, score_run
+from omib_cli.artifacts.embedding import read_embedding
+from omib_cli.evaluation.metrics import (
+    Measurement,
+    RunScores,
+    Scores,
+    across_runs,
+    constant_baseline,
+    measured,
+    resampled_metric,
+    score_run,
+    share,
+)
 from omib_cli.evaluation.runs import read_run
 from omib_cli.runtime.progress import Progress
+from omib_cli.tasks.classification import Classification
 
 
 def scored(path, bootstrap=200, **how):
@@ -24,7 +37,7 @@ def test_every_split_and_head_is_scored_test_first(tmp_path):
     assert list(table.splits) == ["test", "validation", "train"]
     assert list(table.splits["test"]) == ["fused", "x1", "x2"]
     rows = run.split == "test"
-    expected = (run.predictors[0].outputs[rows].argmax(axis=1) == run.labels[rows]).mean()
+    expected = (run.predictors[0].scores[rows].argmax(axis=1) == run.labels[rows]).mean()
     estimate = table.splits["test"]["fused"].metrics["accuracy"]
     assert estimate.value == expected
     assert estimate.low < estimate.value < estimate.high
@@ -84,7 +97,7 @@ def test_the_constant_prediction_comes_from_the_training_labels(tmp_path):
 
 def test_across_runs_is_mean_and_sample_standard_deviation():
     values = [0.8, 0.9, 0.85]
-    tables = [Table({"test": {"fused": Scores(10, {"accuracy": Estimate(v)})}}, 0, {}) for v in values]
+    tables = [RunScores({"test": {"fused": Scores(10, {"accuracy": Measurement(v)})}}, 0, {}) for v in values]
     found = across_runs(tables, ["test"] * 3)["accuracy"]
     assert found.mean == pytest.approx(0.85)
     assert found.sd == pytest.approx(statistics.stdev(values))
@@ -92,7 +105,81 @@ def test_across_runs_is_mean_and_sample_standard_deviation():
 
 
 def test_undefined_values_do_not_enter_means():
-    tables = [Table({"test": {"fused": Scores(10, {"auc": Estimate(v)})}}, 0, {}) for v in (0.8, math.nan)]
+    tables = [RunScores({"test": {"fused": Scores(10, {"auc": Measurement(v)})}}, 0, {}) for v in (0.8, math.nan)]
     found = across_runs(tables, ["test"] * 2)["auc"]
     assert (found.mean, found.count) == (0.8, 1)
     assert found.plain() == {"mean": 0.8, "sd": None, "n": 1}
+
+
+class Sections(Classification):
+    """Judged section by section, as tissue is."""
+
+    by_group = True
+
+
+def test_a_resample_in_which_a_section_loses_its_metric_is_left_out():
+    """The mean over the sections that are left would be another quantity: one section is easy, one is hard."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat(["easy", "hard"], 60)
+    labels = np.zeros(120)
+    labels[:2] = labels[60:90] = 1.0  # the easy section has two positives, which many resamples miss
+    right = np.where(groups == "easy", 8.0, 0.3)
+    logits = np.stack([np.zeros(120), (2 * labels - 1) * right + rng.normal(size=120)], axis=1)
+    task = Sections(classification(2).options, ["a", "b"])
+    counts = rng.multinomial(120, np.full(120, 1 / 120), size=400).astype(float)
+    drawn = resampled_metric(task, "auc", task.scores(logits), labels, groups, counts)
+    lost = counts[:, :2].sum(axis=1) == 0
+    assert lost.sum() > 20
+    np.testing.assert_array_equal(np.isnan(drawn), lost)
+    value = measured(task, task.scores(logits), labels, groups)["auc"]
+    assert np.nanmean(drawn) == pytest.approx(value, abs=0.02)
+
+
+def test_a_branch_that_saw_few_of_the_resampled_groups_has_no_interval(tmp_path):
+    run = read_run(make_embedding(tmp_path / "e.h5ad", groups=12))
+    few = np.isin(run.groups, [f"gtest-{i}" for i in range(4)])
+    predictors = [*run.predictors[:2], replace(run.predictors[2], present=few)]
+    table = score_run(replace(run, predictors=predictors), 50, Progress())
+    assert table.resampled["test"] == "groups"
+    assert math.isfinite(table.splits["test"]["x1"].metrics["accuracy"].low)
+    assert math.isnan(table.splits["test"]["x2"].metrics["accuracy"].low)
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_an_embedding_without_logits_is_read_as_before(tmp_path, task):
+    """Versions before logits were kept wrote class probabilities alone, as these synthetic embeddings do."""
+    run = read_run(make_embedding(tmp_path / "e.h5ad", task))
+    stored = read_embedding(tmp_path / "e.h5ad")[0].obsm["output"]
+    shown = np.exp(run.predictors[0].scores) if task == "classification" else run.predictors[0].scores
+    np.testing.assert_allclose(shown, stored, rtol=1e-6)
+
+
+def test_a_share_of_samples_has_its_exact_interval(tmp_path):
+    """Eight of eight right is no proof that all are: with .63 right that happens once in forty times."""
+    eight = share(8, 8)
+    assert eight.low**8 == pytest.approx(0.025)
+    assert (eight.value, eight.high) == (1.0, 1.0)
+    none = share(0, 8)
+    assert (none.low, none.high) == (0.0, pytest.approx(1.0 - eight.low))
+    _, table = scored(tmp_path / "e.h5ad", sizes={"train": 40, "test": 8}, noise=0.01)
+    found = table.splits["test"]["fused"].metrics
+    assert (found["accuracy"].value, found["accuracy"].low) == (1.0, pytest.approx(eight.low))
+    assert math.isnan(found["f1_macro"].low)  # too few to be resampled
+
+
+@pytest.mark.parametrize("count", [10, 40])
+def test_the_interval_of_a_share_covers_the_truth_at_any_size(count):
+    right = np.random.default_rng(0).binomial(count, 0.85, size=1000)
+    intervals = [share(int(hits), count) for hits in right]
+    assert np.mean([each.low <= 0.85 <= each.high for each in intervals]) >= 0.95
+
+
+def test_a_kl_is_in_the_unit_that_its_method_gives_it(tmp_path):
+    units = {
+        method: read_run(make_embedding(tmp_path / f"{method}.h5ad", fusion={"method": method})).kl_unit
+        for method in ("omib", "e-mib", "mmib-cui", "deep-ib")
+    }
+    per = "nats per dimension"
+    assert units == {"omib": "nats", "e-mib": per, "mmib-cui": per, "deep-ib": "nats"}
+    averaged = make_embedding(tmp_path / "mean.h5ad", fusion={"method": "omib", "kl_reduction": "mean"})
+    assert read_run(averaged).kl_unit == per

@@ -84,13 +84,13 @@ def test_each_classifier_sees_its_own_columns_and_is_judged_on_the_held_samples(
         score = columns["a0"] @ delta["a0"] + columns["a1"] @ delta["a1"]
         return Sample(columns, (score > 0).astype(float))
 
-    found = measure(TWO, delta, sample(2000), sample(1000), 200, seed=0)
+    found = measure(TWO, delta, sample(2000), sample(1000))
     columns = {name: each.columns for name, each in found.items()}
     assert columns == {"a0": 4, "a1": 2, "x1": 10, "x2": 7, "a0 a1": 6}  # all that x2 has is in x1, the union
     for each in found.values():
         assert each.accuracy.value == pytest.approx(each.bayes, abs=0.05)
         assert each.accuracy.low < each.accuracy.value < each.accuracy.high
-    unbounded = measure(TWO, delta, sample(200), sample(100), 0, seed=0)["a0"]
+    unbounded = measure(TWO, delta, sample(200), sample(100), intervals=False)["a0"]
     assert unbounded.plain()["accuracy"] == {"value": unbounded.accuracy.value, "low": None, "high": None}
 
 
@@ -120,7 +120,7 @@ def test_only_training_samples_are_fitted_to_and_no_more_than_enough(tmp_path, j
     chain.run(small_recipe(), None, tmp_path, job)
     run = read_run(tmp_path / "embedding.h5ad")
     seen = []
-    monkeypatch.setattr(truth, "measure", lambda parts, delta, *samples: seen.append(samples) or {})
+    monkeypatch.setattr(truth, "measure", lambda parts, delta, *samples, intervals: seen.append(samples) or {})
     for most, fitted, held in ((10_000, 216, 30), (20, 20, 20)):
         monkeypatch.setattr(truth, "MOST_SAMPLES", most)
         truth.truth_of(run, 0)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 import sys
 import types
 from dataclasses import replace
@@ -15,16 +17,21 @@ from embeddings import BETA, make_embedding
 
 from omib_cli.artifacts.provenance import Provenance
 from omib_cli.evaluation.conventions import CONVENTIONS, shown
-from omib_cli.evaluation.metrics import Estimate, score_run
+from omib_cli.evaluation.metrics import Measurement, score_run
 from omib_cli.evaluation.runs import read_run
 from omib_cli.evaluation.subvectors import Subvector
+from omib_cli.recipe.tasks import AnomalyOptions
+from omib_cli.report.blocks import interval_text
+from omib_cli.report.curves import loss_figure
 from omib_cli.report.drawing import colours, inline, short
 from omib_cli.report.figures import draw_run
 from omib_cli.report.maps import lay_out, map_figure
 from omib_cli.report.page import Chapter, page
 from omib_cli.report.predictions import confusion
-from omib_cli.report.tissue import tissue_figure
+from omib_cli.report.style import CSS
+from omib_cli.report.tissue import left_out, tissue_figure
 from omib_cli.runtime.progress import Progress
+from omib_cli.tasks.anomaly import Anomaly
 
 VOID = {"meta", "br", "img", "hr"}
 
@@ -153,13 +160,13 @@ def test_beta_above_its_bound_is_said_first(tmp_path):
 def test_several_runs_begin_with_means(tmp_path):
     chapters = [chapter(tmp_path / f"{seed}.h5ad", seed=seed) for seed in range(2)]
     text, checker = checked(*chapters)
-    assert text.index("Across runs") < text.index("Run 1: small, seed 0") < text.index("All metrics")
+    assert text.index("Across runs") < text.index("Run 1: small, omib, seed 0") < text.index("All metrics")
     assert {"run-1", "run-2"} <= set(checker.ids)
 
 
 def test_each_chapter_has_the_sub_vectors_of_its_own_data_and_others_none(ordinary):
     simulated = [
-        replace(ordinary, subvectors={name: Subvector(1200, bayes, Estimate(0.612, 0.58, 0.64))})
+        replace(ordinary, subvectors={name: Subvector(1200, bayes, Measurement(0.612, 0.58, 0.64))})
         for name, bayes in (("a0", 0.667), ("a0 <&> a1", 0.5))
     ]
     text, checker = checked(*simulated, ordinary)
@@ -224,7 +231,8 @@ def test_modalities_keep_their_colours_whatever_else_is_there():
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0.8491, "0.849"), (-0.25, "−0.250"), (None, "–"), (float("nan"), "–"), (1234.5, "1.23e+03")]
+    ("value", "text"),
+    [(0.8491, "0.849"), (-0.25, "−0.250"), (None, "–"), (float("nan"), "–"), (1234.5, "1,234.5"), (2.5e6, "2.5e+06")],
 )
 def test_numbers_are_shown_for_readers(value, text):
     assert shown(value) == text
@@ -238,3 +246,110 @@ def test_long_names_are_cut_in_the_middle():
 def test_inlined_figures_do_not_share_ids():
     svg = '<svg xmlns="http://www.w3.org/2000/svg"><path id="a"/><use xlink:href="#a" clip-path="url(#b)"/></svg>'
     assert inline(svg, "f") == '<svg><path id="f-a"/><use xlink:href="#f-a" clip-path="url(#f-b)"/></svg>'
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "text"),
+    [
+        (0.814, 0.8612, "0.814 to 0.861"),
+        (1148.62, 1151.81, "1,148.6 to 1,151.8"),
+        (1150.011, 1150.024, "1,150.011 to 1,150.024"),
+        (-0.00012, 0.00031, "−0.00012 to 0.00031"),
+        (1.0, 1.0, "1.000 to 1.000"),
+        (3e7, 3.001e7, "3e+07 to 3.001e+07"),
+        (float("nan"), float("nan"), ""),
+    ],
+)
+def test_the_ends_of_an_interval_are_told_apart(low, high, text):
+    assert interval_text(Measurement(0.0, low, high)) == text
+
+
+def words(checker):
+    return re.sub(r"\s+", " ", " ".join(checker.text))
+
+
+@pytest.mark.parametrize(
+    ("groups", "how"), [(6, "6 in the test split, too few to be resampled whole"), (12, "each resampled whole")]
+)
+def test_what_is_said_of_groups_is_what_was_done(tmp_path, groups, how):
+    text = words(checked(chapter(tmp_path / "g.h5ad", groups=groups))[1])
+    assert how in text
+    assert "never divided" not in text
+    assert ("too few to resample; intervals treat samples as independent" in text) == (groups < 10)
+    assert ("groups, each taken whole" in text) == (groups >= 10)
+
+
+def of_sections(found, labels):
+    """The same run as anomaly detection in three sections."""
+    task = Anomaly(AnomalyOptions(), ["normal", "anomalous"])
+    recipe = found.run.recipe.model_copy(update={"task": AnomalyOptions()})
+    predictors = [replace(each, scores=each.scores[:, :1]) for each in found.run.predictors]
+    groups = np.array([f"section {i % 3}" for i in range(len(labels))])
+    run = replace(found.run, task=task, recipe=recipe, predictors=predictors, groups=groups, labels=labels)
+    scores = score_run(run, 30, Progress())
+    return Chapter(run, scores, draw_run(run, scores))
+
+
+def test_an_anomaly_headline_says_that_it_is_a_mean_over_sections(ordinary):
+    labels = ordinary.run.labels.copy()
+    labels[-10:] = np.nan
+    text = words(checked(of_sections(ordinary, labels))[1])
+    assert "the 90 of 100 test samples that have a label: each number is the mean over 3 sections" in text
+    assert "resamples of the samples of each section" in text
+    assert "3 in the test split, each judged by itself, its samples resampled" in text
+    assert "too few" not in text
+    assert "of an accuracy" not in text
+
+
+def test_without_labels_there_are_words_in_place_of_dashes(ordinary):
+    text, checker = checked(of_sections(ordinary, np.full(len(ordinary.run.labels), np.nan)))
+    assert "No metric is defined on the 100 test samples: none of them has a label" in words(checker)
+    assert "All metrics" not in text
+    assert "<td>–</td>" not in text
+
+
+def test_every_text_may_be_broken_on_a_narrow_screen_and_figures_fit_on_a_printed_page():
+    """A hash or a path is one word; a figure of eight sections is longer than a page."""
+    rules = dict(re.findall(r"([^{}]+){([^{}]*)}", CSS.replace("\n", "")))
+    breakable = next(names for names, rule in rules.items() if rule == "overflow-wrap:anywhere").split(",")
+    assert {"p", "li", "code", "figcaption"} <= set(breakable)
+    assert re.search(r"@media print.*figure svg{max-height:\d+cm;max-width:100%}", CSS, re.DOTALL)
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
+def test_the_page_is_no_wider_than_a_telephone(tmp_path, ordinary):
+    """The widest thing is the command, which has the longest words."""
+    long = Provenance("report", {}, "r", command="omib evaluate " + "/a/long/folder" * 20, hash="f" * 64)
+    (tmp_path / "report.html").write_text(page([ordinary], long), encoding="utf-8")
+    (tmp_path / "probe.html").write_text(
+        '<body><iframe src="report.html" style="width:400px;height:800px" frameborder="0" id="f"></iframe><script>'
+        "f.onload=()=>{document.body.innerText='width '+f.contentDocument.documentElement.scrollWidth}</script>"
+    )
+    words = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    words += [f"--user-data-dir={tmp_path / 'profile'}", "--allow-file-access-from-files"]
+    words += ["--virtual-time-budget=5000", "--dump-dom", (tmp_path / "probe.html").as_uri()]
+    found = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True).stdout
+    assert int(re.search(r"width (\d+)", found)[1]) <= 400
+
+
+def test_equal_scores_have_equal_ranks_and_sections_left_out_are_said():
+    positions = np.random.default_rng(0).random((4, 2))
+    figure = tissue_figure(positions, np.array([1.0, 5.0, 5.0, 9.0]), np.full(4, np.nan), np.full(4, "A"))
+    np.testing.assert_allclose(figure.axes[0].collections[0].get_array(), [0.0, 0.5, 0.5, 1.0])
+    assert (
+        left_out(np.array([f"s{i}" for i in range(11)])) == " The first 8 of 11 sections, by name; the table has all."
+    )
+    assert left_out(np.array(["a", "b"])) == left_out(None) == ""
+
+
+def test_the_curve_of_a_kl_names_its_unit(ordinary):
+    figure = loss_figure(ordinary.run.history, ordinary.run.modalities, "nats", "nats per dimension")
+    assert figure.axes[1].get_ylabel() == "KL to the prior (nats per dimension)"
+
+
+def test_captions_speak_of_what_is_drawn(ordinary):
+    rows = [{"phase": "train", "epoch": i, "task": 1.0 / i} for i in (1, 2, 3)]
+    notes = {**ordinary.run.provenance.notes, "history": rows}
+    bare = replace(ordinary.run, provenance=replace(ordinary.run.provenance, notes=notes))
+    (losses,) = (each for each in draw_run(bare, ordinary.scores) if each.name == "losses")
+    assert losses.caption == "Loss of the fused head."

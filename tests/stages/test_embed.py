@@ -13,6 +13,7 @@ from omib_cli.artifacts import files
 from omib_cli.artifacts import format as fmt
 from omib_cli.artifacts.catalogue import verify
 from omib_cli.artifacts.embedding import read_embedding
+from omib_cli.artifacts.provenance import Provenance
 from omib_cli.errors import DataError, Interrupted, MismatchError
 from omib_cli.runtime.job import Job
 from omib_cli.runtime.progress import Progress
@@ -100,6 +101,9 @@ def test_missing_modalities_are_embedded_and_their_branch_says_nothing(trained, 
     assert 0 < missing.sum() < len(missing)
     assert np.isfinite(data.X).all()
     assert np.isnan(data.obs["prediction_x2"][missing]).all()
+    for key in ("output_x2", "logits_x2"):
+        assert np.isnan(data.obsm[key][missing]).all()
+        assert np.isfinite(data.obsm[key][~missing]).all()
     assert np.isfinite(data.obs["prediction_x1"]).all()
     np.testing.assert_array_equal(np.asarray(data.obsm["posterior_sd_x2"])[missing], 1.0)  # the prior
 
@@ -155,3 +159,50 @@ def test_the_embedding_is_what_the_network_computes(trained, tmp_path):
     stored = read_embedding(tmp_path / "e.h5ad")[0]
     np.testing.assert_allclose(stored[stored.obs["split"] == "validation"].X, xi.numpy(), rtol=1e-4, atol=1e-6)
     assert provenance.kind == "model"
+
+
+def test_what_each_bottleneck_lets_through_is_the_sum_over_its_dimensions(trained, tmp_path):
+    """KL(N(m, s²) || N(0, 1)) of a sample in nats, for a modality that it lacks 0."""
+    from omib_cli.artifacts.dataset import Dataset
+    from omib_cli.data.samples import read_split
+    from omib_cli.recipe.schema import recipe_model
+    from omib_cli.training.inference import load_model
+
+    dataset, model = trained(missing=True)
+    embed.run(dataset, model, tmp_path / "e.h5ad", quiet())
+    with Dataset(dataset) as data:
+        network, _ = load_model(model, recipe_model().model_validate(small_recipe(3).resolved()), data, quiet())
+        with torch.no_grad():
+            posteriors = network.fuse(read_split(data, "validation", torch.device("cpu"))).posteriors
+    stored = read_embedding(tmp_path / "e.h5ad")[0]
+    stored = stored[stored.obs["split"] == "validation"]
+    for name, posterior in posteriors.items():
+        prior = torch.distributions.Normal(0.0, 1.0)
+        own = torch.distributions.kl_divergence(torch.distributions.Normal(posterior.mean, posterior.sd), prior)
+        np.testing.assert_allclose(stored.obs[f"kl_{name}"], own.sum(dim=1).numpy(), rtol=1e-3, atol=1e-5)
+        assert stored.obs[f"kl_{name}"].max() > 0.01
+    np.testing.assert_array_equal(stored.obs["kl_x2"][~stored.obs["has_x2"]], 0.0)
+
+
+def test_probabilities_are_those_of_the_logits_beside_them(trained, tmp_path):
+    dataset, model = trained()
+    embed.run(dataset, model, tmp_path / "e.h5ad", quiet())
+    data, _ = read_embedding(tmp_path / "e.h5ad")
+    for suffix in ("", "_x1"):
+        exact = torch.softmax(torch.as_tensor(data.obsm[f"logits{suffix}"]).double(), dim=1).numpy()
+        np.testing.assert_allclose(data.obsm[f"output{suffix}"], exact, rtol=1e-6)
+        np.testing.assert_array_equal(data.obs[f"prediction{suffix}"], exact.argmax(axis=1))
+
+
+def test_data_are_the_same_for_all_seeds_and_others_from_other_files_or_options(trained, tmp_path):
+    def made(seed=0, files=None, **sections):
+        recipe = small_recipe(3, seed=seed, **sections)
+        return Provenance("dataset", recipe.resolved(), "r", facts={"files": files or {}})
+
+    origin = embed.origin_of(made())
+    assert origin == embed.origin_of(made(1)) == embed.origin_of(made(head={"hidden": 5}))
+    assert origin != embed.origin_of(made(files={"table.csv": "f" * 64}))
+    assert origin != embed.origin_of(made(data={**small_recipe(3).resolved()["data"], "samples": 500}))
+    dataset, model = trained()
+    embed.run(dataset, model, tmp_path / "e.h5ad", quiet())
+    assert read_embedding(tmp_path / "e.h5ad")[1].facts["data"] == origin

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from embeddings import make_embedding
 
 from omib_cli.artifacts.catalogue import describe, verify
+from omib_cli.cli import app
 from omib_cli.errors import DataError, MismatchError, StaleError, UsageError
 from omib_cli.runtime.job import Job
 from omib_cli.stages import evaluate
@@ -37,7 +39,7 @@ def test_a_report_has_its_numbers_page_and_figures(tmp_path, job):
     fused = run["metrics"]["test"]["fused"]["accuracy"]
     assert fused["low"] <= fused["value"] <= fused["high"]
     assert set(run["metrics"]["test"]) == {"fused", "x1", "x2"}
-    assert content["across"]["accuracy"] == {"mean": fused["value"], "sd": None, "n": 1}
+    assert content["across"][0]["metrics"]["accuracy"] == {"mean": fused["value"], "sd": None, "n": 1}
     assert (result.out / "report.html").read_text().startswith("<!doctype html>")
     pictures = {path.name for path in (result.out / "figures").iterdir()}
     assert {"losses.png", "relative-weights.png", "beta.png", "confusion.png", "map.png", "comparison.svg"} <= pictures
@@ -146,19 +148,81 @@ def test_several_runs_are_summed_up(tmp_path, job):
     result = evaluate.run(paths, tmp_path / "report", job, 20)
     content = read(result.out)
     values = [run["metrics"]["test"]["fused"]["accuracy"]["value"] for run in content["runs"]]
-    assert content["across"]["accuracy"]["mean"] == pytest.approx(sum(values) / 3)
-    assert content["across"]["accuracy"]["n"] == 3
+    (row,) = content["across"]
+    assert (row["name"], row["seeds"], row["split"]) == ("small, omib", [0, 1, 2], "test")
+    assert row["metrics"]["accuracy"]["mean"] == pytest.approx(sum(values) / 3)
+    assert row["metrics"]["accuracy"]["n"] == 3
     assert [run["seed"] for run in content["runs"]] == [0, 1, 2]
     assert list(describe(result.out).parents) == ["embedding-1", "embedding-2", "embedding-3"]
     assert (result.out / "figures" / "run-3").is_dir()
-    assert result.figures["accuracy"] == content["across"]["accuracy"]["mean"]
+    assert result.figures["test/accuracy"] == row["metrics"]["accuracy"]["mean"]
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_recipes_are_summed_up_apart(tmp_path, job):
-    paths = [make_embedding(tmp_path / f"{name}.h5ad", name=name, seed=i) for i, name in enumerate("ab")]
-    content = read(evaluate.run(paths, tmp_path / "report", job, 20).out)
-    assert set(content["across_recipes"]) == {"a", "b"}
+def test_one_run_and_several_have_the_same_keys(tmp_path, job):
+    paths = [make_embedding(tmp_path / f"{seed}.h5ad", seed=seed) for seed in range(2)]
+    one, two = (evaluate.run(paths[:count], tmp_path / f"report-{count}", job, 20) for count in (1, 2))
+    assert one.figures.keys() == two.figures.keys()
+    assert (one.figures["test/accuracy_sd"], one.figures["runs"], two.figures["runs"]) == (None, 1, 2)
+    assert read(one.out).keys() == read(two.out).keys()
+    assert read(one.out)["across"][0].keys() == read(two.out)["across"][0].keys()
+
+
+OTHERS = {
+    "of another recipe": ({"name": "other"}, {}, "other, omib"),
+    "of another method": ({"fusion": {"method": "concat"}}, {}, "small, concat"),
+    "with another setting": ({"head": {"hidden": 3}}, {}, "small, omib, head.hidden 3"),
+    "on other data": ({}, {"data": "b" * 64}, "small, omib, data bbbbbbbb"),
+    "without a test split": ({"sizes": {"train": 50, "validation": 40}}, {}, "small, omib, validation split"),
+}
+
+
+@pytest.mark.parametrize("other", OTHERS)
+@pytest.mark.usefixtures("undrawn")
+def test_what_is_not_comparable_is_not_averaged_and_has_a_name(tmp_path, job, other):
+    """Two seeds of a recipe, and a run of something else."""
+    how, facts, name = OTHERS[other]
+    paths = [make_embedding(tmp_path / f"{seed}.h5ad", seed=seed) for seed in range(2)]
+    paths.append(make_embedding(tmp_path / "other.h5ad", seed=2, facts=facts, **how))
+    result = evaluate.run(paths, tmp_path / "report", job, 20)
+    rows = read(result.out)["across"]
+    assert [row["metrics"]["accuracy"]["n"] for row in rows] == [2, 1]
+    assert [row["seeds"] for row in rows] == [[0, 1], [2]]
+    assert rows[1]["name"] == name != rows[0]["name"]
+    assert rows[0]["name"].startswith("small, omib")
+    text = (result.out / "report.html").read_text()
+    assert all(f"{row['name']}<small>" in text for row in rows)
+    assert {key.partition(": ")[0] for key in result.figures if ": " in key} == {row["name"] for row in rows}
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_two_runs_of_one_seed_are_no_two_seeds(tmp_path, job):
+    paths = [make_embedding(tmp_path / f"{noise}.h5ad", noise=noise) for noise in (0.8, 0.9)]
+    with pytest.raises(UsageError, match="same recipe, data and seed"):
+        evaluate.run(paths, tmp_path / "report", job)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_several_embeddings_have_a_report_of_their_own_by_default(tmp_path, monkeypatch, capsys):
+    """Each run's folder holds its own report already, as omib run leaves it."""
+    monkeypatch.chdir(tmp_path)
+    names = [f"run-{seed}/embedding.h5ad" for seed in range(3)]
+    for seed, name in enumerate(names):
+        evaluate.run(
+            [make_embedding(tmp_path / name, seed=seed)], (tmp_path / name).with_name("report"), Job(threads=1)
+        )
+
+    def written(*words):
+        with pytest.raises(SystemExit) as end:
+            app.main(["evaluate", *words, "--bootstrap", "5", "--json"])
+        assert end.value.code == 0
+        return Path(json.loads(capsys.readouterr().out)["out"])
+
+    outs = [written(*names), written(*names[:2]), written(*names[1:])]
+    assert len(set(outs)) == 3
+    assert {out.resolve().parent for out in outs} == {tmp_path}
+    assert written(*names) == outs[0]
+    assert read(outs[0])["across"][0]["seeds"] == [0, 1, 2]
 
 
 @pytest.mark.usefixtures("undrawn")

@@ -9,15 +9,54 @@ import pytest
 from embeddings import classification, random_case
 from sklearn import metrics as sklearn_metrics
 
-from omib_cli.recipe.tasks import RegressionOptions
+from omib_cli.evaluation.resampling import resampled
+from omib_cli.recipe.tasks import AnomalyOptions, RegressionOptions
+from omib_cli.tasks.anomaly import Anomaly
 from omib_cli.tasks.regression import Regression, pearson, sentiment_metrics
+
+
+def scored(task, probabilities, labels):
+    return task.metrics(task.from_readable(probabilities), labels)
+
+
+def everyone(labels):
+    return np.ones((1, len(labels)))
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_auc_tells_apart_what_probabilities_round_to_one(classes):
+    """All logits lie where float32 probabilities are 0 or 1; the network ranks perfectly all the same."""
+    labels = np.repeat(np.arange(classes), 20).astype(float)
+    gap = np.linspace(0.0, 1.0, 20)
+    logits = np.full((len(labels), classes), -60.0, dtype=np.float32)
+    for code in range(classes):  # everybody is of the last class beyond doubt, and of the true one a little less so
+        logits[labels == code, code] = 20.0 - 1.5 * gap
+    logits[:, -1] = 100.0
+    logits[labels == classes - 1, -1] += 70.0
+    task = classification(classes)
+    scores = task.scores(logits)
+    assert (task.readable(scores)[:, -1] == 1.0).all()
+    assert task.metrics(scores, labels)["auc"] == 1.0
+    assert resampled(task, scores, labels, ["auc"], everyone(labels))["auc"][0] == pytest.approx(1.0)
+    assert sklearn_metrics.roc_auc_score(labels == classes - 1, task.readable(scores)[:, -1]) == 0.5
+
+
+def test_anomaly_scores_that_float32_makes_equal_keep_their_order():
+    labels = np.array([0.0, 0.0, 1.0, 1.0])
+    task = Anomaly(AnomalyOptions(), ["normal", "anomalous"])
+    far = np.full(4, 2e3)  # its square drowns in float32 what the second coordinate tells
+    scores = task.scores(np.stack([far, [0.1, 0.2, 0.3, 0.4]], axis=1).astype(np.float32))
+    assert task.readable(scores).dtype == np.float64
+    assert len(np.unique(scores.astype(np.float32))) < len(np.unique(scores)) == 4
+    found = task.metrics(scores, labels)
+    assert (found["auc"], found["average_precision"], found["f1"]) == (1.0, 1.0, 1.0)
 
 
 @pytest.mark.parametrize("classes", [2, 3, 12])
 def test_classification_metrics_are_those_of_scikit_learn(classes):
     probabilities, labels = random_case(classes)
     truth, guess = labels.astype(int), probabilities.argmax(axis=1)
-    found = classification(classes).metrics(probabilities, labels)
+    found = scored(classification(classes), probabilities, labels)
     double = probabilities.astype(float)
     double /= double.sum(axis=1, keepdims=True)
     auc = (
@@ -33,7 +72,7 @@ def test_classification_metrics_are_those_of_scikit_learn(classes):
 
 def test_classification_metrics_by_hand():
     probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.3, 0.7], [0.2, 0.8]], dtype=np.float32)
-    found = classification(2).metrics(probabilities, np.array([0.0, 1.0, 0.0, 1.0]))
+    found = scored(classification(2), probabilities, np.array([0.0, 1.0, 0.0, 1.0]))
     assert found["accuracy"] == 0.5
     assert found["auc"] == 0.75  # three of the four (positive, negative) pairs are in order
     assert found["f1_macro"] == 0.5
@@ -42,13 +81,13 @@ def test_classification_metrics_by_hand():
 def test_auc_is_undefined_where_a_class_has_no_sample():
     probabilities, labels = random_case(3)
     keep = labels != 2
-    found = classification(3).metrics(probabilities[keep], labels[keep])
+    found = scored(classification(3), probabilities[keep], labels[keep])
     assert math.isnan(found["auc"])
     assert math.isfinite(found["accuracy"])
 
 
 def test_regression_metrics_by_hand():
-    outputs = np.array([[1.0], [2.0], [6.0]], dtype=np.float32)
+    outputs = np.array([[1.0], [2.0], [6.0]])
     found = Regression(RegressionOptions(), []).metrics(outputs, np.array([1.0, 3.0, 4.0]))
     assert found["mae"] == pytest.approx(1.0)
     assert found["rmse"] == pytest.approx(math.sqrt(5.0 / 3.0))
