@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from omib_cli.errors import DataError
-from omib_cli.sources.cells import as_text
 from omib_cli.sources.sheets import ArraySheet, FrameSheet, Sheet, listed, not_there
 from omib_cli.sources.text_tables import reading
 
@@ -86,8 +85,15 @@ def _read(reader: Any, path: Path, where: str) -> Any:
         warnings.simplefilter("ignore")  # advice to the author of the file, not to its reader
         try:
             return reader(path)
-        except (KeyError, ValueError, TypeError, AttributeError) as error:
-            raise DataError(f"not a {path.suffix[1:]} file", where=where, got=error) from error
+        except OSError:
+            raise  # of the disk, which `reading` puts into words
+        except Exception as error:  # anndata and h5py raise whatever their parts raise on what they do not know
+            raise DataError(
+                f"not a {path.suffix[1:]} file that this version of anndata understands",
+                where=where,
+                got=str(error).partition("\n")[0] or type(error).__name__,
+                do="install the version of anndata that wrote it, or write it again with the one that is here",
+            ) from error
 
 
 def _sheet(data: Any, where: str, key: str | None) -> Sheet:
@@ -98,7 +104,7 @@ def _sheet(data: Any, where: str, key: str | None) -> Sheet:
     if key is None or key == "X":
         if data.X is None:
             raise DataError("no X in the file", where=where, do="set `key` to layers/NAME or obsm/NAME")
-        return ArraySheet(data.X, f"{where}:X", list(map(str, data.var_names)), beside, ids)
+        return ArraySheet(_as_matrix(data.X, f"{where}:X"), f"{where}:X", list(map(str, data.var_names)), beside, ids)
     group, _, name = key.partition("/")
     known = {"layers": list(data.layers), "obsm": list(data.obsm)}
     if group not in known:
@@ -106,7 +112,16 @@ def _sheet(data: Any, where: str, key: str | None) -> Sheet:
     if name not in known[group]:
         raise not_there(f"{group} array", name, known[group], where)
     found = getattr(data, group)[name]
-    columns = list(map(str, data.var_names)) if group == "layers" else None
     if hasattr(found, "columns"):  # obsm may hold data frames
-        columns, found = [as_text(column) for column in found.columns], found.to_numpy()
-    return ArraySheet(found, f"{where}:{key}", columns, beside, ids)
+        return FrameSheet(found, f"{where}:{key}", ids, beside)
+    columns = list(map(str, data.var_names)) if group == "layers" else None
+    return ArraySheet(_as_matrix(found, f"{where}:{key}"), f"{where}:{key}", columns, beside, ids)
+
+
+def _as_matrix(array: Any, where: str) -> Any:
+    """An array of AnnData's, dense or sparse, if it is a table of numbers."""
+    if getattr(array, "ndim", 0) != 2:
+        raise DataError("not a table", where=where, got=f"shape {getattr(array, 'shape', ())}", expected="two axes")
+    if array.dtype.kind not in "biuf":
+        raise DataError("not an array of numbers", where=where, got=f"dtype {array.dtype}")
+    return array

@@ -54,12 +54,15 @@ class Sheet(ABC):
         Name of each column that may be a feature.
     row_names
         Ids that the format itself carries (observation names), or None.
+    origin
+        The file, links followed, and which array inside it; empty until the reader of files has said so.
     """
 
     where: str
     rows: int
     names: list[str]
     row_names: list[str] | None = None
+    origin: tuple[str, str] = ("", "")
 
     @abstractmethod
     def numeric(self) -> list[int]:
@@ -73,6 +76,11 @@ class Sheet(ABC):
     def text(self, column: str | int) -> list[str]:
         """One column as text, empty where missing."""
 
+    @property
+    @abstractmethod
+    def text_names(self) -> list[str]:
+        """Names of the columns that :meth:`text` reads, as the file says them."""
+
     def position(self, column: str | int) -> int | None:
         """Where a column stands among :attr:`names`; None if it stands beside the features."""
         if isinstance(column, int):
@@ -85,14 +93,33 @@ class Sheet(ABC):
 
 
 class FrameSheet(Sheet):
-    """A sheet in a pandas data frame: CSV, TSV, the ``obs`` of an AnnData file."""
+    """A sheet in a pandas data frame: CSV, TSV, the ``obs`` of an AnnData file or a frame in its ``obsm``.
 
-    def __init__(self, frame: Any, where: str, row_names: list[str] | None = None) -> None:
+    Parameters
+    ----------
+    beside
+        More columns of text by name, each of as many values as the frame has rows.
+    """
+
+    def __init__(
+        self,
+        frame: Any,
+        where: str,
+        row_names: list[str] | None = None,
+        beside: Mapping[str, Any] | None = None,
+    ) -> None:
         self._frame = frame
+        self._beside = beside or {}
         self.where = where
         self.rows = len(frame)
         self.names = [str(name) for name in frame.columns]
         self.row_names = row_names
+
+    @property
+    def text_names(self) -> list[str]:
+        """Those of the header, if there is one, and of what stands beside the frame."""
+        numbered = self.names == [str(place) for place in range(len(self.names))]
+        return [*([] if numbered else self.names), *self._beside]
 
     def numeric(self) -> list[int]:
         """Columns that pandas read as numbers, or would have but for a few cells."""
@@ -108,7 +135,9 @@ class FrameSheet(Sheet):
         return values
 
     def text(self, column: str | int) -> list[str]:
-        """One column of the frame."""
+        """One column of the frame, or beside it."""
+        if column in self._beside and column not in self.names:
+            return [as_text(value) for value in list(self._beside[str(column)])]
         position = self.position(column)
         series = self._frame.iloc[:, position]
         return [as_text(value) for value in series.tolist()]
@@ -193,6 +222,11 @@ class ArraySheet(Sheet):
         if column not in self._beside:
             raise not_there("column or array", column, sorted(self._beside), self.where)
         return [as_text(value) for value in list(self._beside[str(column)])]
+
+    @property
+    def text_names(self) -> list[str]:
+        """What stands beside the array."""
+        return list(self._beside)
 
     def position(self, column: str | int) -> int | None:
         """As for any sheet; None for a column that stands beside the array."""

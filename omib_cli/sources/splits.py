@@ -174,12 +174,8 @@ def remarks(
         there = set(labels[split == code].tolist())
         absent = [index for index in range(len(classes)) if index not in there] if there else []
         if absent:
-            shown = listed(
-                f"{classes[index]!r} ({counted(int(np.sum(labels == index)), 'sample')})" for index in absent
-            )
-            found.append(
-                f"no sample of {len(absent)} class{'es' if len(absent) > 1 else ''} in the {fmt.SPLITS[code]} split: {shown}"
-            )
+            named = (f"{classes[index]!r} ({counted(int(np.sum(labels == index)), 'sample')})" for index in absent)
+            found.append(f"classes without a sample in the {fmt.SPLITS[code]} split: {listed(named)}")
     return found
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -10,7 +13,7 @@ from omib_cli.errors import DataError, RecipeError
 from omib_cli.sources.joining import Joined, join
 from omib_cli.sources.labels import class_labels, must_be_learnable, value_labels
 from omib_cli.sources.preprocessing import Fitted, fit, must_be_complete, must_be_finite
-from omib_cli.sources.rows import labels_that_are_there
+from omib_cli.sources.rows import labels_that_are_there, must_be_groups
 from omib_cli.sources.sheets import counted, listed
 from omib_cli.sources.splits import (
     TRAIN,
@@ -19,6 +22,7 @@ from omib_cli.sources.splits import (
     given_split,
     made_split,
     must_keep_groups,
+    remarks,
     strata,
 )
 from omib_cli.sources.table_files import Files, Labels, Table, input_folder
@@ -59,6 +63,7 @@ class TablesSource:
         self._values: dict[str, NDArray[np.float32]] = {}
         self._present: dict[str, NDArray[np.bool_]] = {}
         self._labels: NDArray[np.float64] | None = None
+        self._asked: tuple[float | None, float | None] = (None, None)
 
     @property
     def warnings(self) -> list[str]:
@@ -88,6 +93,8 @@ class TablesSource:
         groups = _groups(labels, joined)
         split = self._split(tables, labels, joined, targets, groups, bool(classes))
         must_be_learnable(targets, split, classes, where)
+        test, validation = self._asked
+        self.warnings.extend(remarks(split, targets, classes, test=test, validation=validation))
         order = np.argsort(split, kind="stable")
         split = split[order]
         self._labels = targets[order]
@@ -122,20 +129,21 @@ class TablesSource:
 
     def _read(self) -> tuple[dict[str, Table], Labels]:
         options = self.options
-        labels = self._files.labels(options.labels)
-        labels.values = labels_that_are_there(labels.values, labels.where)
-        tables = {name: self._files.table(options.tables[name], options.labels) for name in self.recipe.modalities}
-        seen: dict[tuple[Any, ...], str] = {}
-        for name, table in tables.items():
+        every = [options.labels, *(options.tables[name] for name in self.recipe.modalities)]
+        ids = list(dict.fromkeys(one.id for one in every if isinstance(one.id, str))) if options.join == "row" else []
+        labels = self._files.labels(options.labels, options.split.names, ids)
+        written = labels.values
+        labels.values = labels_that_are_there(written, labels.where)
+        empty = Counter(value for value, label in zip(written, labels.values, strict=True) if value and not label)
+        self.warnings.extend(
+            f"{labels.where}, column {labels.column!r}: {value!r} ({counted(count, 'row')}) means no label"
+            for value, count in empty.items()
+        )
+        tables = {name: self._files.table(options.tables[name], options.labels, ids) for name in self.recipe.modalities}
+        for table in tables.values():
             must_be_finite(table.values, table.name, table.columns, table.where)
-            twin = seen.setdefault((table.where, *table.columns), name)
-            if twin != name:
-                raise DataError(
-                    f"modalities {twin!r} and {name!r} read the same columns",
-                    where=table.where,
-                    got=listed(table.columns),
-                    do="tell them apart with `columns` (shell patterns such as `rna_*`) or `key`",
-                )
+        for one, other in combinations(tables, 2):
+            _must_be_two(one, tables[one], other, tables[other])
         return tables, labels
 
     def _targets(self, labels: Labels, joined: Joined, where: str) -> tuple[NDArray[np.float64], list[str]]:
@@ -175,7 +183,8 @@ class TablesSource:
             split = self._given(tables, labels, joined)
             if groups is not None:
                 must_keep_groups(split, groups, labels.where)
-        if options.validation and not np.any(split == VALIDATION):
+        carved = bool(options.validation) and not np.any(split == VALIDATION)
+        if carved:
             split = carve_validation(split, units, kinds, options.validation, self.recipe.seed)
             if not np.any(split == VALIDATION):
                 raise DataError(
@@ -184,18 +193,22 @@ class TablesSource:
                     got=f"a share of {options.validation:g} of {int(np.sum(split == TRAIN))} training samples",
                     do="raise `data.split.validation`, or set it to 0",
                 )
+        self._asked = (None if options.by == "given" else options.test, options.validation if carved else None)
         return split
 
     def _given(self, tables: dict[str, Table], labels: Labels, joined: Joined) -> NDArray[np.uint8]:
         """The split that the labels' column or the files say, and that all files agree on."""
-        sources: list[tuple[Labels | Table, NDArray[np.int64]]] = [(labels, joined.label_rows)]
-        sources += [(table, joined.rows[name]) for name, table in tables.items()]
+        names = self.options.split.names if self.options.labels.split is not None else {}
+        sources: list[tuple[Labels | Table, NDArray[np.int64], Mapping[str, str]]] = [
+            (labels, joined.label_rows, names)
+        ]
+        sources += [(table, joined.rows[name], {}) for name, table in tables.items()]
         said: dict[int, tuple[str, str]] = {}
-        for rows, places in sources:
+        for rows, places, meaning in sources:
             for sample, place in enumerate(places.tolist() if rows.split is not None else []):
                 if place < 0 or rows.split is None:
                     continue
-                own = self.options.split.names.get(rows.split[place], rows.split[place])
+                own = meaning.get(rows.split[place], rows.split[place])
                 name, first = said.setdefault(sample, (own, rows.where))
                 if name != own:
                     raise DataError(
@@ -212,8 +225,8 @@ class TablesSource:
                     "file per split, or set it to stratified, random or group"
                 ],
             )
-        values = [said.get(sample, ("", ""))[0] for sample in range(len(joined.ids))]
-        return given_split(values, self.options.split.names, labels.where)
+        # `names` were applied above: once more would undo {validation: test, test: validation}
+        return given_split([said.get(sample, ("", ""))[0] for sample in range(len(joined.ids))], {}, labels.where)
 
     def _standardise(self, name: str, table: Table, rows: NDArray[np.int64], split: NDArray[np.uint8]) -> Fitted:
         """Put the modality's values in their final order and unit; returns what was fitted on training rows."""
@@ -253,7 +266,21 @@ def _groups(labels: Labels, joined: Joined) -> list[str] | None:
     if labels.groups is None:
         return None
     groups = [labels.groups[row] for row in joined.label_rows]
-    nameless = [sample for sample, group in zip(joined.ids, groups, strict=True) if not group]
-    if nameless:
-        raise DataError("samples without a group", where=labels.where, got=listed(nameless))
+    must_be_groups(groups, joined.ids, labels.where)
     return groups
+
+
+def _must_be_two(first: str, one: Table, second: str, other: Table) -> None:
+    """Refuse two modalities that share columns: what is in both teaches nothing about either."""
+    import numpy as np
+
+    shared = one.places & other.places
+    names = [sheet_column for sheet_column in one.columns if shared and sheet_column in other.columns]
+    copied = one.values.shape == other.values.shape and np.array_equal(one.values, other.values, equal_nan=True)
+    if shared or copied:
+        raise DataError(
+            f"modalities {first!r} and {second!r} read the same {'columns' if shared else 'values'}",
+            where=one.where if one.where == other.where else f"{one.where} and {other.where}",
+            got=listed(names or one.columns),
+            do="tell them apart with `columns` (shell patterns such as `rna_*`) or `key`",
+        )

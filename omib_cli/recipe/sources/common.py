@@ -34,8 +34,8 @@ class FileOptions(Options):
 class LabelOptions(FileOptions):
     """Where the labels are, with the groups and the given split beside them."""
 
-    column: str | int = 0
-    """The column (or NPZ array) of the label."""
+    column: str | int
+    """The column (or NPZ array) of the label, by name, or by number from 0 where columns have none."""
     group: str | None = None
     """The column (or NPZ array) that says which samples belong together (patient, video, actor)."""
     split: str | None = None
