@@ -18,6 +18,9 @@ ROUNDED = re.compile(r"\d(\.\d+)?E\+\d\d", re.ASCII)
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 """A number as tables hold it. Python's float() also takes ``2_0``, other alphabets' digits and infinities."""
 
+FOREIGN = re.compile(r"[+-]?\d[\d.]*([, '\u2019\u00a0\u202f][\d.]+)*([eE][+-]?\d+)?\s?%?", re.ASCII)
+"""A number, maybe in another notation: a decimal comma, marks between thousands, a percent sign."""
+
 
 def as_text(value: object) -> str:
     """A cell as text, bytes as UTF-8; empty for None, NaN and pandas' NA."""

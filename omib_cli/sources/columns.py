@@ -8,8 +8,8 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from omib_cli.errors import DataError
-from omib_cli.sources.cells import ROUNDED
-from omib_cli.sources.sheets import Sheet, counted, listed, not_there
+from omib_cli.sources.cells import FOREIGN, NUMBER, ROUNDED, is_missing
+from omib_cli.sources.sheets import Sheet, listed, not_there
 from omib_cli.sources.text_tables import NAMELESS
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ def candidates(
     ]
     left = [position for position in range(len(sheet.names)) if position not in barred | {*again, *nameless}]
     text = [] if all_kinds else [position for position in left if position not in numeric]
+    for position in text:
+        _must_not_be_foreign(sheet, position)
     said: dict[str, Sequence[object]] = {
         "columns named as the ids, labels or groups are not used": [sheet.names[position] for position in again],
         "columns without a name are not used (read ids from one with `id: NUMBER`)": nameless,
@@ -52,6 +54,20 @@ def candidates(
     }
     warnings += [f"{sheet.where}: {why}: {listed(columns)}" for why, columns in said.items() if columns]
     return [position for position in left if position not in text]
+
+
+def _must_not_be_foreign(sheet: Sheet, position: int) -> None:
+    """Refuse a column of numbers in another notation, which would otherwise be left out as text."""
+    cells = [cell for cell in sheet.text(position) if not is_missing(cell)]
+    foreign = [cell for cell in cells if not NUMBER.fullmatch(cell) and any(mark in cell for mark in ",'\u2019 %")]
+    if foreign and all(map(FOREIGN.fullmatch, cells)):
+        raise DataError(
+            "a column of numbers in another notation",
+            where=f"{sheet.where}, column {sheet.names[position]!r}",
+            got=listed(map(repr, foreign)),
+            expected="a point before the decimals, no marks between thousands, no unit",
+            do="write the table so; or name the columns that are features with `columns`",
+        )
 
 
 def matches(name: str, patterns: Sequence[str]) -> bool:
@@ -73,21 +89,16 @@ def must_match(patterns: Sequence[str], names: Sequence[str], where: str) -> Non
         )
 
 
-def must_be_names(names: Sequence[str], where: str, warnings: list[str]) -> None:
-    """Refuse features of the same name; say which a spreadsheet seems to have taken for dates or numbers."""
+def odd_names(names: Sequence[str], where: str) -> list[str]:
+    """Warnings about features of the same name, and about names that a spreadsheet seems to have taken for dates."""
     seen: set[str] = set()
     twice = [name for name in names if name in seen or seen.add(name)]  # type: ignore[func-returns-value]
-    if twice:
-        raise DataError(
-            f"{counted(len(twice), 'column')} with the name of another",
-            where=where,
-            got=listed(map(repr, dict.fromkeys(twice))),
-            expected="each name once",
-            do="rename the copies (in AnnData: `adata.var_names_make_unique()`), or choose among them with `columns`",
-        )
     spoilt = [name for name in names if DATE.fullmatch(name) or ROUNDED.fullmatch(name)]
-    if spoilt:
-        warnings.append(f"{where}: names that a spreadsheet may have made of others (MARCH1): {listed(spoilt)}")
+    said = {
+        "names that several columns have, all of which are used": list(dict.fromkeys(twice)),
+        "names that a spreadsheet may have made of others (1-Mar of MARCH1)": spoilt,
+    }
+    return [f"{where}: {what}: {listed(found)}" for what, found in said.items() if found]
 
 
 def must_be_the_same(where: str, first: str, found: Sequence[str], expected: Sequence[str]) -> None:

@@ -49,16 +49,16 @@ def must_be_ids(ids: Sequence[str], rows: int, where: str, what: str = "sample")
     must_be_as_many(len(ids), rows, f"{where}, ids")
     must_be_there(ids, [f"row {row + 1}" for row in range(rows)], f"{what}s without an id", where)
     must_be_whole(ids, where, "ids")
-    must_be_unique(ids, where)
+    must_be_unique(ids, where, what)
 
 
-def must_be_unique(ids: Sequence[str], where: str) -> None:
+def must_be_unique(ids: Sequence[str], where: str, what: str = "sample") -> None:
     """Refuse ids that occur twice."""
     seen: set[str] = set()
     twice = [one for one in ids if one in seen or seen.add(one)]  # type: ignore[func-returns-value]
     if twice:
         raise DataError(
-            counted(len(twice), "duplicated id"),
+            f"{counted(len(twice), 'duplicated id')}: {what}s with the same id",
             where=where,
             got=listed(dict.fromkeys(twice)),
             expected="each one once",

@@ -14,9 +14,9 @@ from omib_cli.sources.array_tables import read_h5ad, read_h5mu, read_npz
 from omib_cli.sources.columns import (
     candidates,
     matches,
-    must_be_names,
     must_be_the_same,
     must_match,
+    odd_names,
     row_numbers,
 )
 from omib_cli.sources.rows import must_be_as_many, must_be_files_of_their_own
@@ -128,13 +128,12 @@ class Files:
             picked = [place for place, name in enumerate(names) if matches(name, options.columns)]
             found = [names[place] for place in picked]
             must_match(options.columns, names, sheet.where)
-            must_be_names(found, sheet.where, self.warnings)
             must_be_the_same(sheet.where, sheets[0].where if sheets else "", found, found if chosen is None else chosen)
             chosen = found
             sheets.append(sheet)
             places |= {(sheet.origin, every[place]) for place in picked}
             parts.append(sheet.numbers([every[place] for place in picked]))
-            self.warnings += row_numbers(parts[-1], found, sheet.where)
+            self.warnings += [*odd_names(found, sheet.where), *row_numbers(parts[-1], found, sheet.where)]
         must_be_different(parts, sheets)
         named = bool(options.feature_names) or (options.header and any(not name.isdigit() for name in chosen or []))
         values = parts[0] if len(parts) == 1 else np.concatenate(parts)

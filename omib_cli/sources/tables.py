@@ -12,7 +12,7 @@ from omib_cli.artifacts.dataset_writer import Block, DatasetPlan, ModalityPlan
 from omib_cli.errors import DataError, RecipeError
 from omib_cli.sources.joining import Joined, join
 from omib_cli.sources.labels import class_labels, must_be_learnable, value_labels
-from omib_cli.sources.preprocessing import Fitted, fit, must_be_complete, must_be_finite
+from omib_cli.sources.preprocessing import Fitted, far_values, fit, must_be_complete, must_be_finite
 from omib_cli.sources.rows import labels_that_are_there, must_be_groups
 from omib_cli.sources.sheets import counted, listed
 from omib_cli.sources.splits import (
@@ -242,6 +242,7 @@ class TablesSource:
         must_be_finite(
             scaled, lambda row: table.name(every[row]), columns, f"{table.where}, after standardisation to float32"
         )
+        self.warnings.extend(far_values(scaled, columns, self.options, table.where))
         self._values[name], self._present[name] = scaled, present
         return fitted
 
