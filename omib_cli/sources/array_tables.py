@@ -35,7 +35,7 @@ def read_npz(path: Path, where: str, key: str | None, *, values: bool) -> ArrayS
             ) from error
     beside = {name: array for name, array in arrays.items() if array.ndim == 1}
     if key is None:
-        tables = [name for name, array in arrays.items() if array.ndim == 2 and array.dtype.kind in "biuf"]
+        tables = [name for name, array in arrays.items() if array.ndim > 1]
         if values and len(tables) != 1:
             raise DataError("which array is the table?", where=where, got=listed(arrays), do="set `key` to its name")
         key = tables[0] if len(tables) == 1 else None
@@ -61,11 +61,15 @@ def read_h5ad(path: Path, where: str, key: str | None) -> Sheet:
     return _sheet(_read(anndata.read_h5ad, path, where), where, key)
 
 
-def read_h5mu(path: Path, where: str, key: str | None) -> Sheet:
-    """Read one modality of a MuData file, ``MODALITY`` or ``MODALITY/obsm/NAME``; without a key the common ``obs``."""
+def read_h5mu(path: Path, where: str, key: str | None, *, values: bool = False) -> Sheet:
+    """Read one modality of a MuData file, ``MODALITY`` or ``MODALITY/obsm/NAME``; for labels the common ``obs``."""
     import h5py
     import mudata
 
+    if key is None and values:
+        with reading(where), h5py.File(path, "r", locking=False) as file:
+            known = list(file.get("mod", []))
+        raise DataError("which modality is the table?", where=where, got=listed(known), do="set `key` to its name")
     if key is None or key == "obs":
         data = _read(mudata.read_h5mu, path, where)
         return FrameSheet(data.obs, f"{where}:obs", list(map(str, data.obs_names)))

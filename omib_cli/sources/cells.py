@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
+from omib_cli.errors import DataError
+
 MISSING = frozenset(
     {"", ".", "?", "na", "n/a", "<na>", "nan", "+nan", "-nan", "nat", "null", "none", "#na", "#n/a", "#n/a n/a"}
     | {"1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"}
@@ -23,11 +25,22 @@ FOREIGN = re.compile(r"[+-]?\d[\d.]*([, '\u2019\u00a0\u202f][\d.]+)*([eE][+-]?\d
 
 
 def as_text(value: object) -> str:
-    """A cell as text, bytes as UTF-8; empty for None, NaN and pandas' NA."""
+    """A cell as text, bytes as UTF-8; empty for None, NaN and pandas' NA.
+
+    Raises
+    ------
+    DataError
+        Bytes that are no UTF-8.
+    """
     # pandas' NA first: comparing it with itself has no truth value
     if value is None or type(value).__name__ in ("NAType", "NaTType") or value != value:
         return ""
-    return value.decode() if isinstance(value, bytes) else str(value).strip()
+    if not isinstance(value, bytes):
+        return str(value).strip()
+    try:
+        return value.decode().strip()
+    except UnicodeDecodeError as error:
+        raise DataError("text that is not UTF-8", got=value, do="write it as UTF-8") from error
 
 
 def is_missing(text: str) -> bool:

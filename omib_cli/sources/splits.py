@@ -167,9 +167,9 @@ def remarks(
 
     counts = {code: int(np.sum(split == code)) for code in (TRAIN, VALIDATION, TEST)}
     rest = len(split) - counts[TEST]
-    found = _far_off("test", counts[TEST], len(split), test) + _far_off(
-        "validation", counts[VALIDATION], rest, validation
-    )
+    slack = len(classes) / 2  # each class is rounded for itself
+    found = _far_off("test", counts[TEST], len(split), test, slack)
+    found += _far_off("validation", counts[VALIDATION], rest, validation, slack)
     for code in (VALIDATION, TEST):
         there = set(labels[split == code].tolist())
         absent = [index for index in range(len(classes)) if index not in there] if there else []
@@ -179,9 +179,9 @@ def remarks(
     return found
 
 
-def _far_off(name: str, count: int, total: int, share: float | None) -> list[str]:
+def _far_off(name: str, count: int, total: int, share: float | None, slack: float) -> list[str]:
     """A warning where whole groups, or classes too small to divide, have moved a share away from what was asked."""
-    if share is None or abs(count - share * total) <= max(FEW, FAR * share * total):
+    if share is None or abs(count - share * total) <= max(FEW, FAR * share * total, slack):
         return []
     return [
         f"data.split.{name}: a share of {share:g} was asked for, and {count} of {total} samples "

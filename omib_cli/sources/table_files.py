@@ -226,8 +226,9 @@ class Files:
         if suffix == ".npz":
             return read_npz(path, where, options.key, values=values)
         if suffix in (".h5ad", ".h5mu"):
-            reader = read_h5ad if suffix == ".h5ad" else read_h5mu
-            return reader(path, where, options.key or (None if values or suffix == ".h5mu" else "obs"))
+            if suffix == ".h5mu":
+                return read_h5mu(path, where, options.key, values=values)
+            return read_h5ad(path, where, options.key or (None if values else "obs"))
         if options.key is not None:
             raise DataError(
                 "a table of text has no arrays", where=where, got=f"key: {options.key}", do="leave `key` out"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import model_validator
+
 from omib_cli.recipe.options import (
     Options,
     Share,
@@ -40,6 +42,13 @@ class LabelOptions(FileOptions):
     """The column (or NPZ array) that says which samples belong together (patient, video, actor)."""
     split: str | None = None
     """The column (or NPZ array) that names each sample's split."""
+
+    @model_validator(mode="after")
+    def _the_label_is_nothing_else(self) -> LabelOptions:
+        twice = [name for name in ("id", "group", "split") if getattr(self, name) == self.column]
+        if twice:
+            raise ValueError(f"`column` and `{twice[0]}` name the same column; the label is something else")
+        return self
 
 
 class SplitOptions(Options):
