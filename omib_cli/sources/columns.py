@@ -84,7 +84,7 @@ def must_match(patterns: Sequence[str], names: Sequence[str], where: str) -> Non
         raise DataError(
             "a modality of zero columns",
             where=where,
-            expected="at least one column of numbers beside the id",
+            expected="at least one column of numbers that is not named as the ids, labels or groups are",
             do="look at `id`, `key` and `columns` in the recipe's data.tables",
         )
 
