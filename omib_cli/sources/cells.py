@@ -13,6 +13,8 @@ MISSING = frozenset(
     | {"1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"}
 )
 """What says that nothing is known, in any case: of features, labels, groups and ids alike."""
+DOUBTFUL = frozenset({"-9", "-99", "-999", "-9999", "unknown", "missing", "not available", "not reported", "-", "--"})
+"""What may say that nothing is known, or be a value or a class: it is taken as written, with a word."""
 ERROR = re.compile(r"#(REF!|NAME\?|VALUE!|DIV/0!|NUM!|NULL!|SPILL!|CALC!|FIELD!|GETTING_DATA|#+)")
 """What a spreadsheet writes where it could not compute a cell, or had no room for it."""
 ROUNDED = re.compile(r"\d(\.\d+)?E\+\d\d", re.ASCII)

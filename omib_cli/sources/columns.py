@@ -113,6 +113,19 @@ def must_be_the_same(where: str, first: str, found: Sequence[str], expected: Seq
     raise DataError("the files of one table have different columns", where=where, got=got, expected=wanted)
 
 
+def sentinels(values: NDArray[np.float64], names: Sequence[str], where: str) -> list[str]:
+    """A warning for columns of (N, D) values whose lowest is far below all others and a code for "missing" (-999)."""
+    import numpy as np
+
+    found = []
+    for name, column in zip(names, values.T, strict=True):
+        low = np.fmin.reduce(column)
+        rest = column[column > low]
+        if low in (-9, -99, -999, -9999) and len(rest) and rest.min() > low / 3 and np.sum(column == low) > 1:
+            found.append(f"{name} ({low:g} in {np.sum(column == low)} rows)")
+    return [f"{where}: values that may mean 'missing', used as numbers: {listed(found)}"] if found else []
+
+
 def row_numbers(values: NDArray[np.float64], names: Sequence[str], where: str) -> list[str]:
     """A warning for columns of (N, D) values that count the rows, from 0 or 1: where rows are sorted, they know."""
     import numpy as np

@@ -176,7 +176,10 @@ def _must_not_hide_ids(rows: Rows, other: Rows) -> None:
         return
     shared = set.intersection(*(set(sheet.text_names) for sheet in (*rows.sheets, *other.sheets)))
     for name in sorted(shared):
-        mine, theirs = ([spelling(cell) for sheet in one.sheets for cell in sheet.text(name)] for one in (rows, other))
+        written = [[cell for sheet in one.sheets for cell in sheet.text(name)] for one in (rows, other)]
+        if any(_is_fraction(cells[0]) for cells in written if cells):  # measurements, of which there may be thousands
+            continue
+        mine, theirs = ([spelling(cell) for cell in cells] for cells in written)
         if len({*mine}) < len(mine) or len({*theirs}) < len(theirs) or len(mine) != len(theirs):
             continue
         numbers = exact_numbers(mine)
@@ -184,6 +187,11 @@ def _must_not_hide_ids(rows: Rows, other: Rows) -> None:
             _must_agree(theirs, other.where, mine, rows.where, f"values of {name!r}, which tells rows apart")
         if mine == theirs and numbers is not None and all(number == int(number) for number in numbers):
             _must_be_no_feature(name, rows, other)
+
+
+def _is_fraction(cell: str) -> bool:
+    number = exact_numbers([cell])
+    return number is not None and number[0] != int(number[0])
 
 
 def _must_be_no_feature(name: str, *every: Rows) -> None:

@@ -7,11 +7,12 @@ calls the functions of this module, and says no such thing in words of its own.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from omib_cli.errors import DataError
-from omib_cli.sources.cells import ERROR, ROUNDED, is_missing, spelling, without_missing
+from omib_cli.sources.cells import DOUBTFUL, ERROR, ROUNDED, is_missing, spelling, without_missing
 from omib_cli.sources.sheets import counted, listed
 
 
@@ -159,6 +160,16 @@ def must_be_files_of_their_own(files: Mapping[str, Path], expected: str) -> None
         other = first.setdefault(path.resolve(), name)
         if other != name:
             raise DataError(f"{other} and {name} read the same file", where=path, expected=expected)
+
+
+def doubtful_labels(values: Iterable[str], where: str) -> list[str]:
+    """Warnings about labels that may mean "missing": ways to write it that are emptied, and words that are kept."""
+    counts = Counter(value for value in values if value)
+    said = {value: "means no label" for value in counts if is_missing(value)}
+    said |= {
+        value: "is a label; leave the cell empty if it means none" for value in counts if value.casefold() in DOUBTFUL
+    }
+    return [f"{where}: {value!r} ({counted(counts[value], 'row')}) {meaning}" for value, meaning in said.items()]
 
 
 def labels_that_are_there(values: Sequence[str], where: str) -> list[str]:

@@ -80,6 +80,7 @@ def strata(labels: NDArray[np.float64], *, classes: bool) -> NDArray[np.int64]:
 
     if classes:
         return labels.astype(np.int64)
+    # Ten bins of equal counts: values have no classes, and a random tenth of each keeps both tails in every split
     edges = np.quantile(labels, np.linspace(0, 1, BINS + 1)[1:-1])
     return np.searchsorted(edges, labels, side="right")
 
@@ -103,6 +104,9 @@ def held_out(
     members: dict[object, list[int]] = {}
     for row, unit in enumerate(units):
         members.setdefault(unit, []).append(row)
+    # A unit may hold several classes, and units differ in size, so no exact division exists in general. The counts of
+    # all kinds are one point, the aim another; units are met in random order, and each is taken if it brings the point
+    # nearer. One pass, no order of sizes: what is held out depends on chance alone, not on how large a group is.
     aim = {int(kind): share * int(count) for kind, count in zip(*np.unique(kinds, return_counts=True), strict=True)}
     order = np.random.Generator(np.random.Philox(key=derive_seed(seed, "split", purpose))).permutation(len(members))
     every = list(members.values())
@@ -113,13 +117,17 @@ def held_out(
         added: dict[int, int] = {}
         for kind in kinds[rows].tolist():
             added[kind] = added.get(kind, 0) + 1
-        # the change of the squared distance between the counts and the aim
+        # (taken + count - aim)^2 - (taken - aim)^2 for each kind. A unit of one sample is taken while its kind is more
+        # than half a sample short, which rounds the share of each class. A class of two at a share of 0.2 is .4 short
+        # and gets none, with any seed: `remarks` says so, since drawing one would hold out half of that class.
         change = sum(count * (count + 2 * (taken[kind] - aim[kind])) for kind, count in added.items())
         if change < 0:
             out[rows] = True
             for kind, count in added.items():
                 taken[kind] += count
-    if share > 0 and not out.any() and len(members) > 1:  # groups too large for the aim: the smallest is nearest to it
+    # Two groups of fifty at a share of .2: each alone overshoots by more than it helps, and none was taken. A split
+    # without samples is of no use, so the smallest goes, and `remarks` says by how much the share was missed.
+    if share > 0 and not out.any() and len(members) > 1:
         out[min((every[place] for place in order.tolist()), key=len)] = True
     return out
 
@@ -137,6 +145,8 @@ def carve_validation(
     """The split with about ``share`` of its training samples moved to validation."""
     import numpy as np
 
+    # Out of training alone: the test split, given or made, is what it was. The purpose "validation" draws an order of
+    # its own, so that asking for validation does not change which samples are tested.
     rows = np.flatnonzero(split == TRAIN)
     moved = held_out([units[row] for row in rows.tolist()], kinds[rows], share, seed, "validation")
     carved = split.copy()

@@ -18,6 +18,7 @@ from omib_cli.sources.columns import (
     must_match,
     odd_names,
     row_numbers,
+    sentinels,
 )
 from omib_cli.sources.rows import must_be_as_many, must_be_files_of_their_own
 from omib_cli.sources.sheet_rows import ids_of, must_be_below_the_header, must_be_different, must_not_contradict
@@ -133,7 +134,10 @@ class Files:
             sheets.append(sheet)
             places |= {(sheet.origin, every[place]) for place in picked}
             parts.append(sheet.numbers([every[place] for place in picked]))
-            self.warnings += [*odd_names(found, sheet.where), *row_numbers(parts[-1], found, sheet.where)]
+            self.warnings += odd_names(found, sheet.where)
+            self.warnings += [
+                warning for look in (row_numbers, sentinels) for warning in look(parts[-1], found, sheet.where)
+            ]
         must_be_different(parts, sheets)
         named = bool(options.feature_names) or (options.header and any(not name.isdigit() for name in chosen or []))
         values = parts[0] if len(parts) == 1 else np.concatenate(parts)

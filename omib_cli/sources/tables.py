@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from itertools import combinations
 from pathlib import Path
@@ -10,10 +9,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from omib_cli.artifacts.dataset_writer import Block, DatasetPlan, ModalityPlan
 from omib_cli.errors import DataError, RecipeError
+from omib_cli.sources.copies import labels_again, must_be_two
 from omib_cli.sources.joining import Joined, join
 from omib_cli.sources.labels import class_labels, must_be_learnable, value_labels
 from omib_cli.sources.preprocessing import Fitted, far_values, fit, must_be_complete, must_be_finite
-from omib_cli.sources.rows import labels_that_are_there, must_be_groups
+from omib_cli.sources.rows import doubtful_labels, labels_that_are_there, must_be_groups
 from omib_cli.sources.sheets import counted, listed
 from omib_cli.sources.splits import (
     TRAIN,
@@ -88,6 +88,8 @@ class TablesSource:
 
         tables, labels = self._read()
         joined = join(tables, labels, self.options.join, self.recipe.name)
+        for one, other in combinations(tables, 2):
+            self.warnings.extend(must_be_two((one, other), tables, joined))
         where = f"{labels.where}, column {labels.column!r}"
         targets, classes = self._targets(labels, joined, where)
         groups = _groups(labels, joined)
@@ -132,18 +134,11 @@ class TablesSource:
         every = [options.labels, *(options.tables[name] for name in self.recipe.modalities)]
         ids = list(dict.fromkeys(one.id for one in every if isinstance(one.id, str))) if options.join == "row" else []
         labels = self._files.labels(options.labels, options.split.names, ids)
-        written = labels.values
-        labels.values = labels_that_are_there(written, labels.where)
-        empty = Counter(value for value, label in zip(written, labels.values, strict=True) if value and not label)
-        self.warnings.extend(
-            f"{labels.where}, column {labels.column!r}: {value!r} ({counted(count, 'row')}) means no label"
-            for value, count in empty.items()
-        )
+        self.warnings.extend(doubtful_labels(labels.values, f"{labels.where}, column {labels.column!r}"))
+        labels.values = labels_that_are_there(labels.values, labels.where)
         tables = {name: self._files.table(options.tables[name], options.labels, ids) for name in self.recipe.modalities}
         for table in tables.values():
             must_be_finite(table.values, table.name, table.columns, table.where)
-        for one, other in combinations(tables, 2):
-            _must_be_two(one, tables[one], other, tables[other])
         return tables, labels
 
     def _targets(self, labels: Labels, joined: Joined, where: str) -> tuple[NDArray[np.float64], list[str]]:
@@ -243,6 +238,12 @@ class TablesSource:
             scaled, lambda row: table.name(every[row]), columns, f"{table.where}, after standardisation to float32"
         )
         self.warnings.extend(far_values(scaled, columns, self.options, table.where))
+        assert self._labels is not None
+        if found := labels_again(
+            values[present], self._labels[present], classes=self.recipe.task.kind == "classification"
+        ):
+            equal = listed(table.columns[column] for column in found)
+            self.warnings.append(f"{table.where}: columns that say the label, and nothing else: {equal}")
         self._values[name], self._present[name] = scaled, present
         return fitted
 
@@ -269,19 +270,3 @@ def _groups(labels: Labels, joined: Joined) -> list[str] | None:
     groups = [labels.groups[row] for row in joined.label_rows]
     must_be_groups(groups, joined.ids, labels.where)
     return groups
-
-
-def _must_be_two(first: str, one: Table, second: str, other: Table) -> None:
-    """Refuse two modalities that share columns: what is in both teaches nothing about either."""
-    import numpy as np
-
-    shared = one.places & other.places
-    names = [sheet_column for sheet_column in one.columns if shared and sheet_column in other.columns]
-    copied = one.values.shape == other.values.shape and np.array_equal(one.values, other.values, equal_nan=True)
-    if shared or copied:
-        raise DataError(
-            f"modalities {first!r} and {second!r} read the same {'columns' if shared else 'values'}",
-            where=one.where if one.where == other.where else f"{one.where} and {other.where}",
-            got=listed(names or one.columns),
-            do="tell them apart with `columns` (shell patterns such as `rna_*`) or `key`",
-        )

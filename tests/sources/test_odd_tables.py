@@ -300,3 +300,35 @@ def test_a_mudata_table_names_its_modality(tmp_path):
     assert "which modality" in refusal(tmp_path, tables={"rna": {"files": "d.h5mu"}, "protein": PROTEIN})
     plan, _, _ = read(tmp_path, table_recipe(tables={"rna": {"files": "d.h5mu", "key": "gex"}, "protein": PROTEIN}))
     assert plan.modalities["rna"].shape == (3,)
+
+
+def test_columns_that_two_files_share_are_said_and_whole_copies_refused(tmp_path):
+    rna, protein = frame(numbers(3), "r"), frame(numbers(2, 1), "q")
+    mixed = protein.assign(r1=rna.r1).sample(frac=1.0, random_state=0)
+    _, _, source = read(write_tables(tmp_path, rna, mixed))
+    assert any("share columns of the same name and values: r1" in warning for warning in source.warnings)
+    write_tables(tmp_path, rna, rna[["id", "r2", "r0"]])
+    assert "read the same columns" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_a_feature_that_is_the_label_is_said(tmp_path, task):
+    labels = label_frame()
+    target = labels.age if task == "regression" else (labels.y == "sick") * 1.5
+    recipe = table_recipe(task, labels={**LABELS, "column": "age" if task == "regression" else "y"})
+    _, _, source = read(write_tables(tmp_path, frame(numbers(3), "r").assign(x=target)), recipe)
+    assert any("columns that say the label, and nothing else: x" in warning for warning in source.warnings)
+
+
+@pytest.mark.parametrize("written", ["-9", "-999", "unknown", "-"])
+def test_labels_that_may_mean_missing_are_said(tmp_path, written):
+    found, _, said = classes(tmp_path, cycle("1", "2", written))
+    assert len(found) == 3
+    assert any(repr(written) in warning and "is a label" in warning for warning in said)
+
+
+def test_values_that_may_mean_missing_are_said(tmp_path):
+    table = frame(numbers(3), "r")
+    table.loc[:4, "r1"] = -999
+    _, _, source = read(write_tables(tmp_path, table))
+    assert any("may mean 'missing'" in warning and "r1 (-999 in 5 rows)" in warning for warning in source.warnings)
