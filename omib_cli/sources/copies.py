@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 
 
 def must_be_two(names: tuple[str, str], tables: Mapping[str, Table], joined: Joined) -> list[str]:
-    """Refuse two modalities that are one; what they share is neither's own, and a few columns in two files are said."""
+    """Warnings about what two modalities share; what is in both is neither's own.
+
+    Raises
+    ------
+    DataError
+        They read the same columns of a file, or one has nothing but columns that the other has too.
+    """
     import numpy as np
 
     one, other = (tables[name] for name in names)
@@ -28,16 +34,16 @@ def must_be_two(names: tuple[str, str], tables: Mapping[str, Table], joined: Joi
         for index, column in enumerate(one.columns)
         if column in place and np.array_equal(mine[:, index], theirs[:, place[column]], equal_nan=True)
     ]
-    copied = mine.shape == theirs.shape and np.array_equal(mine, theirs, equal_nan=True)
-    if one.places & other.places or (
-        both.any() and (copied or len(shared) == min(len(one.columns), len(other.columns)))
-    ):
+    whole = both.any() and len(shared) == min(len(one.columns), len(other.columns))
+    if one.places & other.places or whole:
         raise DataError(
-            f"modalities {names[0]!r} and {names[1]!r} read the same {'columns' if shared else 'values'}",
+            f"modalities {names[0]!r} and {names[1]!r} read the same columns",
             where=one.where if one.where == other.where else f"{one.where} and {other.where}",
             got=listed(shared or one.columns),
             do="tell them apart with `columns` (shell patterns such as `rna_*`) or `key`",
         )
+    if both.any() and mine.shape == theirs.shape and np.array_equal(mine, theirs, equal_nan=True):
+        return [f"{names[0]} and {names[1]} have the same values throughout, under other names"]
     said = f"{names[0]} and {names[1]} share columns of the same name and values: {listed(shared)}"
     return [said] if shared and both.any() else []
 
