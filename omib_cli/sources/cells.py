@@ -17,8 +17,9 @@ DOUBTFUL = frozenset({"-9", "-99", "-999", "-9999", "unknown", "missing", "not a
 """What may say that nothing is known, or be a value or a class: it is taken as written, with a word."""
 ERROR = re.compile(r"#(REF!|NAME\?|VALUE!|DIV/0!|NUM!|NULL!|SPILL!|CALC!|FIELD!|GETTING_DATA|#+)")
 """What a spreadsheet writes where it could not compute a cell, or had no room for it."""
-ROUNDED = re.compile(r"\d(\.\d+)?E\+\d\d", re.ASCII)
-"""How a spreadsheet writes a long whole number: the digits of a code, or of an id, are lost."""
+FLOAT = re.compile(r"[+-]?\d+(\.(?P<decimals>\d*))?([eE]\+(?P<exponent>\d{1,3}))?", re.ASCII)
+EXACT = 2**53
+"""Above this, floats skip whole numbers."""
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 """A number as tables hold it. Python's float() also takes ``2_0``, other alphabets' digits and infinities."""
 
@@ -53,6 +54,18 @@ def is_missing(text: str) -> bool:
 def without_missing(values: Iterable[str]) -> list[str]:
     """The values with every way of writing "missing" made empty."""
     return ["" if is_missing(value) else value for value in values]
+
+
+def is_rounded(text: str) -> bool:
+    """Whether a long whole number has been through a spreadsheet or a float, so that its last digits are lost.
+
+    ``9.00E+17`` has fewer decimals than its exponent asks for; ``900000000000207000.0`` was a float, which cannot tell
+    numbers of this size apart. ``9.000e+00``, as numpy writes 9, is whole.
+    """
+    found = FLOAT.fullmatch(text)
+    if found is None or found["decimals"] is None is found["exponent"]:
+        return False
+    return len(found["decimals"] or "") < int(found["exponent"] or 0) or abs(Decimal(text)) >= EXACT
 
 
 def exact_numbers(values: Sequence[str]) -> list[Decimal] | None:

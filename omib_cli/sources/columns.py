@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from omib_cli.errors import DataError
-from omib_cli.sources.cells import FOREIGN, NUMBER, ROUNDED, is_missing
+from omib_cli.sources.cells import FOREIGN, NUMBER, is_missing, is_rounded
 from omib_cli.sources.sheets import Sheet, listed, not_there
 from omib_cli.sources.text_tables import NAMELESS
 
@@ -93,7 +93,7 @@ def odd_names(names: Sequence[str], where: str) -> list[str]:
     """Warnings about features of the same name, and about names that a spreadsheet seems to have taken for dates."""
     seen: set[str] = set()
     twice = [name for name in names if name in seen or seen.add(name)]  # type: ignore[func-returns-value]
-    spoilt = [name for name in names if DATE.fullmatch(name) or ROUNDED.fullmatch(name)]
+    spoilt = [name for name in names if DATE.fullmatch(name) or is_rounded(name)]
     said = {
         "names that several columns have, all of which are used": list(dict.fromkeys(twice)),
         "names that a spreadsheet may have made of others (1-Mar of MARCH1)": spoilt,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from omib_cli.artifacts import format as fmt
 from omib_cli.errors import DataError
 from omib_cli.sources.cells import exact_numbers
-from omib_cli.sources.rows import must_be_spelt_alike
+from omib_cli.sources.rows import must_be_spelt_alike, must_be_whole
 from omib_cli.sources.sheets import counted, listed
 
 if TYPE_CHECKING:
@@ -31,10 +31,11 @@ def class_labels(values: Sequence[str], where: str) -> tuple[NDArray[np.float64]
     Raises
     ------
     DataError
-        The labels are no classes: fractions or infinite; two classes may be one, written in two ways.
+        The labels are no classes: fractions or infinite; they have lost digits; two classes may be one, written in two ways.
     """
     import numpy as np
 
+    must_be_whole(values, where, "classes")
     exact = None if any(CODE.fullmatch(value) for value in values) else exact_numbers(values)
     if exact is None:
         must_be_spelt_alike(values, where, "classes")

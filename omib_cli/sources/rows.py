@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from omib_cli.errors import DataError
-from omib_cli.sources.cells import DOUBTFUL, ERROR, ROUNDED, is_missing, spelling, without_missing
+from omib_cli.sources.cells import DOUBTFUL, ERROR, is_missing, is_rounded, spelling, without_missing
 from omib_cli.sources.sheets import counted, listed
 
 
@@ -102,15 +102,18 @@ def must_be_there(values: Sequence[str], names: Sequence[str], what: str, where:
         raise DataError(what, where=where, got=listed(bare), do="fill them in, or remove these rows")
 
 
-def must_be_whole(values: Iterable[str], where: str, what: str) -> None:
+def must_be_whole(values: Iterable[str], where: str, what: str, *, codes: bool = True) -> None:
     """Refuse what a spreadsheet has spoilt: errors in place of values, and codes of which the last digits are lost.
 
     Parameters
     ----------
     what
         What the values are: ``ids``, ``labels``.
+    codes
+        Whether each digit counts; in a measurement it does not.
     """
-    spoilt = [value for value in dict.fromkeys(values) if ERROR.fullmatch(value) or ROUNDED.fullmatch(value)]
+    each = dict.fromkeys(values)
+    spoilt = [value for value in each if ERROR.fullmatch(value) or (codes and is_rounded(value))]
     if spoilt:
         raise DataError(
             f"{what} that a spreadsheet has spoilt",
@@ -180,7 +183,7 @@ def labels_that_are_there(values: Sequence[str], where: str) -> list[str]:
     DataError
         Labels that a spreadsheet has spoilt; the label "none", which may be a class (no disease) or missing.
     """
-    must_be_whole(values, where, "labels")
+    must_be_whole(values, where, "labels", codes=False)
     doubtful = [value for value in values if value.casefold() == "none"]
     if doubtful:
         raise DataError(

@@ -102,7 +102,9 @@ def test_classes_that_may_be_one_written_in_two_ways_are_refused(tmp_path, writt
     assert f"{written[0]!r} and" in message
 
 
-@pytest.mark.parametrize("spoilt", ["9.00E+17", "#REF!", "#NAME?", "########"])
+@pytest.mark.parametrize(
+    "spoilt", ["9.00E+17", "9.00000000000207e+17", "900000000000207000.0", "1E+05", "#REF!", "#NAME?", "########"]
+)
 @pytest.mark.parametrize("column", ["id", "y", "patient"])
 def test_cells_that_a_spreadsheet_has_spoilt_are_refused(tmp_path, spoilt, column):
     labels = label_frame().astype(str)
@@ -111,6 +113,12 @@ def test_cells_that_a_spreadsheet_has_spoilt_are_refused(tmp_path, spoilt, colum
     message = refusal(tmp_path, labels={**MADE, "group": "patient"}, split={"by": "group", "test": 0.3})
     assert "spreadsheet has spoilt" in message
     assert spoilt in message
+
+
+def test_values_may_be_written_with_few_digits(tmp_path):
+    labels = label_frame().assign(y=[f"{row}.5e+03" for row in range(ROWS)])
+    _, block, _ = read(write_tables(tmp_path, labels=labels), table_recipe("regression", labels=MADE, split=STRATIFIED))
+    assert sorted(block.labels) == [1000 * row + 500 for row in range(ROWS)]
 
 
 @pytest.mark.parametrize("written", ["1_0", "1,5", "٣", "1e999"])
