@@ -31,7 +31,7 @@ def class_labels(values: Sequence[str], where: str) -> tuple[NDArray[np.float64]
     Raises
     ------
     DataError
-        The labels are no classes: fractions or infinite; they have lost digits; two classes may be one, written in two ways.
+        The labels are fractions or infinite, or have lost digits; two classes may be one, written in two ways.
     """
     import numpy as np
 
