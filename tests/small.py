@@ -23,7 +23,11 @@ def small_recipe(count: int = 2, task: str = "classification", **sections) -> Re
     encoder = {"kind": "mlp", "hidden": [16], "width": 8}
     data = {"source": "simulation", "parts": parts, "samples": 300, "validation": 0.2}
     if count == 1:  # no simulation has a single modality
-        data = {"source": "tables", "tables": {"x1": {"files": "x1.csv"}}, "labels": {"files": "labels.csv"}}
+        data = {
+            "source": "tables",
+            "tables": {"x1": {"files": "x1.csv"}},
+            "labels": {"files": "labels.csv", "column": "y"},
+        }
     values = {
         "name": "small",
         "data": data,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ from typing import Any
 from omib_cli.errors import DataError
 
 CONFIG = "config.json"
+VOCABULARIES = ("tokenizer.json", "vocab*", "*.model")
+"""Where the tokenizers of the transformers library keep their words; one of these is there."""
 FETCH = "on a machine with network: hf download bert-base-uncased --local-dir {folder}, and copy the folder here"
 
 
@@ -106,6 +109,38 @@ def backbone_config(model: Mapping[str, Any]) -> Any:
             got=error,
             do="use a BERT-style encoder, or a newer transformers",
         ) from error
+
+
+def network(model: Mapping[str, Any]) -> dict[str, Any]:
+    """What a configuration says of the function of the network: sizes, heads, activation; no dropout or the like."""
+    from transformers import PretrainedConfig
+
+    said = backbone_config(model).to_dict()
+    common = PretrainedConfig().to_dict()  # of every model: how it was saved, what a task's head is for
+    own = {key: value for key, value in said.items() if key not in common}
+    return {key: value for key, value in own.items() if not any(word in key for word in ("dropout", "init", "cache"))}
+
+
+def read_tokenizer(folder: Path) -> Any:
+    """The tokenizer in a folder.
+
+    Raises
+    ------
+    OSError, ValueError, KeyError, TypeError
+        As the transformers library raises them where there is none.
+    """
+    from transformers import AutoTokenizer
+
+    if not any(path.is_file() for pattern in VOCABULARIES for path in folder.glob(pattern)):
+        raise OSError(f"none of {', '.join(VOCABULARIES)}")  # transformers would make one that knows no word
+    with quiet():
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+
+
+def vocabulary(tokenizer: Any) -> str:
+    """SHA-256 of which word has which number: the same for all tokenizers whose ids mean the same."""
+    words = sorted(tokenizer.get_vocab().items(), key=lambda word: (word[1], word[0]))
+    return hashlib.sha256(json.dumps(words).encode()).hexdigest()
 
 
 OF_THE_FILE = ("model_type", "transformers_version", "architectures", "torch_dtype", "dtype", "auto_map")

@@ -14,9 +14,12 @@ from omib_cli.encoders.pooling import masked_mean
 from omib_cli.encoders.pretrained import (
     backbone_config,
     model_folder,
+    network,
     not_a_text_model,
     quiet,
     read_config,
+    read_tokenizer,
+    vocabulary,
 )
 from omib_cli.errors import DataError
 from omib_cli.nn.batch import Batch
@@ -61,6 +64,7 @@ class TextEncoder(Encoder):
             )
         self.options = options
         self._model = dict(config["model"])
+        self._vocabulary = config.get("vocabulary")
         made = backbone_config(self._model)
         self.backbone: nn.Module = AutoModel.from_config(made, dtype=torch.float32)  # type: ignore[no-untyped-call]
         self.backbone.pooler = None  # its output is not used
@@ -106,15 +110,26 @@ class TextEncoder(Encoder):
 
     def _must_be_of_the_tokens(self, found: Mapping[str, Any], folder: Any) -> None:
         """Refuse weights of another network, naming the first difference."""
-        for name in ("model_type", "vocab_size", "hidden_size", "num_hidden_layers", "max_position_embeddings"):
-            if found.get(name) != self._model.get(name):
-                raise DataError(
-                    "the pretrained weights are of another text model than the one the data were tokenised for",
-                    where=f"{KEY}: {folder}",
-                    got=f"{name} {found.get(name)}",
-                    expected=f"{self._model.get(name)}, as in the dataset",
-                    do="prepare the data with data.tokenizer set to the same folder",
-                )
+        other = DataError(
+            "the pretrained weights are of another text model than the one the data were tokenised for",
+            where=f"{KEY}: {folder}",
+            do="prepare the data with data.tokenizer set to the same folder",
+        )
+        for name in ("model_type", *network(self._model)):
+            own, theirs = ({**one, **network(one)}.get(name) for one in (self._model, found))
+            if own != theirs:
+                other.got, other.expected = f"{name} {theirs}", f"{own}, as in the dataset"
+                raise other
+        if self._vocabulary is None:  # a dataset of an earlier version
+            return
+        try:
+            found_words = vocabulary(read_tokenizer(folder))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            other.got, other.expected = "weights without a tokenizer", "the tokenizer that they were trained with"
+            raise other from error
+        if found_words != self._vocabulary:
+            other.got, other.expected = "a vocabulary in which other numbers stand for other words", "the dataset's"
+            raise other
 
     def own_rate(self) -> Iterator[nn.Parameter]:
         """The pretrained layers: ``lr`` is theirs alone, the layers on top take the phase's."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from omib_cli.errors import DataError
-from omib_cli.sources.sheets import ArraySheet, FrameSheet, Sheet, as_text, listed, not_there
+from omib_cli.sources.sheets import ArraySheet, FrameSheet, Sheet, listed, not_there
 from omib_cli.sources.text_tables import reading
 
 
@@ -35,7 +35,7 @@ def read_npz(path: Path, where: str, key: str | None, *, values: bool) -> ArrayS
             ) from error
     beside = {name: array for name, array in arrays.items() if array.ndim == 1}
     if key is None:
-        tables = [name for name, array in arrays.items() if array.ndim == 2 and array.dtype.kind in "biuf"]
+        tables = [name for name, array in arrays.items() if array.ndim > 1]
         if values and len(tables) != 1:
             raise DataError("which array is the table?", where=where, got=listed(arrays), do="set `key` to its name")
         key = tables[0] if len(tables) == 1 else None
@@ -61,11 +61,15 @@ def read_h5ad(path: Path, where: str, key: str | None) -> Sheet:
     return _sheet(_read(anndata.read_h5ad, path, where), where, key)
 
 
-def read_h5mu(path: Path, where: str, key: str | None) -> Sheet:
-    """Read one modality of a MuData file, ``MODALITY`` or ``MODALITY/obsm/NAME``; without a key the common ``obs``."""
+def read_h5mu(path: Path, where: str, key: str | None, *, values: bool = False) -> Sheet:
+    """Read one modality of a MuData file, ``MODALITY`` or ``MODALITY/obsm/NAME``; for labels the common ``obs``."""
     import h5py
     import mudata
 
+    if key is None and values:
+        with reading(where), h5py.File(path, "r", locking=False) as file:
+            known = list(file.get("mod", []))
+        raise DataError("which modality is the table?", where=where, got=listed(known), do="set `key` to its name")
     if key is None or key == "obs":
         data = _read(mudata.read_h5mu, path, where)
         return FrameSheet(data.obs, f"{where}:obs", list(map(str, data.obs_names)))
@@ -85,8 +89,15 @@ def _read(reader: Any, path: Path, where: str) -> Any:
         warnings.simplefilter("ignore")  # advice to the author of the file, not to its reader
         try:
             return reader(path)
-        except (KeyError, ValueError, TypeError, AttributeError) as error:
-            raise DataError(f"not a {path.suffix[1:]} file", where=where, got=error) from error
+        except OSError:
+            raise  # of the disk, which `reading` puts into words
+        except Exception as error:  # anndata and h5py raise whatever their parts raise on what they do not know
+            raise DataError(
+                f"not a {path.suffix[1:]} file that this version of anndata understands",
+                where=where,
+                got=str(error).partition("\n")[0] or type(error).__name__,
+                do="install the version of anndata that wrote it, or write it again with the one that is here",
+            ) from error
 
 
 def _sheet(data: Any, where: str, key: str | None) -> Sheet:
@@ -97,7 +108,7 @@ def _sheet(data: Any, where: str, key: str | None) -> Sheet:
     if key is None or key == "X":
         if data.X is None:
             raise DataError("no X in the file", where=where, do="set `key` to layers/NAME or obsm/NAME")
-        return ArraySheet(data.X, f"{where}:X", list(map(str, data.var_names)), beside, ids)
+        return ArraySheet(_as_matrix(data.X, f"{where}:X"), f"{where}:X", list(map(str, data.var_names)), beside, ids)
     group, _, name = key.partition("/")
     known = {"layers": list(data.layers), "obsm": list(data.obsm)}
     if group not in known:
@@ -105,7 +116,16 @@ def _sheet(data: Any, where: str, key: str | None) -> Sheet:
     if name not in known[group]:
         raise not_there(f"{group} array", name, known[group], where)
     found = getattr(data, group)[name]
-    columns = list(map(str, data.var_names)) if group == "layers" else None
     if hasattr(found, "columns"):  # obsm may hold data frames
-        columns, found = [as_text(column) for column in found.columns], found.to_numpy()
-    return ArraySheet(found, f"{where}:{key}", columns, beside, ids)
+        return FrameSheet(found, f"{where}:{key}", ids, beside)
+    columns = list(map(str, data.var_names)) if group == "layers" else None
+    return ArraySheet(_as_matrix(found, f"{where}:{key}"), f"{where}:{key}", columns, beside, ids)
+
+
+def _as_matrix(array: Any, where: str) -> Any:
+    """An array of AnnData's, dense or sparse, if it is a table of numbers."""
+    if getattr(array, "ndim", 0) != 2:
+        raise DataError("not a table", where=where, got=f"shape {getattr(array, 'shape', ())}", expected="two axes")
+    if array.dtype.kind not in "biuf":
+        raise DataError("not an array of numbers", where=where, got=f"dtype {array.dtype}")
+    return array

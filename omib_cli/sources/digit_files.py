@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from omib_cli.artifacts.files import must_exist
 from omib_cli.errors import DataError
 from omib_cli.sources.media.audio import resampled
+from omib_cli.sources.rows import must_be_unique
 from omib_cli.sources.text_tables import reading
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def read_recordings(path: Path, rate: int) -> list[Recording]:
     Raises
     ------
     DataError
-        The archive is missing or damaged, or has no recording.
+        The archive is missing or damaged, has no recording, an empty one, or two of the same name.
     """
     import soundfile
 
@@ -81,11 +82,13 @@ def read_recordings(path: Path, rate: int) -> list[Recording]:
                 if match is None or content is None:
                     continue
                 samples, own = soundfile.read(io.BytesIO(content.read()), always_2d=True)
-                if len(samples):
-                    samples = resampled(samples.mean(axis=1), own, rate)
-                    found.append(Recording(match[0], int(match["digit"]), match["speaker"], samples))
+                if not len(samples):
+                    raise DataError("a recording without sound", where=f"{path}: {member.name}")
+                samples = resampled(samples.mean(axis=1), own, rate)
+                found.append(Recording(match[0], int(match["digit"]), match["speaker"], samples))
     except (tarfile.TarError, lzma.LZMAError, soundfile.SoundFileError, OSError, EOFError) as error:
         raise DataError("the recordings cannot be read", where=path, got=error, do="copy the file again") from error
     if not found:
         raise DataError("no recording", where=path, expected="files {digit}_{speaker}_{n}.wav")
+    must_be_unique([recording.name for recording in found], str(path), "recording")
     return sorted(found, key=lambda recording: recording.name)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 from omib_cli.errors import DataError, RecipeError
-from omib_cli.sources.sheets import listed
+from omib_cli.sources.cells import exact_numbers, spelling
+from omib_cli.sources.sheets import counted, listed
 from omib_cli.sources.table_files import FeatureTable, Labels, Rows
 
 if TYPE_CHECKING:
@@ -91,9 +93,25 @@ def _by_id(tables: Mapping[str, FeatureTable], labels: Labels, labelled: NDArray
                 expected=f"ids as in {labels.where}: {listed(map(repr, ids))}",
                 do="name the columns of ids in the recipe (`id`), or write the ids alike",
             )
+        _must_be_spelt_as(name, table, labels)
         if unlabelled:
             joined.dropped[f"rows of {name} without a label"] = unlabelled
     return joined
+
+
+def _must_be_spelt_as(name: str, table: FeatureTable, labels: Labels) -> None:
+    """Refuse ids that would fit if they were written alike: a spreadsheet made 7 of 007, another tool 7.0."""
+    own, theirs = set(table.ids or []), set(labels.ids or [])
+    known = {spelling(one): one for one in theirs - own}
+    near = {one: known[spelling(one)] for one in own - theirs if spelling(one) in known}
+    if near:
+        raise DataError(
+            f"ids of {name!r} and of the labels that are the same but for how they are written",
+            where=table.where,
+            got=listed(map(repr, near)),
+            expected=f"{listed(map(repr, near.values()))}, as in {labels.where}",
+            do="write them alike, as text",
+        )
 
 
 def _by_row(tables: Mapping[str, FeatureTable], labels: Labels, labelled: NDArray[np.int64]) -> SampleRows:
@@ -109,19 +127,78 @@ def _by_row(tables: Mapping[str, FeatureTable], labels: Labels, labelled: NDArra
     named = {name: rows for name, rows in every.items() if rows.ids is not None}
     first = next(iter(named.values()), None)
     for rows in named.values():
-        _must_agree(rows, first or rows)
+        _must_agree(rows.ids or [], rows.where, (first or rows).ids or [], (first or rows).where)
+    for rows, other in combinations(every.values(), 2):
+        _must_have_equal_files(rows, other)
+        _must_not_hide_ids(rows, other)
     known = first.ids if first is not None else None
     ids = [known[row] if known else f"r{row:07d}" for row in labelled]
     return SampleRows(ids, labelled, {name: labelled.copy() for name in tables})
 
 
-def _must_agree(rows: Rows, first: Rows) -> None:
-    for row, (own, other) in enumerate(zip(rows.ids or [], first.ids or [], strict=True)):
-        if own != other:
+def _must_agree(own: Sequence[str], where: str, expected: Sequence[str], first: str, what: str = "ids") -> None:
+    for row, (one, other) in enumerate(zip(own, expected, strict=True)):
+        if one != other:
             raise DataError(
-                "samples joined by row have different ids",
-                where=f"{rows.where}, row {row + 1}",
-                got=repr(own),
-                expected=f"{other!r}, as in {first.where}",
-                do="set `data.join: id`",
+                f"samples joined by row have different {what}",
+                where=f"{where}, row {row + 1}",
+                got=repr(one),
+                expected=f"{other!r}, as in {first}",
+                do="name the columns of ids (`id`) and set `data.join: id`",
+            )
+
+
+def _must_have_equal_files(rows: Rows, other: Rows) -> None:
+    """Refuse files per split that differ in length: with equal totals the rows of all later splits would be shifted."""
+    if len(rows.counts) == len(other.counts) and rows.counts != other.counts:
+        raise DataError(
+            "files of different lengths cannot be joined by row",
+            where=other.where,
+            got=" + ".join(counted(count, "row") for count in other.counts),
+            expected=f"{' + '.join(map(str, rows.counts))}, as in {rows.where}",
+        )
+
+
+def _must_not_hide_ids(rows: Rows, other: Rows) -> None:
+    """Refuse what a column of the same name in both files says against joining them by row.
+
+    Where such a column tells all rows apart, it says who they are. Text must then agree. Numbers may be measurements,
+    different in the two files: only if one is the other in another order they are ids for certain; and if whole numbers
+    are equal, they are no features.
+
+    Raises
+    ------
+    DataError
+        Rows in another order, or ids that would be learnt from.
+    """
+    files = [{sheet.origin[0] for sheet in one.sheets} for one in (rows, other)]
+    if (rows.ids and other.ids) or files[0] & files[1]:
+        return
+    shared = set.intersection(*(set(sheet.text_names) for sheet in (*rows.sheets, *other.sheets)))
+    for name in sorted(shared):
+        written = [[cell for sheet in one.sheets for cell in sheet.text(name)] for one in (rows, other)]
+        if any(_is_fraction(cells[0]) for cells in written if cells):  # measurements, of which there may be thousands
+            continue
+        mine, theirs = ([spelling(cell) for cell in cells] for cells in written)
+        if len({*mine}) < len(mine) or len({*theirs}) < len(theirs) or len(mine) != len(theirs):
+            continue
+        numbers = exact_numbers(mine)
+        if numbers is None or {*mine} == {*theirs}:
+            _must_agree(theirs, other.where, mine, rows.where, f"values of {name!r}, which tells rows apart")
+        if mine == theirs and numbers is not None and all(number == int(number) for number in numbers):
+            _must_be_no_feature(name, rows, other)
+
+
+def _is_fraction(cell: str) -> bool:
+    number = exact_numbers([cell])
+    return number is not None and number[0] != int(number[0])
+
+
+def _must_be_no_feature(name: str, *every: Rows) -> None:
+    for rows in every:
+        if isinstance(rows, FeatureTable) and name in rows.columns:
+            raise DataError(
+                f"the column {name!r} has the same whole number in every row of two files: it looks like an id",
+                where=rows.where,
+                do=f"name it (`id: {name}`), or choose the features with `columns`",
             )

@@ -3,44 +3,46 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from omib_cli.artifacts import format as fmt
 from omib_cli.errors import DataError
+from omib_cli.sources.cells import exact_numbers
+from omib_cli.sources.rows import must_be_spelt_alike, must_be_whole
 from omib_cli.sources.sheets import counted, listed
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-MISSING = frozenset({"", "na", "nan", "n/a", "<na>", "null"})
-"""What counts as no label, in any case."""
 
-
-def without_missing(values: Sequence[str]) -> list[str]:
-    """The labels with every way of writing "missing" made empty."""
-    return ["" if value.casefold() in MISSING else value for value in values]
+CODE = re.compile(r"[+-]?0\d+", re.ASCII)
+"""A whole number with leading zeros: a code, in which the zeros count."""
 
 
 def class_labels(values: Sequence[str], where: str) -> tuple[NDArray[np.float64], list[str]]:
     """Class index of each label (N,) float64, and the names of the classes.
 
-    Whole numbers are sorted by size and written as such (``1.0`` is class "1"), other names by alphabet.
+    Whole numbers are sorted by size and written as such (``1.0`` is class "1"), other names by alphabet. Codes with
+    leading zeros are names.
 
     Raises
     ------
     DataError
-        The labels are no classes: infinite, or fractions.
+        The labels are fractions or infinite, or have lost digits; two classes may be one, written in two ways.
     """
     import numpy as np
 
-    numbers = _numbers(values)
-    if numbers is None:
+    must_be_whole(values, where, "classes")
+    exact = None if any(CODE.fullmatch(value) for value in values) else exact_numbers(values)
+    if exact is None:
+        must_be_spelt_alike(values, where, "classes")
         names = sorted(set(values))
         written = list(values)
     else:
-        odd = [value for value, number in zip(values, numbers, strict=True) if not _whole(number)]
+        odd = [value for value, number in zip(values, exact, strict=True) if number != int(number)]
         if odd:
             raise DataError(
                 "labels that are no classes",
@@ -49,8 +51,9 @@ def class_labels(values: Sequence[str], where: str) -> tuple[NDArray[np.float64]
                 expected="names or whole numbers, for `task.kind: classification`",
                 do="set `task.kind: regression` if these are values",
             )
-        written = [str(int(number)) for number in numbers]
+        written = [str(int(number)) for number in exact]
         names = sorted(set(written), key=int)
+    _must_be_finite(values, where)
     index = {name: place for place, name in enumerate(names)}
     return np.array([index[name] for name in written], dtype=np.float64), names
 
@@ -66,8 +69,7 @@ def value_labels(values: Sequence[str], names: Sequence[str], where: str) -> NDA
     import numpy as np
 
     for name, value in zip(names, values, strict=True):
-        number = _numbers([value])
-        if number is None or not math.isfinite(number[0]):
+        if exact_numbers([value]) is None or not math.isfinite(float(value)):
             raise DataError(
                 "a label that is no finite number",
                 where=f"{where}, sample {name!r}",
@@ -125,12 +127,9 @@ def must_be_learnable(
             )
 
 
-def _numbers(values: Sequence[str]) -> list[float] | None:
-    try:
-        return [float(value) for value in values]
-    except ValueError:
-        return None
-
-
-def _whole(number: float) -> bool:
-    return math.isfinite(number) and number == int(number)
+def _must_be_finite(values: Sequence[str], where: str) -> None:
+    """Refuse infinity among whole numbers."""
+    finite = [value for value in values if value.casefold().lstrip("+-") not in ("inf", "infinity")]
+    if len(finite) < len(values) and exact_numbers(finite) is not None:
+        infinite = next(value for value in values if value not in finite)
+        raise DataError("a label that is infinite", where=where, got=infinite, do="leave the cell empty")

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+ROUNDING = 5e-7
+"""The part of its largest value by which a column must vary. What varies less differs by rounding (0.1 * 3 is not 0.3;
+four last bits of single precision): divided by such a deviation, an honest difference would become 1e14."""
+FAR = 1e6
+"""So many training deviations away, a value cannot be of what training has seen."""
+
 
 class Scaling(Protocol):
     """The options that :func:`fit` reads, as the source ``tables`` explains them."""
@@ -93,7 +99,8 @@ def fit(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # columns without a single value come out as NaN
         low, high = np.nanmin(rows, axis=0), np.nanmax(rows, axis=0)
-    varies = high > low  # False for NaN: a column without a value does not vary
+    # False for NaN: a column without a value does not vary
+    varies = high - low > ROUNDING * np.maximum(np.abs(low), np.abs(high))
     kept = _kept(varies, columns, options.constant, where)
     rows, low, high, varies = rows[:, kept], low[kept], high[kept], varies[kept]
     fill = _fill(rows, options.impute)
@@ -126,6 +133,17 @@ def must_be_finite(
         got=values[row, column],
         do="leave the cell empty if the value is missing",
     )
+
+
+def far_values(scaled: NDArray[np.float32], columns: Sequence[str], options: Scaling, where: str) -> list[str]:
+    """A warning for standardised values (N, K) that training cannot have prepared for."""
+    import numpy as np
+
+    if options.standardise == "none" or not scaled.size:
+        return []
+    largest = np.abs(scaled).max(axis=0)
+    found = [f"{columns[place]!r} ({largest[place]:.2g})" for place in np.flatnonzero(largest > FAR).tolist()]
+    return [f"{where}: values that far outside what training has, in its deviations: {listed(found)}"] if found else []
 
 
 def must_be_complete(

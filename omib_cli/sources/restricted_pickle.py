@@ -40,7 +40,7 @@ def read_pickle(path: Path, where: str) -> Any:
     """
     with reading(where), path.open("rb") as file:
         try:
-            return _Reader(file, where).load()
+            return _legible(_Reader(file, where).load())
         except DAMAGED as error:
             raise DataError(
                 "not a whole pickle of arrays",
@@ -56,7 +56,9 @@ class _Reader(pickle.Unpickler):
     """An unpickler that knows the names in ``ADMITTED`` alone."""
 
     def __init__(self, file: IO[bytes], where: str) -> None:
-        super().__init__(file, encoding="latin1")  # Python 2 wrote arrays' bytes as text
+        # Python 2 wrote text and arrays' bytes alike. Text is UTF-8 in nearly all files; what is not UTF-8, as most
+        # arrays, goes through unharmed as surrogates and comes out again in _octets.
+        super().__init__(file, encoding="utf-8", errors="surrogateescape")
         self._where = where
 
     def find_class(self, module: str, name: str) -> Any:
@@ -102,7 +104,8 @@ class _Array(np.ndarray[Any, Any]):
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         """Fill the array with (version, shape, type, order, contents)."""
         version, shape, dtype, fortran, contents = state
-        super().__setstate__((version, shape, dtype.real, fortran, contents))
+        own = _octets(contents) if isinstance(contents, str) else contents
+        super().__setstate__((version, shape, dtype.real, fortran, own))
 
 
 def _reconstruct(kind: type[_Array], shape: tuple[int, ...], code: bytes) -> _Array:
@@ -117,7 +120,28 @@ def _frombuffer(buffer: bytes, dtype: _DataType, shape: tuple[int, ...], order: 
 
 def _scalar(dtype: _DataType, contents: bytes | str) -> Any:
     """A single number or text of numpy's."""
-    return np.frombuffer(_encode(contents), dtype=dtype.real)[0]
+    return np.frombuffer(_octets(contents), dtype=dtype.real)[0]
+
+
+def _octets(text: str | bytes) -> bytes:
+    """The bytes that Python 2 wrote as text."""
+    return text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
+
+
+def _legible(value: Any) -> Any:
+    """A value of which every text of Python 2's that is not UTF-8 is read as Latin-1, the other encoding of its day."""
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return _octets(value).decode("latin1")
+    elif isinstance(value, dict):
+        return type(value)((_legible(key), _legible(one)) for key, one in value.items())
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        return type(value)(map(_legible, value))
+    elif isinstance(value, np.ndarray) and value.dtype == object:
+        value.ravel()[:] = [_legible(one) for one in value.ravel()]
+    return value
 
 
 def _encode(text: str | bytes, encoding: str = "latin1") -> bytes:

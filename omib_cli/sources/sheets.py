@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from omib_cli.errors import DataError
+from omib_cli.sources.cells import as_text, is_missing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,12 +54,15 @@ class Sheet(ABC):
         Name of each column that may be a feature.
     row_names
         Ids that the format itself carries (observation names), or None.
+    origin
+        The file, links followed, and which array inside it; empty until the reader of files has said so.
     """
 
     where: str
     rows: int
     names: list[str]
     row_names: list[str] | None = None
+    origin: tuple[str, str] = ("", "")
 
     @abstractmethod
     def numeric(self) -> list[int]:
@@ -72,6 +76,11 @@ class Sheet(ABC):
     def text(self, column: str | int) -> list[str]:
         """One column as text, empty where missing."""
 
+    @property
+    @abstractmethod
+    def text_names(self) -> list[str]:
+        """Names of the columns that :meth:`text` reads, as the file says them."""
+
     def position(self, column: str | int) -> int | None:
         """Where a column stands among :attr:`names`; None if it stands beside the features."""
         if isinstance(column, int):
@@ -84,14 +93,33 @@ class Sheet(ABC):
 
 
 class FrameSheet(Sheet):
-    """A sheet in a pandas data frame: CSV, TSV, the ``obs`` of an AnnData file."""
+    """A sheet in a pandas data frame: CSV, TSV, the ``obs`` of an AnnData file or a frame in its ``obsm``.
 
-    def __init__(self, frame: Any, where: str, row_names: list[str] | None = None) -> None:
+    Parameters
+    ----------
+    beside
+        More columns of text by name, each of as many values as the frame has rows.
+    """
+
+    def __init__(
+        self,
+        frame: Any,
+        where: str,
+        row_names: list[str] | None = None,
+        beside: Mapping[str, Any] | None = None,
+    ) -> None:
         self._frame = frame
+        self._beside = beside or {}
         self.where = where
         self.rows = len(frame)
         self.names = [str(name) for name in frame.columns]
         self.row_names = row_names
+
+    @property
+    def text_names(self) -> list[str]:
+        """Those of the header, if there is one, and of what stands beside the frame."""
+        numbered = self.names == [str(place) for place in range(len(self.names))]
+        return [*([] if numbered else self.names), *self._beside]
 
     def numeric(self) -> list[int]:
         """Columns that pandas read as numbers, or would have but for a few cells."""
@@ -107,7 +135,9 @@ class FrameSheet(Sheet):
         return values
 
     def text(self, column: str | int) -> list[str]:
-        """One column of the frame."""
+        """One column of the frame, or beside it."""
+        if column in self._beside and column not in self.names:
+            return [as_text(value) for value in list(self._beside[str(column)])]
         position = self.position(column)
         series = self._frame.iloc[:, position]
         return [as_text(value) for value in series.tolist()]
@@ -120,7 +150,7 @@ class FrameSheet(Sheet):
             return True
         if isinstance(series.dtype, pd.CategoricalDtype) or not (series.dtype == object or series.dtype == "string"):
             return False
-        there = series[series.map(as_text) != ""]
+        there = series[~series.map(as_text).map(is_missing)]
         return bool(len(there)) and bool(pd.to_numeric(there, errors="coerce").notna().mean() > 0.5)
 
     def _column(self, position: int) -> NDArray[np.float64]:
@@ -132,7 +162,7 @@ class FrameSheet(Sheet):
             return np.asarray(series.to_numpy(dtype=np.float64, na_value=np.nan))
         coerced = pd.to_numeric(series.astype(object), errors="coerce")
         numbers: NDArray[np.float64] = coerced.to_numpy(dtype=np.float64)
-        bad = [row for row in np.flatnonzero(np.isnan(numbers)) if as_text(series.iloc[row])]
+        bad = [row for row in np.flatnonzero(np.isnan(numbers)) if not is_missing(as_text(series.iloc[row]))]
         if bad:
             raise DataError(
                 f"{len(bad)} cell{'s are' if len(bad) > 1 else ' is'} not a number",
@@ -193,13 +223,11 @@ class ArraySheet(Sheet):
             raise not_there("column or array", column, sorted(self._beside), self.where)
         return [as_text(value) for value in list(self._beside[str(column)])]
 
+    @property
+    def text_names(self) -> list[str]:
+        """What stands beside the array."""
+        return list(self._beside)
+
     def position(self, column: str | int) -> int | None:
         """As for any sheet; None for a column that stands beside the array."""
         return None if column in self._beside else super().position(column)
-
-
-def as_text(value: object) -> str:
-    """A cell as text; empty for None, NaN and pandas' NA."""
-    if value is None or value != value or type(value).__name__ in ("NAType", "NaTType"):
-        return ""
-    return value.decode() if isinstance(value, bytes) else str(value).strip()

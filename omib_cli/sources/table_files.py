@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,18 @@ from omib_cli.artifacts import format as fmt
 from omib_cli.artifacts.files import must_exist
 from omib_cli.errors import DataError, RecipeError
 from omib_cli.sources.array_tables import read_h5ad, read_h5mu, read_npz
-from omib_cli.sources.sheets import Sheet, counted, listed, not_there
+from omib_cli.sources.columns import (
+    candidates,
+    matches,
+    must_be_the_same,
+    must_match,
+    odd_names,
+    row_numbers,
+    sentinels,
+)
+from omib_cli.sources.rows import must_be_as_many, must_be_files_of_their_own
+from omib_cli.sources.sheet_rows import ids_of, must_be_below_the_header, must_be_different, must_not_contradict
+from omib_cli.sources.sheets import Sheet, not_there
 from omib_cli.sources.text_tables import ENCODING, read_text, reading
 
 if TYPE_CHECKING:
@@ -35,12 +45,18 @@ class Rows:
         N sample ids, or None.
     split
         N names of splits where there is one file per split, or None.
+    sheets
+        The file or files.
+    counts
+        Rows of each file.
     """
 
     where: str
     count: int
     ids: list[str] | None
     split: list[str] | None
+    sheets: list[Sheet]
+    counts: list[int]
 
     def name(self, row: int) -> str:
         """A row in words: ``row 3 (id 's12')``."""
@@ -49,16 +65,23 @@ class Rows:
 
 @dataclass
 class FeatureTable(Rows):
-    """The features of one modality: values (N, D) float64, NaN where missing."""
+    """The features of one modality: values (N, D) float64, NaN where missing.
+
+    Attributes
+    ----------
+    places
+        Where the values come from: which column of which array of which file.
+    """
 
     columns: list[str]
     named: bool
     values: NDArray[np.float64]
+    places: set[tuple[tuple[str, str], int]]
 
 
 @dataclass
 class Labels(Rows):
-    """Labels, groups and given split as text (N each), empty where missing."""
+    """Labels, groups and given split as text (N each), as they are written; the split is the column's or the files'."""
 
     values: list[str]
     groups: list[str] | None
@@ -77,48 +100,85 @@ class Files:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.warnings: list[str] = []
+        self._label_arrays: set[tuple[str, str]] = set()
 
-    def table(self, options: TableOptions, labels: LabelOptions) -> FeatureTable:
-        """Read a modality; label, group and split are never features, though they stand in the same file."""
+    def table(self, options: TableOptions, labels: LabelOptions, ids: Sequence[str] = ()) -> FeatureTable:
+        """Read a modality; label, group and split are never features.
+
+        Parameters
+        ----------
+        ids
+            Names of columns of ids in other tables. Such a column is taken for this table's ids where none is named.
+        """
         import numpy as np
 
-        kept_out = [options.id, labels.id, labels.column, labels.group, labels.split]
-        sheets, parts = [], []
+        said = [labels.id, labels.column, labels.group, labels.split]
+        sheets: list[Sheet] = []
+        parts: list[NDArray[np.float64]] = []
+        places: set[tuple[tuple[str, str], int]] = set()
         chosen: list[str] | None = None
         for path, where in self._paths(options):
-            text = [column for column in (options.id,) if column is not None]
-            sheet = self._sheet(path, where, options, text, values=True)
-            sheets.append(sheet)
-            outside = kept_out if self._holds(labels, path) else [options.id]
-            positions = self._features(sheet, options, outside)
-            names = self._names(sheet, positions, options)
-            picked = [place for place, name in enumerate(names) if _matches(name, options.columns)]
+            sheet = self._sheet(path, where, options, [*ids] if options.id is None else [options.id], values=True)
+            own = [column for column in said if column is not None and sheet.origin in self._label_arrays]
+            own = [column for column in own if isinstance(column, int) or column in sheet.names]
+            foreign = [*ids, *(column for column in said if isinstance(column, str))]
+            every = candidates(
+                sheet, [*own, *_named(options.id)], foreign, self.warnings, all_kinds=bool(options.columns)
+            )
+            names = self._names(sheet, every, options)
+            picked = [place for place, name in enumerate(names) if matches(name, options.columns)]
             found = [names[place] for place in picked]
-            _must_match(options.columns, names, sheet.where)
-            if chosen is not None and found != chosen:
-                raise _other_columns(sheet.where, sheets[0].where, found, chosen)
+            must_match(options.columns, names, sheet.where)
+            must_be_the_same(sheet.where, sheets[0].where if sheets else "", found, found if chosen is None else chosen)
             chosen = found
-            parts.append(sheet.numbers([positions[place] for place in picked]))
+            sheets.append(sheet)
+            places |= {(sheet.origin, every[place]) for place in picked}
+            parts.append(sheet.numbers([every[place] for place in picked]))
+            self.warnings += odd_names(found, sheet.where)
+            self.warnings += [
+                warning for look in (row_numbers, sentinels) for warning in look(parts[-1], found, sheet.where)
+            ]
+        must_be_different(parts, sheets)
         named = bool(options.feature_names) or (options.header and any(not name.isdigit() for name in chosen or []))
         values = parts[0] if len(parts) == 1 else np.concatenate(parts)
         return FeatureTable(
-            **self._rows(options, sheets, [sheet.rows for sheet in sheets]),
+            **self._rows(options, sheets, [sheet.rows for sheet in sheets], ids),
             columns=chosen or [],
             named=named,
             values=values,
+            places=places,
         )
 
-    def labels(self, options: LabelOptions) -> Labels:
-        """Read the labels."""
+    def labels(self, options: LabelOptions, names: Mapping[str, str] | None = None, ids: Sequence[str] = ()) -> Labels:
+        """Read the labels.
+
+        Parameters
+        ----------
+        names
+            What values of the split column mean, where they are not train, validation and test.
+        ids
+            As for :meth:`table`.
+
+        Raises
+        ------
+        DataError
+            Files and columns that cannot be read, of unequal lengths, or that contradict each other about the split.
+        """
         wanted = [one for one in (options.id, options.column, options.group, options.split) if one is not None]
-        sheets = [self._sheet(path, where, options, wanted, values=False) for path, where in self._paths(options)]
+        every = self._paths(options)
+        sheets = [self._sheet(path, where, options, [*wanted, *ids], values=False) for path, where in every]
+        self._label_arrays |= {sheet.origin for sheet in sheets}
         texts = {name: [sheet.text(name) for sheet in sheets] for name in dict.fromkeys(wanted)}
+        for sheet, values in zip(sheets, texts[options.column], strict=True):
+            must_be_below_the_header(sheet, values, options.column, header=options.header)
         counts = [len(values) for values in texts[options.column]]
-        rows = self._rows(options, sheets, counts)
+        rows = self._rows(options, sheets, counts, ids)
         for name, columns in texts.items():
-            _must_be_as_long([len(values) for values in columns], counts, f"{rows['where']}, column {name!r}")
+            for values, count in zip(columns, counts, strict=True):
+                must_be_as_many(len(values), count, f"{rows['where']}, column {name!r}")
         flat = {name: [value for values in columns for value in values] for name, columns in texts.items()}
         if options.split is not None:
+            must_not_contradict(flat[options.split], rows["split"], names or {}, rows["where"])
             rows["split"] = flat[options.split]
         groups = None if options.group is None else flat[options.group]
         return Labels(**rows, values=flat[options.column], groups=groups, column=str(options.column))
@@ -142,7 +202,9 @@ class Files:
         """Path and name of each file, in the order of splits."""
         if isinstance(options.files, str):
             return [(self._path(options.files), options.files)]
-        return [(self._path(options.files[name]), options.files[name]) for name in fmt.SPLITS if name in options.files]
+        found = {name: self._path(options.files[name]) for name in fmt.SPLITS if name in options.files}
+        must_be_files_of_their_own({f"the {name} split": path for name, path in found.items()}, "a file for each split")
+        return [(path, options.files[name]) for name, path in found.items()]
 
     def _path(self, name: str) -> Path:
         """The file, compressed or not: published folders come either way."""
@@ -157,38 +219,25 @@ class Files:
             raise error
         return path
 
-    def _holds(self, options: FileOptions, path: Path) -> bool:
-        return any(other.resolve() == path.resolve() for other, _ in self._paths(options))
-
     def _sheet(self, path: Path, where: str, options: FileOptions, text: list[str | int], *, values: bool) -> Sheet:
+        sheet = self._read(path, where, options, text, values=values)
+        sheet.origin = str(path.resolve()), sheet.where.removeprefix(where)
+        return sheet
+
+    def _read(self, path: Path, where: str, options: FileOptions, text: list[str | int], *, values: bool) -> Sheet:
         suffix = path.suffix.lower()
         must_exist(path, "file")
         if suffix == ".npz":
             return read_npz(path, where, options.key, values=values)
         if suffix in (".h5ad", ".h5mu"):
-            reader = read_h5ad if suffix == ".h5ad" else read_h5mu
-            return reader(path, where, options.key or (None if values or suffix == ".h5mu" else "obs"))
+            if suffix == ".h5mu":
+                return read_h5mu(path, where, options.key, values=values)
+            return read_h5ad(path, where, options.key or (None if values else "obs"))
         if options.key is not None:
             raise DataError(
                 "a table of text has no arrays", where=where, got=f"key: {options.key}", do="leave `key` out"
             )
         return read_text(path, where, header=options.header, text_columns=text, warnings=self.warnings)
-
-    def _features(self, sheet: Sheet, options: TableOptions, outside: Sequence[str | int | None]) -> list[int]:
-        """Positions of the columns that may be features: all but ids and labels; only numbers without patterns."""
-        numeric = set(sheet.numeric())
-        barred = {
-            sheet.position(column)
-            for column in outside
-            if column is not None and (isinstance(column, int) or column in sheet.names)
-        }
-        left = [position for position in range(len(sheet.names)) if position not in barred]
-        if options.columns:
-            return left
-        text = [sheet.names[position] for position in left if position not in numeric]
-        if text:
-            self.warnings.append(f"{sheet.where}: columns of text are not used: {listed(text)}")
-        return [position for position in left if position in numeric]
 
     def _names(self, sheet: Sheet, positions: Sequence[int], options: TableOptions) -> list[str]:
         if options.feature_names is None:
@@ -206,74 +255,29 @@ class Files:
             )
         return names
 
-    def _rows(self, options: FileOptions, sheets: Sequence[Sheet], counts: Sequence[int]) -> dict[str, Any]:
+    def _rows(
+        self, options: FileOptions, sheets: Sequence[Sheet], counts: Sequence[int], ids: Sequence[str]
+    ) -> dict[str, Any]:
         """The fields of :class:`Rows`, from the number of rows in each file."""
-        where = " + ".join(sheet.where for sheet in sheets)
-        ids = self._ids(options, sheets)
-        if ids is not None:
-            _must_be_as_long([len(ids)], [sum(counts)], f"{where}, ids")
         files = options.files
         split = None
         if not isinstance(files, str):
             names = [name for name in fmt.SPLITS if name in files]
             split = [name for name, count in zip(names, counts, strict=True) for _ in range(count)]
-        return {"where": where, "count": sum(counts), "ids": ids, "split": split}
-
-    def _ids(self, options: FileOptions, sheets: Sequence[Sheet]) -> list[str] | None:
-        ids: list[str] = []
-        for sheet in sheets:
-            own = sheet.text(options.id) if options.id is not None else sheet.row_names
-            if own is None:
-                return None
-            ids += own
         where = " + ".join(sheet.where for sheet in sheets)
-        empty = [row + 1 for row, one in enumerate(ids) if not one]
-        if empty:
-            raise DataError("samples without an id", where=where, got=f"row {listed(empty)}")
-        seen: set[str] = set()
-        twice = [one for one in ids if one in seen or seen.add(one)]  # type: ignore[func-returns-value]
-        if twice:
-            raise DataError(
-                counted(len(twice), "duplicated id"),
-                where=where,
-                got=listed(dict.fromkeys(twice)),
-                expected="each sample once",
-                do="remove or rename the copies",
-            )
-        return ids
+        found = ids_of(sheets, counts, options.id, ids)
+        return {
+            "where": where,
+            "count": sum(counts),
+            "ids": found,
+            "split": split,
+            "sheets": list(sheets),
+            "counts": list(counts),
+        }
 
 
-def _must_be_as_long(counts: Sequence[int], expected: Sequence[int], where: str) -> None:
-    if list(counts) != list(expected):
-        raise DataError(
-            "arrays of different lengths", where=where, got=f"{sum(counts)} values", expected=f"{sum(expected)}"
-        )
-
-
-def _matches(name: str, patterns: Sequence[str]) -> bool:
-    return not patterns or any(name == pattern or fnmatchcase(name, pattern) for pattern in patterns)
-
-
-def _must_match(patterns: Sequence[str], names: Sequence[str], where: str) -> None:
-    for pattern in patterns:
-        if not any(_matches(name, [pattern]) for name in names):
-            raise not_there("column like", pattern, names, where)
-    if not names:
-        raise DataError(
-            "a modality of zero columns",
-            where=where,
-            expected="at least one column of numbers beside the id",
-            do="look at `id`, `key` and `columns` in the recipe's data.tables",
-        )
-
-
-def _other_columns(where: str, first: str, found: Sequence[str], expected: Sequence[str]) -> DataError:
-    if len(found) != len(expected):
-        got, wanted = f"{len(found)} columns", f"{len(expected)}, as in {first}"
-    else:
-        place = next(i for i, (one, other) in enumerate(zip(found, expected, strict=True)) if one != other)
-        got, wanted = f"column {place} is {found[place]!r}", f"{expected[place]!r}, as in {first}"
-    return DataError("the files of one table have different columns", where=where, got=got, expected=wanted)
+def _named(column: str | int | None) -> list[str | int]:
+    return [] if column is None else [column]
 
 
 def input_folder(input_path: Path | None, recipe: str) -> Path:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from omib_cli.artifacts.dataset_writer import Block, DatasetPlan, ModalityPlan
 from omib_cli.errors import DataError, RecipeError
+from omib_cli.sources.copies import labels_again, must_be_two
 from omib_cli.sources.joining import SampleRows, join
-from omib_cli.sources.labels import class_labels, must_be_learnable, value_labels, without_missing
-from omib_cli.sources.preprocessing import Fitted, fit, must_be_complete, must_be_finite
+from omib_cli.sources.labels import class_labels, must_be_learnable, value_labels
+from omib_cli.sources.preprocessing import Fitted, far_values, fit, must_be_complete, must_be_finite
+from omib_cli.sources.rows import doubtful_labels, labels_that_are_there, must_be_groups
 from omib_cli.sources.sheets import counted, listed
 from omib_cli.sources.splits import (
     TRAIN,
@@ -18,6 +22,7 @@ from omib_cli.sources.splits import (
     given_split,
     made_split,
     must_keep_groups,
+    remarks,
     strata,
 )
 from omib_cli.sources.table_files import FeatureTable, Files, Labels, input_folder
@@ -58,6 +63,7 @@ class TablesSource:
         self._values: dict[str, NDArray[np.float32]] = {}
         self._present: dict[str, NDArray[np.bool_]] = {}
         self._labels: NDArray[np.float64] | None = None
+        self._asked: tuple[float | None, float | None] = (None, None)
 
     @property
     def warnings(self) -> list[str]:
@@ -82,11 +88,15 @@ class TablesSource:
 
         tables, labels = self._read()
         joined = join(tables, labels, self.options.join, self.recipe.name)
+        for one, other in combinations(tables, 2):
+            self.warnings.extend(must_be_two((one, other), tables, joined))
         where = f"{labels.where}, column {labels.column!r}"
         targets, classes = self._targets(labels, joined, where)
         groups = _groups(labels, joined)
         split = self._split(tables, labels, joined, targets, groups, bool(classes))
         must_be_learnable(targets, split, classes, where)
+        test, validation = self._asked
+        self.warnings.extend(remarks(split, targets, classes, test=test, validation=validation))
         order = np.argsort(split, kind="stable")
         split = split[order]
         self._labels = targets[order]
@@ -121,20 +131,14 @@ class TablesSource:
 
     def _read(self) -> tuple[dict[str, FeatureTable], Labels]:
         options = self.options
-        labels = self._files.labels(options.labels)
-        labels.values = without_missing(labels.values)
-        tables = {name: self._files.table(options.tables[name], options.labels) for name in self.recipe.modalities}
-        seen: dict[tuple[Any, ...], str] = {}
-        for name, table in tables.items():
+        every = [options.labels, *(options.tables[name] for name in self.recipe.modalities)]
+        ids = list(dict.fromkeys(one.id for one in every if isinstance(one.id, str))) if options.join == "row" else []
+        labels = self._files.labels(options.labels, options.split.names, ids)
+        self.warnings.extend(doubtful_labels(labels.values, f"{labels.where}, column {labels.column!r}"))
+        labels.values = labels_that_are_there(labels.values, labels.where)
+        tables = {name: self._files.table(options.tables[name], options.labels, ids) for name in self.recipe.modalities}
+        for table in tables.values():
             must_be_finite(table.values, table.name, table.columns, table.where)
-            twin = seen.setdefault((table.where, *table.columns), name)
-            if twin != name:
-                raise DataError(
-                    f"modalities {twin!r} and {name!r} read the same columns",
-                    where=table.where,
-                    got=listed(table.columns),
-                    do="tell them apart with `columns` (shell patterns such as `rna_*`) or `key`",
-                )
         return tables, labels
 
     def _targets(self, labels: Labels, joined: SampleRows, where: str) -> tuple[NDArray[np.float64], list[str]]:
@@ -174,7 +178,8 @@ class TablesSource:
             split = self._given(tables, labels, joined)
             if groups is not None:
                 must_keep_groups(split, groups, labels.where)
-        if options.validation and not np.any(split == VALIDATION):
+        carved = bool(options.validation) and not np.any(split == VALIDATION)
+        if carved:
             split = carve_validation(split, units, kinds, options.validation, self.recipe.seed)
             if not np.any(split == VALIDATION):
                 raise DataError(
@@ -183,18 +188,22 @@ class TablesSource:
                     got=f"a share of {options.validation:g} of {int(np.sum(split == TRAIN))} training samples",
                     do="raise `data.split.validation`, or set it to 0",
                 )
+        self._asked = (None if options.by == "given" else options.test, options.validation if carved else None)
         return split
 
     def _given(self, tables: dict[str, FeatureTable], labels: Labels, joined: SampleRows) -> NDArray[np.uint8]:
         """The split that the labels' column or the files say, and that all files agree on."""
-        sources: list[tuple[Labels | FeatureTable, NDArray[np.int64]]] = [(labels, joined.label_rows)]
-        sources += [(table, joined.rows[name]) for name, table in tables.items()]
+        names = self.options.split.names if self.options.labels.split is not None else {}
+        sources: list[tuple[Labels | FeatureTable, NDArray[np.int64], Mapping[str, str]]] = [
+            (labels, joined.label_rows, names)
+        ]
+        sources += [(table, joined.rows[name], {}) for name, table in tables.items()]
         said: dict[int, tuple[str, str]] = {}
-        for rows, places in sources:
+        for rows, places, meaning in sources:
             for sample, place in enumerate(places.tolist() if rows.split is not None else []):
                 if place < 0 or rows.split is None:
                     continue
-                own = self.options.split.names.get(rows.split[place], rows.split[place])
+                own = meaning.get(rows.split[place], rows.split[place])
                 name, first = said.setdefault(sample, (own, rows.where))
                 if name != own:
                     raise DataError(
@@ -211,8 +220,8 @@ class TablesSource:
                     "file per split, or set it to stratified, random or group"
                 ],
             )
-        values = [said.get(sample, ("", ""))[0] for sample in range(len(joined.ids))]
-        return given_split(values, self.options.split.names, labels.where)
+        # `names` were applied above: once more would undo {validation: test, test: validation}
+        return given_split([said.get(sample, ("", ""))[0] for sample in range(len(joined.ids))], {}, labels.where)
 
     def _standardise(self, name: str, table: FeatureTable, rows: NDArray[np.int64], split: NDArray[np.uint8]) -> Fitted:
         """Put the modality's values in their final order and unit; returns what was fitted on training rows."""
@@ -228,6 +237,13 @@ class TablesSource:
         must_be_finite(
             scaled, lambda row: table.name(every[row]), columns, f"{table.where}, after standardisation to float32"
         )
+        self.warnings.extend(far_values(scaled, columns, self.options, table.where))
+        assert self._labels is not None
+        if found := labels_again(
+            values[present], self._labels[present], classes=self.recipe.task.kind == "classification"
+        ):
+            equal = listed(table.columns[column] for column in found)
+            self.warnings.append(f"{table.where}: columns that say the label, and nothing else: {equal}")
         self._values[name], self._present[name] = scaled, present
         return fitted
 
@@ -252,7 +268,5 @@ def _groups(labels: Labels, joined: SampleRows) -> list[str] | None:
     if labels.groups is None:
         return None
     groups = [labels.groups[row] for row in joined.label_rows]
-    nameless = [sample for sample, group in zip(joined.ids, groups, strict=True) if not group]
-    if nameless:
-        raise DataError("samples without a group", where=labels.where, got=listed(nameless))
+    must_be_groups(groups, joined.ids, labels.where)
     return groups

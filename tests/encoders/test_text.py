@@ -10,7 +10,7 @@ from batches import encoded, parts_of, whole
 from pydantic import ValidationError
 from text_models import PIECES, minilm, small_bert
 
-from omib_cli.encoders.pretrained import model_folder, read_config
+from omib_cli.encoders.pretrained import model_folder, read_config, read_tokenizer, vocabulary
 from omib_cli.encoders.text import TextEncoder
 from omib_cli.errors import DataError
 from omib_cli.recipe.encoders import TextOptions
@@ -187,6 +187,33 @@ def test_weights_of_another_text_model_than_the_tokens_are_refused(bert, tmp_pat
     with pytest.raises(DataError, match="another text model") as caught:
         encoder_of(bert, weights=str(other))
     assert caught.value.got == "num_hidden_layers 1"
+
+
+@pytest.mark.parametrize("changes", [{"num_attention_heads": 4}, {"hidden_act": "relu"}, {"layer_norm_eps": 1e-5}])
+def test_weights_of_the_same_shapes_and_another_network_are_refused(bert, tmp_path, changes):
+    other = small_bert(tmp_path / "other", **changes)
+    with pytest.raises(DataError, match="another text model") as caught:
+        encoder_of(bert, weights=str(other))
+    ((name, value),) = changes.items()
+    assert caught.value.got == f"{name} {value}"
+    encoder_of(bert, weights=str(small_bert(tmp_path / "same", hidden_dropout_prob=0.3, initializer_range=0.1)))
+
+
+def test_weights_of_another_vocabulary_are_refused(bert, tmp_path, monkeypatch):
+    config = {"model": read_config(bert, "tokenizer"), "vocabulary": vocabulary(read_tokenizer(bert))}
+    same = small_bert(tmp_path / "same")
+    monkeypatch.setattr("text_models.PIECES", [*PIECES[:5], *PIECES[:4:-1]])
+    other = small_bert(tmp_path / "other")
+    for folder, refused in ((same, None), (other, "a vocabulary in which"), (same, "weights without a tokenizer")):
+        encoder = TextEncoder(TextOptions(weights=str(folder), width=6), (7,), config)
+        if refused is None:
+            encoder.load_pretrained()
+            for name in ("vocab.txt", "tokenizer.json", "tokenizer_config.json"):
+                (folder / name).unlink()
+        else:
+            with pytest.raises(DataError, match="another text model") as caught:
+                encoder.load_pretrained()
+            assert refused in caught.value.got
 
 
 def test_a_dataset_without_a_text_model_is_refused():

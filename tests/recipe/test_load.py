@@ -286,7 +286,11 @@ def test_options_of_a_method_must_fit_the_modalities(written, overrides, problem
 
 def test_a_method_that_compares_modalities_needs_two(written):
     one = load_recipe(written(RECIPE)).resolved() | {"modalities": {"x1": {"encoder": {"kind": "mlp"}}}}
-    one["data"] = {"source": "tables", "tables": {"x1": {"files": "a.csv"}}, "labels": {"files": "b.csv"}}
+    one["data"] = {
+        "source": "tables",
+        "tables": {"x1": {"files": "a.csv"}},
+        "labels": {"files": "b.csv", "column": "y"},
+    }
     assert recipe_from_values(one, ["fusion.method=concat"]).fusion.method == "concat"
     with pytest.raises(RecipeError) as caught:
         recipe_from_values(one, ["fusion.method=misa"])

@@ -8,12 +8,14 @@ import tarfile
 
 import numpy as np
 import pytest
+import soundfile
 from media_data import everything
 from real import real_data
 
 from omib_cli.errors import DataError, RecipeError
 from omib_cli.recipe.schema import recipe_model
 from omib_cli.sources.av_digits import IMAGES, LABELS, RECORDINGS, AvDigitsSource
+from omib_cli.sources.digit_files import read_recordings
 
 
 def recipe(seed: int = 0, modalities: tuple[str, ...] = ("image", "audio"), task: str = "classification", **data):
@@ -146,3 +148,18 @@ def test_missing_damaged_and_other_files_are_refused(digits, tmp_path):
     assert "truncated or damaged" in refusal(folder)
     (folder / IMAGES).unlink()
     assert "no such file of digits" in refusal(folder)
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [(["a/1_jackson_0.wav", "b/1_jackson_0.wav"], "recordings with the same id"), (["1_x_0.wav"], "without sound")],
+)
+def test_recordings_of_one_name_and_empty_ones_are_refused(tmp_path, names, words):
+    sound = np.zeros(0 if "without" in words else 800)
+    with tarfile.open(tmp_path / "r.tar.xz", "w:xz") as archive:
+        for name in names:
+            soundfile.write(tmp_path / "one.wav", sound, 8000)
+            archive.add(tmp_path / "one.wav", name)
+    with pytest.raises(DataError) as caught:
+        read_recordings(tmp_path / "r.tar.xz", 8000)
+    assert words in caught.value.what

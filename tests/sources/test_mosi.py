@@ -14,6 +14,7 @@ from text_models import PIECES, minilm, small_bert
 
 from omib_cli.artifacts.dataset import EVERYTHING, Dataset
 from omib_cli.data.samples import read_samples
+from omib_cli.encoders.pretrained import read_tokenizer, vocabulary
 from omib_cli.errors import DataError, RecipeError
 from omib_cli.recipe.load import load_recipe
 from omib_cli.runtime.job import Job
@@ -78,6 +79,7 @@ class TestMagBert:
         assert set(plan.groups) == {f"{video}_v{video}" for video in "abcdefg"}
         assert plan.modalities["text"].config["model"]["hidden_size"] == 16
         assert plan.modalities["text"].config["tokenizer"] == "bert"
+        assert plan.modalities["text"].config["vocabulary"] == vocabulary(read_tokenizer(bert))
         assert block.values["text"].dtype == np.int32
         assert all(present.all() for present in block.present.values())
 
@@ -414,3 +416,118 @@ def test_the_published_folder_has_the_standard_split_and_no_video_on_two_sides()
     assert caught.value.got.startswith("558 of 686")
     plan = planned(mosi_recipe({"text": "mlp", "visual": "mlp"}, fold="bclstm_split"), folder)[1]
     assert np.bincount(plan.split, minlength=3).tolist() == [1447, 0, 752]
+
+
+class TestOddFiles:
+    """Legal and odd: read rightly, or refused."""
+
+    def test_bytes_are_text_wherever_a_layout_has_text(self, tmp_path, bert):
+        plain, odd = mag_bert(), mag_bert()
+        for split, items in odd.items():
+            odd[split] = [
+                (([word.encode() for word in words], v, a), label, segment.encode())
+                for (words, v, a), label, segment in items
+            ]
+        recipe = mosi_recipe(ALL, tokenizer=str(bert), max_length=7)
+        _, plan, block = planned(recipe, save(tmp_path / "a", "mosi.pkl", plain))
+        _, other, same = planned(recipe, save(tmp_path / "b", "mosi.pkl", odd))
+        assert other.ids == plan.ids
+        np.testing.assert_array_equal(same.values["text"], block.values["text"])
+        plain, odd = mmsa(), mmsa()
+        for part in odd.values():
+            part["raw_text"] = part["raw_text"].astype("S")
+            part["id"] = np.array(part["id"]).astype("S")
+        _, plan, block = planned(recipe, save(tmp_path / "c", "x.pkl", plain))
+        _, other, same = planned(recipe, save(tmp_path / "d", "x.pkl", odd))
+        assert other.ids == plan.ids
+        np.testing.assert_array_equal(same.values["text"], block.values["text"])
+
+    @pytest.mark.parametrize("word", [7, None, b"\xff", ["good"]])
+    def test_a_word_that_is_no_text_is_refused(self, tmp_path, bert, word):
+        made = mag_bert()
+        (words, visual, acoustic), label, segment = made["train"][4]
+        made["train"][4] = (([word, *words[1:]], visual, acoustic), label, segment)
+        with pytest.raises(DataError, match="no text") as caught:
+            planned(mosi_recipe(ALL, tokenizer=str(bert)), save(tmp_path / "d", "mosi.pkl", made))
+        assert segment in caught.value.where
+
+    @pytest.mark.parametrize("key", ["audio", "vision", "raw_text", "regression_labels", "audio_lengths"])
+    def test_each_split_has_as_many_rows_as_ids_whatever_the_totals(self, tmp_path, bert, key):
+        made = mmsa(aligned=False)
+        rows = [np.asarray(part[key]) for part in made.values()]
+        whole, cuts = np.concatenate(rows), np.cumsum([len(one) for one in rows])
+        for part, one in zip(made.values(), np.split(whole, [cuts[0] + 1, cuts[1]]), strict=True):
+            part[key] = one
+        with pytest.raises(DataError, match="different lengths") as caught:
+            planned(mosi_recipe(ALL, tokenizer=str(bert)), save(tmp_path / "d", "x.pkl", made))
+        assert caught.value.where == f"x.pkl, train/{key}"
+        assert (caught.value.got, caught.value.expected) == ("13 values", "12 ids")
+
+    def test_padding_in_front_is_taken_off_by_the_stated_lengths(self, tmp_path):
+        made = mmsa(aligned=False)
+        for part in made.values():
+            part["vision"] = np.flip(part["vision"], axis=1).copy()
+        recipe = mosi_recipe({"audio": "conv1d", "visual": "conv1d"}, standardise="none")
+        _, plan, block = planned(recipe, save(tmp_path / "d", "x.pkl", made))
+        for part in made.values():
+            for row, name in enumerate(part["id"]):
+                length = part["vision_lengths"][row]
+                got = block.values["visual"][plan.ids.index(name)]
+                np.testing.assert_array_equal(got[:length, :-1], part["vision"][row][-length:])
+                assert got[:, -1].sum() == length
+
+    @pytest.mark.parametrize("length", [-1, 7, 1.5, 2])
+    def test_lengths_that_do_not_fit_the_sequences_are_refused(self, tmp_path, length):
+        made = mmsa(aligned=False)
+        made["test"]["audio_lengths"][3] = length  # it has four elements, at the end of nothing
+        with pytest.raises(DataError, match="lengths that"):
+            planned(mosi_recipe({"audio": "conv1d"}), save(tmp_path / "d", "x.pkl", made))
+
+    def test_an_array_that_only_some_splits_have_is_refused(self, tmp_path):
+        made = mmsa()
+        del made["valid"]["vision"]
+        with pytest.raises(DataError, match="not every split has 'vision'"):
+            planned(mosi_recipe({"audio": "conv1d"}), save(tmp_path / "d", "x.pkl", made))
+
+    @pytest.mark.parametrize("extra", [-1, 1])
+    def test_the_archive_has_as_many_ids_as_rows(self, tmp_path, extra):
+        folder = published_folder(tmp_path / "d")
+        archive = dict(np.load(folder / "features.npz"))
+        ids = [*archive["utterance_id"], "z_0"]
+        archive["utterance_id"] = np.array(ids[: len(ids) - 1 + extra])
+        np.savez(folder / "features.npz", **archive)
+        with pytest.raises(DataError, match="different lengths") as caught:
+            planned(mosi_recipe({"audio": "mlp"}), folder)
+        assert "features.npz:audio" in caught.value.where
+
+    @pytest.mark.parametrize("written", ["c_1", "", "NA"])
+    def test_ids_of_the_archive_are_there_once(self, tmp_path, written):
+        folder = published_folder(tmp_path / "d")
+        archive = dict(np.load(folder / "features.npz"))
+        archive["utterance_id"] = np.array([written, *archive["utterance_id"][1:]])
+        np.savez(folder / "features.npz", **archive)
+        with pytest.raises(DataError, match="same id" if written == "c_1" else "without an id"):
+            planned(mosi_recipe({"audio": "mlp"}), folder)
+
+    def test_rows_of_the_archive_that_no_label_knows_are_said(self, tmp_path):
+        folder = published_folder(tmp_path / "d")
+        lines = (folder / "label.csv").read_text().splitlines()
+        (folder / "label.csv").write_text("\n".join(line for line in lines if not line.startswith("a_1,")) + "\n")
+        source, _, _ = planned(mosi_recipe({"audio": "mlp", "visual": "mlp"}, fold="bclstm_split"), folder)
+        assert sum("1 row of features.npz without an utterance" in warning for warning in source.warnings) == 1
+
+    @pytest.mark.parametrize("column", ["utterance_id", "video_id"])
+    def test_a_row_of_the_labels_without_an_id_or_a_video_is_refused(self, tmp_path, column):
+        folder = published_folder(tmp_path / "d")
+        text = (folder / "label.csv").read_text()
+        other = text.replace("c_1,c,", "NA,c," if column == "utterance_id" else "c_1,NA,")
+        (folder / "label.csv").write_text(other)
+        with pytest.raises(DataError, match="without an id" if column == "utterance_id" else "without a video"):
+            planned(mosi_recipe({"audio": "mlp"}), folder)
+
+    def test_a_validation_share_far_from_the_one_asked_for_is_said(self, tmp_path):
+        folder = published_folder(tmp_path / "d")
+        recipe = mosi_recipe({"audio": "mlp"}, fold="bclstm_split", validation=0.02)
+        source, plan, _ = planned(recipe, folder)
+        assert np.bincount(plan.split)[1] == 3
+        assert any("a share of 0.02 was asked for, and 3 of 15" in warning for warning in source.warnings)

@@ -68,6 +68,29 @@ def test_a_pickle_of_python_2_is_read(tmp_path):
     assert read_pickle(tmp_path / "a.pkl", "a.pkl") == {"words": ["café"], "n": 3}
 
 
+@pytest.mark.parametrize("octets", [b"caf\\xc3\\xa9", b"caf\\xe9"], ids=["utf-8", "latin-1"])
+def test_text_of_python_2_is_read_in_its_own_encoding(tmp_path, octets):
+    (tmp_path / "a.pkl").write_bytes(b"(dp0\nS'" + octets + b"'\np1\n(lp2\nS'" + octets + b"'\np3\nas.")
+    assert read_pickle(tmp_path / "a.pkl", "a.pkl") == {"café": ["café"]}
+
+
+def test_text_of_python_3_is_left_as_it_is(tmp_path):
+    for protocol in (2, 4):
+        (tmp_path / "a.pkl").write_bytes(pickle.dumps(["cafÃ©", "café"], protocol))
+        assert read_pickle(tmp_path / "a.pkl", "a.pkl") == ["cafÃ©", "café"]
+
+
+def test_arrays_of_python_2_keep_every_byte(tmp_path):
+    """Python 2 wrote an array's bytes as text: here those that are UTF-8 by chance, and those that are not."""
+    values = np.frombuffer(bytes(range(256)) + "é€😀".encode(), dtype=np.uint8)
+    dtype = b"cnumpy\ndtype\n(S'u1'\nI0\nI1\ntR(I3\nS'|'\nNNNI-1\nI-1\nI0\ntb"
+    start = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntS'b'\ntR"
+    raw = values.tobytes()
+    state = b"(I1\n(I%d\nt" % len(values) + dtype + b"I00\nT" + len(raw).to_bytes(4, "little") + raw + b"tb."
+    (tmp_path / "a.pkl").write_bytes(start + state)
+    np.testing.assert_array_equal(read_pickle(tmp_path / "a.pkl", "a.pkl"), values)
+
+
 class Runs:
     """Unpickled, it calls a function."""
 

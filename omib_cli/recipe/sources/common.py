@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from omib_cli.recipe.options import Options, Share
+from pydantic import model_validator
+
+from omib_cli.recipe.options import (
+    Options,
+    Share,
+)
 
 SplitName = Literal["train", "validation", "test"]
 
@@ -39,12 +44,19 @@ class FileOptions(Options):
 class LabelOptions(FileOptions):
     """Where the labels are, with the groups and the given split beside them."""
 
-    column: str | int = 0
-    """The column (or NPZ array) of the label."""
+    column: str | int
+    """The column (or NPZ array) of the label, by name, or by number from 0 where columns have none."""
     group: str | None = None
     """The column (or NPZ array) that says which samples belong together (patient, video, actor)."""
     split: str | None = None
     """The column (or NPZ array) that names each sample's split."""
+
+    @model_validator(mode="after")
+    def _the_label_is_nothing_else(self) -> LabelOptions:
+        twice = [name for name in ("id", "group", "split") if getattr(self, name) == self.column]
+        if twice:
+            raise ValueError(f"`column` and `{twice[0]}` name the same column; the label is something else")
+        return self
 
 
 class SplitOptions(Options):

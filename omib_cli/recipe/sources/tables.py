@@ -11,7 +11,8 @@ class TableOptions(FileOptions):
     """The features of one modality, in columns."""
 
     columns: list[str] = []
-    """Shell patterns of the columns to use (`rna_*`); all numeric columns but the id where empty."""
+    """Shell patterns of the columns to use (`rna_*`); where empty, all numeric columns that have a name and are not
+    called as the ids, label, group or split are."""
     feature_names: str | None = None
     """A file of feature names, one a line, for files without a header."""
 
@@ -25,7 +26,8 @@ class TablesOptions(SourceOptions):
     labels: LabelOptions
     """The table of labels."""
     join: Literal["id", "row"] = "id"
-    """Samples are matched by their id (a sample may lack a modality) or by row number (all tables equally long)."""
+    """Samples are matched by their id (a sample may lack a modality) or by row number (all tables equally long; columns
+    that are ids are compared)."""
     split: SplitOptions = SplitOptions()
     """Training, validation and test."""
     standardise: Literal["zscore", "minmax", "none"] = "zscore"
@@ -33,4 +35,4 @@ class TablesOptions(SourceOptions):
     impute: Literal["refuse", "mean", "median", "zero"] = "refuse"
     """What replaces a missing value, fitted on the training split only; `refuse` is an error."""
     constant: Literal["refuse", "drop", "keep"] = "refuse"
-    """What to do with features that have one value throughout the training split."""
+    """What to do with features that have one value throughout the training split, but for rounding."""

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from omib_cli.artifacts.files import must_exist
 from omib_cli.errors import DataError
 from omib_cli.sources.array_tables import read_npz
-from omib_cli.sources.mosi.utterances import Utterances, must_be_unique, sentiments
-from omib_cli.sources.sheets import listed
+from omib_cli.sources.mosi.utterances import Utterances, sentiments
+from omib_cli.sources.rows import must_be_ids, must_be_there
+from omib_cli.sources.sheets import counted, listed
 from omib_cli.sources.text_tables import read_text
 
 if TYPE_CHECKING:
@@ -44,23 +45,29 @@ def read_folder(folder: Path, fold: str, wanted: Sequence[str], warnings: list[s
     columns: list[str | int] = [ID, "video_id", "label", FOLDS[fold]]
     sheet = read_text(folder / LABELS, LABELS, header=True, text_columns=[*columns, "text"], warnings=warnings)
     ids, videos, labels, split = (sheet.text(column) for column in columns)
-    must_be_unique(ids, LABELS)
+    must_be_ids(ids, sheet.rows, LABELS, "utterance")
+    must_be_there(videos, ids, "utterances without a video", LABELS)
     made = Utterances(LABELS, ids, videos, split, sentiments(labels, ids, LABELS))
     made.texts = sheet.text("text") if "text" in sheet.names else None
     for name in wanted:
-        made.vectors[name] = _features(made, folder / FEATURES, name)
+        made.vectors[name] = _features(made, folder / FEATURES, name, warnings)
         if name in LEARNT and "bclstm_split" in sheet.names:
             made.learnt_from[name] = np.array([one == "train" for one in sheet.text("bclstm_split")])
     return made
 
 
-def _features(made: Utterances, path: Path, name: str) -> NDArray[np.float32]:
+def _features(made: Utterances, path: Path, name: str, warnings: list[str]) -> NDArray[np.float32]:
     """One vector for each utterance, by id: (N, D), NaN where the archive does not have it."""
     import numpy as np
 
     must_exist(path, "file of features", "the published folder has one; tokens of the text alone need none")
     sheet = read_npz(path, FEATURES, name, values=True)
-    place = {one: row for row, one in enumerate(sheet.text(ID))}
+    known = sheet.text(ID)
+    must_be_ids(known, sheet.rows, f"{FEATURES}:{name}", "utterance")
+    place = {one: row for row, one in enumerate(known)}
+    strangers = len(place.keys() - set(made.ids))
+    warning = f"{counted(strangers, 'row')} of {FEATURES} without an utterance in {LABELS}: left out"
+    warnings.extend([warning] if strangers and warning not in warnings else [])
     rows = np.array([place.get(one, -1) for one in made.ids])
     if np.all(rows < 0):
         raise DataError(

@@ -18,7 +18,16 @@ from omib_cli.sources.mosi.pickles import read_utterances
 from omib_cli.sources.mosi.tokens import TokenizerFolder
 from omib_cli.sources.mosi.utterances import MODALITIES, Utterances
 from omib_cli.sources.sheets import counted, listed
-from omib_cli.sources.splits import TEST, TRAIN, VALIDATION, carve_validation, given_split, must_keep_groups, strata
+from omib_cli.sources.splits import (
+    TEST,
+    TRAIN,
+    VALIDATION,
+    carve_validation,
+    given_split,
+    must_keep_groups,
+    remarks,
+    strata,
+)
 from omib_cli.sources.table_files import input_folder
 from omib_cli.sources.text_tables import reading
 
@@ -157,10 +166,13 @@ class CmuMosiSource:
 
         split = given_split(data.split, SPLIT_NAMES, data.where)
         must_keep_groups(split, data.videos, data.where, "fetch the published file: its splits are by video")
-        if self.options.validation and not np.any(split == VALIDATION):
+        carved = bool(self.options.validation) and not np.any(split == VALIDATION)
+        if carved:
             kinds = strata(data.labels, classes=False)
             split = carve_validation(split, data.videos, kinds, self.options.validation, self.recipe.seed)
         must_be_learnable(data.labels, split, [], data.where)
+        asked = self.options.validation if carved else None
+        self.warnings.extend(remarks(split, data.labels, [], test=None, validation=asked))
         return split
 
     def _must_be_honest(self, data: Utterances, split: NDArray[np.uint8]) -> None:

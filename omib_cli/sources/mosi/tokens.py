@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omib_cli.encoders.pretrained import model_folder, not_a_text_model, quiet, read_config
+from omib_cli.encoders.pretrained import model_folder, not_a_text_model, read_config, read_tokenizer, vocabulary
 from omib_cli.errors import DataError
 
 if TYPE_CHECKING:
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 KEY = "data.tokenizer"
 FILES = ("config.json", "vocab*", "merges.txt", "tokenizer*", "special_tokens_map.json", "added_tokens.json", "*.model")
 """What decides how a text becomes tokens, and for which model."""
-VOCABULARIES = ("tokenizer.json", "vocab*", "*.model")
-"""Where the tokenizers of the transformers library keep their words; one of these is there."""
 
 
 class TokenizerFolder:
@@ -35,17 +33,11 @@ class TokenizerFolder:
     """
 
     def __init__(self, name: str) -> None:
-        from transformers import AutoTokenizer
-
         self.folder: Path = model_folder(name, KEY)
         self.model: dict[str, Any] = read_config(self.folder, KEY)
         wrong = not_a_text_model(self.folder, KEY)
-        if not any(path.is_file() for pattern in VOCABULARIES for path in self.folder.glob(pattern)):
-            wrong.got = "no tokenizer"  # transformers would make one that knows no word
-            raise wrong
         try:
-            with quiet():
-                self._tokenizer: Any = AutoTokenizer.from_pretrained(self.folder, local_files_only=True)
+            self._tokenizer: Any = read_tokenizer(self.folder)
         except (OSError, ValueError, KeyError, TypeError) as error:
             wrong.got = f"no tokenizer: {str(error).splitlines()[0]}"
             raise wrong from error
@@ -58,7 +50,7 @@ class TokenizerFolder:
 
     def config(self) -> dict[str, Any]:
         """What an encoder must know of the tokens."""
-        return {"model": self.model, "tokenizer": self.folder.name}
+        return {"model": self.model, "tokenizer": self.folder.name, "vocabulary": vocabulary(self._tokenizer)}
 
     def hashes(self) -> dict[str, str]:
         """SHA-256 of each file that decides about tokens."""

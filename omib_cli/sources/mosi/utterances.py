@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from omib_cli.errors import DataError
-from omib_cli.sources.sheets import listed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -109,9 +108,19 @@ def sentiments(values: Sequence[Any], ids: Sequence[str], where: str) -> NDArray
     return found
 
 
-def must_be_unique(ids: Sequence[str], where: str) -> None:
-    """Refuse ids that occur twice."""
-    seen: set[str] = set()
-    twice = [one for one in ids if one in seen or seen.add(one)]  # type: ignore[func-returns-value]
-    if twice:
-        raise DataError("utterances with the same id", where=where, got=listed(dict.fromkeys(twice)))
+def text_of(value: Any, where: str) -> str:
+    """A word, a text or an id of a pickle: text, or bytes of UTF-8.
+
+    Raises
+    ------
+    DataError
+        It is neither; ``str()`` of bytes would make tokens of ``b`` and quotes.
+    """
+    if isinstance(value, str):
+        return str(value)
+    try:
+        if isinstance(value, bytes):
+            return value.decode()
+    except UnicodeDecodeError:
+        pass
+    raise DataError("no text", where=where, got=repr(value), expected="text, or bytes of UTF-8")

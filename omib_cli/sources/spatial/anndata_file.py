@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omib_cli.errors import DataError
-from omib_cli.sources.sheets import as_text, counted, not_there
+from omib_cli.sources.cells import as_text
+from omib_cli.sources.sheets import counted, not_there
 from omib_cli.sources.spatial.section import (
     Picture,
     TissueSection,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omib_cli.errors import DataError
-from omib_cli.sources.labels import without_missing
+from omib_cli.sources.rows import labels_that_are_there
 from omib_cli.sources.sheets import Sheet, counted, listed, not_there
 from omib_cli.sources.spatial.legacy import spot_names
 from omib_cli.sources.spatial.section import TissueSection, existing
@@ -29,13 +29,13 @@ def read_labels(options: SpotLabelOptions, section: TissueSection, folder: Path)
     if options.file is None:
         if options.column not in section.obs:
             raise not_there("column of labels in obs", options.column, sorted(section.obs), section.where)
-        return without_missing(section.obs[options.column])
+        return labels_that_are_there(section.obs[options.column], section.where)
     where = options.file.replace("{section}", section.name)
     path = existing(folder, where, "label table")
     section.files[where] = path
     written = [name for name in (options.column, options.spot, options.section) if name is not None]
     sheet = read_text(path, where, header=True, text_columns=[*written], warnings=section.warnings)
-    labels = without_missing(sheet.text(options.column))
+    labels = labels_that_are_there(sheet.text(options.column), where)
     names = _names(sheet, options)
     rows = range(sheet.rows)
     if options.section is not None:
