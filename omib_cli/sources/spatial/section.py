@@ -9,12 +9,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omib_cli.errors import DataError
+from omib_cli.sources.cells import is_missing
 from omib_cli.sources.sheets import counted, listed, not_there
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from scipy.sparse import csr_matrix
+
+    from omib_cli.recipe.sources.spatial import LayoutOptions
+
+FEW = 5
+"""Three spots that are not in a line make a grid; a handful more make a reliable one."""
+HEXAGON = 3**0.5 / 2
+ARRAYS = (
+    (1.0, 1.0),
+    (2 * HEXAGON, HEXAGON / 2),
+    (1 / (2 * HEXAGON), HEXAGON / 2),
+    (HEXAGON, HEXAGON),
+    (1 / HEXAGON, HEXAGON),
+)
+"""Arrays of spots: the length of a step in the first coordinate over that in the second, and the area of a unit of both
+in squares of the pitch. A square one; the hexagonal one of Visium, whose rows are sqrt(3)/2 pitches apart and whose
+columns half a pitch; the same counted in whole pitches; either with the coordinates exchanged."""
+SKEW = 0.07
+"""By how much, in logarithm, the steps may differ from an array's: the nearest two are 0.14 apart."""
 
 
 @dataclass
@@ -24,7 +43,7 @@ class Picture:
     Attributes
     ----------
     source
-        The file, or the pixels (height, width, 3) uint8 where the image came inside another file.
+        The file, or the pixels as they stand in another file (see :func:`~omib_cli.sources.pixels.rgb`).
     where
         Its name in messages.
     scale
@@ -33,7 +52,7 @@ class Picture:
         Width in pixels of the frame of the positions.
     """
 
-    source: Path | NDArray[np.uint8]
+    source: Path | NDArray[Any]
     where: str
     scale: float | None = 1.0
     full_width: int | None = None
@@ -55,8 +74,6 @@ class TissueSection:
         (N, G) raw counts, float32.
     positions
         (N, 2) x and y in pixels of the frame of the positions.
-    array
-        (N, 2) array coordinates, or None where the files have none.
     pitch
         Distance of neighbouring spots in pixels of the frame of the positions.
     files
@@ -73,7 +90,6 @@ class TissueSection:
     genes: list[str]
     counts: csr_matrix
     positions: NDArray[np.float64]
-    array: NDArray[np.float64] | None
     pitch: float
     files: dict[str, Path]
     picture: Picture | None = None
@@ -116,6 +132,39 @@ def must_be_unique(names: Sequence[str], what: str, where: str, do: str) -> None
         raise DataError(
             f"{counted(len(twice), f'{what} name')} more than once", where=where, got=listed(map(repr, twice)), do=do
         )
+
+
+def with_symbols(
+    counts: csr_matrix, ids: Sequence[str], symbols: Sequence[str], where: str, warnings: list[str]
+) -> tuple[csr_matrix, list[str]]:
+    """Counts under the symbols of their genes: (N, G') and G' names.
+
+    Genes without a symbol are left out, by name: added up they would be one gene that there is not.
+
+    Parameters
+    ----------
+    ids, symbols
+        G names each, as the file writes them.
+    warnings
+        Receives what was left out or added up.
+
+    Raises
+    ------
+    DataError
+        Not one symbol.
+    """
+    import numpy as np
+
+    known = [not is_missing(symbol) for symbol in symbols]
+    nameless = [one for one, there in zip(ids, known, strict=True) if not there]
+    if nameless:
+        if len(nameless) == len(ids):
+            raise DataError("no gene has a symbol", where=where, got=listed(map(repr, dict.fromkeys(symbols))))
+        warnings.append(f"{where}: {counted(len(nameless), 'gene')} without a symbol: left out: {listed(nameless)}")
+        counts, symbols = counts[:, np.array(known)], [one for one in symbols if not is_missing(one)]
+    counts, names, repeated = summed(counts, symbols)
+    warnings += [f"{where}: the ids of {counted(repeated, 'symbol')} are added up"] if repeated else []
+    return counts, names
 
 
 def summed(counts: csr_matrix, genes: Sequence[str]) -> tuple[csr_matrix, list[str], int]:
@@ -180,28 +229,100 @@ def existing(folder: Path, name: str, what: str) -> Path:
     return path
 
 
-def grid_pitch(positions: NDArray[np.float64], array: NDArray[np.float64], cell: float) -> float:
-    """Distance of neighbouring spots in pixels, from the least-squares map of array coordinates to pixels.
+def named_picture(options: LayoutOptions, section: str, folder: Path) -> Picture | None:
+    """The image that the recipe names, at full resolution unless it says otherwise; None for ``none``."""
+    if options.image is None or options.image == "none":
+        return None
+    where = options.image.replace("{section}", section)
+    scale = 1.0 if options.full_width is None else None
+    return Picture(existing(folder, where, "image"), where, scale, options.full_width)
+
+
+def flags(values: Sequence[str], column: str, where: str) -> NDArray[np.bool_]:
+    """A column of yes and no (N,), such as `in_tissue`, in any of the ways of writing it.
+
+    Raises
+    ------
+    DataError
+        Values that are neither; no spot with a yes.
+    """
+    import numpy as np
+
+    meaning = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
+    odd = [value for value in values if value.casefold() not in meaning]
+    if odd:
+        raise DataError(
+            f"{counted(len(odd), 'spot')} of which {column!r} does not say yes or no",
+            where=where,
+            got=listed(map(repr, dict.fromkeys(odd))),
+            expected="1 or 0, True or False",
+        )
+    found = np.array([meaning[value.casefold()] for value in values], dtype=bool)
+    if not found.any():
+        raise DataError(f"no spot with {column!r} 1", where=where, got=f"0 in all {len(found)} spots")
+    return found
+
+
+def spot_pitch(positions: NDArray[np.float64], array: NDArray[np.float64] | None, where: str) -> float:
+    """Distance of neighbouring spots in pixels: by the array where there is one, else by the nearest spots.
 
     Parameters
     ----------
     positions, array
-        (N, 2) in pixels and in array coordinates.
-    cell
-        Area of a unit of array coordinates, in squares of the pitch: 1 where a unit is the pitch; sqrt(3)/4 in the
-        hexagonal array of Visium, whose rows are sqrt(3)/2 pitches apart and whose columns half a pitch.
+        (N, 2) in pixels, and rows and columns in the array of spots, or None.
+
+    Raises
+    ------
+    DataError
+        A single spot, spots all in one place, or pixels that contradict the array.
+    """
+    import numpy as np
+
+    gridded = array is not None and len(positions) > FEW and np.linalg.matrix_rank(array - array.mean(axis=0)) == 2
+    pitch = _grid_pitch(positions, array, where) if gridded and array is not None else _nearest_pitch(positions)
+    if not (np.isfinite(pitch) and pitch > 0):
+        raise DataError(
+            "spots that have no distance from each other",
+            where=where,
+            got=f"{counted(len(positions), 'spot')}, {len(np.unique(positions, axis=0))} places",
+            expected="a place in the image for each of several spots",
+        )
+    return pitch
+
+
+def _grid_pitch(positions: NDArray[np.float64], array: NDArray[np.float64], where: str) -> float:
+    """From the least-squares map of array coordinates to pixels.
+
+    How long the steps from row to row and from column to column are tells which array it is, whatever made the file.
     """
     import numpy as np
 
     design = np.column_stack([array, np.ones(len(array))])
-    affine = np.linalg.lstsq(design, positions, rcond=None)[0][:2]
-    return float(np.sqrt(abs(np.linalg.det(affine)) / cell))
+    solution = np.linalg.lstsq(design, positions, rcond=None)[0]
+    affine = solution[:2]
+    area, steps = abs(np.linalg.det(affine)), np.linalg.norm(affine, axis=1)
+    off = np.sqrt(np.mean(np.square(design @ solution - positions).sum(axis=1)))
+    kinds = [(cell, abs(np.log(steps[0] / steps[1] / ratio))) for ratio, cell in ARRAYS] if area > 0 else []
+    cell, wrong = min(kinds, key=lambda kind: kind[1], default=(1.0, np.inf))
+    pitch = float(np.sqrt(area / cell))
+    if wrong > SKEW or off > pitch:
+        raise DataError(
+            "the array of spots and their pixels contradict each other",
+            where=where,
+            got=f"steps of {steps[0]:.3g} and {steps[1]:.3g} pixels from row to row and from column to column, "
+            f"spots {off:.3g} pixels off",
+            expected="a square or a hexagonal array (steps in a ratio of 1, 1.73 or 0.87), each spot at its place",
+            do="look whether both are of the same section, in the same order",
+        )
+    return pitch
 
 
-def nearest_pitch(positions: NDArray[np.float64]) -> float:
-    """Distance of neighbouring spots in pixels, as the median distance (N, 2) to the nearest."""
+def _nearest_pitch(positions: NDArray[np.float64]) -> float:
+    """The median distance (N, 2) to the nearest; 0 where there is no other."""
     import numpy as np
     from sklearn.neighbors import NearestNeighbors
 
+    if len(positions) < 2:
+        return 0.0
     distances, _ = NearestNeighbors(n_neighbors=2).fit(positions).kneighbors(positions)
     return float(np.median(distances[:, 1]))
