@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from omib_cli.errors import DataError
-from omib_cli.sources.sheets import ArraySheet, FrameSheet, Sheet, as_text, listed, not_there
+from omib_cli.sources.cells import as_text
+from omib_cli.sources.sheets import ArraySheet, FrameSheet, Sheet, listed, not_there
 from omib_cli.sources.text_tables import reading
 
 

@@ -14,14 +14,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-MISSING = frozenset({"", "na", "nan", "n/a", "<na>", "null"})
-"""What counts as no label, in any case."""
-
-
-def without_missing(values: Sequence[str]) -> list[str]:
-    """The labels with every way of writing "missing" made empty."""
-    return ["" if value.casefold() in MISSING else value for value in values]
-
 
 def class_labels(values: Sequence[str], where: str) -> tuple[NDArray[np.float64], list[str]]:
     """Class index of each label (N,) float64, and the names of the classes.

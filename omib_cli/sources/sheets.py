@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from omib_cli.errors import DataError
+from omib_cli.sources.cells import as_text, is_missing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -120,7 +121,7 @@ class FrameSheet(Sheet):
             return True
         if isinstance(series.dtype, pd.CategoricalDtype) or not (series.dtype == object or series.dtype == "string"):
             return False
-        there = series[series.map(as_text) != ""]
+        there = series[~series.map(as_text).map(is_missing)]
         return bool(len(there)) and bool(pd.to_numeric(there, errors="coerce").notna().mean() > 0.5)
 
     def _column(self, position: int) -> NDArray[np.float64]:
@@ -132,7 +133,7 @@ class FrameSheet(Sheet):
             return np.asarray(series.to_numpy(dtype=np.float64, na_value=np.nan))
         coerced = pd.to_numeric(series.astype(object), errors="coerce")
         numbers: NDArray[np.float64] = coerced.to_numpy(dtype=np.float64)
-        bad = [row for row in np.flatnonzero(np.isnan(numbers)) if as_text(series.iloc[row])]
+        bad = [row for row in np.flatnonzero(np.isnan(numbers)) if not is_missing(as_text(series.iloc[row]))]
         if bad:
             raise DataError(
                 f"{len(bad)} cell{'s are' if len(bad) > 1 else ' is'} not a number",
@@ -196,10 +197,3 @@ class ArraySheet(Sheet):
     def position(self, column: str | int) -> int | None:
         """As for any sheet; None for a column that stands beside the array."""
         return None if column in self._beside else super().position(column)
-
-
-def as_text(value: object) -> str:
-    """A cell as text; empty for None, NaN and pandas' NA."""
-    if value is None or value != value or type(value).__name__ in ("NAType", "NaTType"):
-        return ""
-    return value.decode() if isinstance(value, bytes) else str(value).strip()

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 TRAIN, VALIDATION, TEST = range(len(fmt.SPLITS))
 BINS = 10
 """Quantile bins that stand in for classes when values are stratified."""
+FEW, FAR = 1.5, 0.1
+"""By how many samples, and by what part of itself, a split may miss the share asked for without a word."""
 
 
 def given_split(values: Sequence[str], names: Mapping[str, str], where: str) -> NDArray[np.uint8]:
@@ -140,3 +142,52 @@ def carve_validation(
     carved = split.copy()
     carved[rows[moved]] = VALIDATION
     return carved
+
+
+def remarks(
+    split: NDArray[np.uint8],
+    labels: NDArray[np.float64],
+    classes: Sequence[str],
+    *,
+    test: float | None,
+    validation: float | None,
+) -> list[str]:
+    """What is to be said of a split: shares far from those asked for, classes that are not tried.
+
+    Parameters
+    ----------
+    split
+        (N,) codes, finished.
+    labels, classes
+        (N,) indices into the names of classes; no names for values.
+    test, validation
+        The shares asked for, of all samples and of those outside the test split; None where a split is as given.
+    """
+    import numpy as np
+
+    counts = {code: int(np.sum(split == code)) for code in (TRAIN, VALIDATION, TEST)}
+    rest = len(split) - counts[TEST]
+    found = _far_off("test", counts[TEST], len(split), test) + _far_off(
+        "validation", counts[VALIDATION], rest, validation
+    )
+    for code in (VALIDATION, TEST):
+        there = set(labels[split == code].tolist())
+        absent = [index for index in range(len(classes)) if index not in there] if there else []
+        if absent:
+            shown = listed(
+                f"{classes[index]!r} ({counted(int(np.sum(labels == index)), 'sample')})" for index in absent
+            )
+            found.append(
+                f"no sample of {len(absent)} class{'es' if len(absent) > 1 else ''} in the {fmt.SPLITS[code]} split: {shown}"
+            )
+    return found
+
+
+def _far_off(name: str, count: int, total: int, share: float | None) -> list[str]:
+    """A warning where whole groups, or classes too small to divide, have moved a share away from what was asked."""
+    if share is None or abs(count - share * total) <= max(FEW, FAR * share * total):
+        return []
+    return [
+        f"data.split.{name}: a share of {share:g} was asked for, and {count} of {total} samples "
+        f"({count / max(total, 1):.2g}) were given: groups are kept whole, and small classes cannot be divided"
+    ]

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, cast
 from omib_cli.artifacts.dataset_writer import Block, DatasetPlan, ModalityPlan
 from omib_cli.errors import DataError, RecipeError
 from omib_cli.sources.joining import Joined, join
-from omib_cli.sources.labels import class_labels, must_be_learnable, value_labels, without_missing
+from omib_cli.sources.labels import class_labels, must_be_learnable, value_labels
 from omib_cli.sources.preprocessing import Fitted, fit, must_be_complete, must_be_finite
+from omib_cli.sources.rows import labels_that_are_there
 from omib_cli.sources.sheets import counted, listed
 from omib_cli.sources.splits import (
     TRAIN,
@@ -122,7 +123,7 @@ class TablesSource:
     def _read(self) -> tuple[dict[str, Table], Labels]:
         options = self.options
         labels = self._files.labels(options.labels)
-        labels.values = without_missing(labels.values)
+        labels.values = labels_that_are_there(labels.values, labels.where)
         tables = {name: self._files.table(options.tables[name], options.labels) for name in self.recipe.modalities}
         seen: dict[tuple[Any, ...], str] = {}
         for name, table in tables.items():

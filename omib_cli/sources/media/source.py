@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, cast
 from omib_cli.artifacts import format as fmt
 from omib_cli.artifacts.dataset_writer import Block, DatasetPlan, ModalityPlan
 from omib_cli.errors import DataError, RecipeError
-from omib_cli.sources.labels import class_labels, must_be_learnable, value_labels, without_missing
+from omib_cli.sources.labels import class_labels, must_be_learnable, value_labels
 from omib_cli.sources.media.audio import filled, read_audio, spectrogram
 from omib_cli.sources.media.dividing import cut_groups, divide
 from omib_cli.sources.media.listing import Clip, Listing, by_name, by_table, read_lists
 from omib_cli.sources.media.naming import CREMA_D, RAVDESS
 from omib_cli.sources.media.video import read_frames
+from omib_cli.sources.rows import labels_that_are_there
 from omib_cli.sources.sheets import counted, listed
 from omib_cli.sources.table_files import Files, input_folder
 from omib_cli.sources.text_tables import reading
@@ -240,7 +241,7 @@ class MediaSource(ClipSource):
         if self._media.labels is None:
             return by_name(self.folder, RAVDESS, self.names)
         labels = self._tables.labels(self._media.labels)
-        labels.values = without_missing(labels.values)
+        labels.values = labels_that_are_there(labels.values, labels.where)
         patterns = {str(name): pattern for name, pattern in self._media.files.items() if name in self.names}
         return by_table(self.folder, labels, patterns)
 
