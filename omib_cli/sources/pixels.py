@@ -69,9 +69,9 @@ def _levels(pixels: NDArray[Any], where: str) -> NDArray[np.uint8]:
         raise refused(where, f"pixels of type {pixels.dtype}")
     low, high = float(pixels.min()), float(pixels.max())
     if pixels.dtype.kind == "f" and low >= -HALF_A_LEVEL and high <= 1 + HALF_A_LEVEL:
-        return np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
+        return np.asarray(np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8))
     if low >= 0 and high <= 255 and (high >= DARK or bool((pixels == np.rint(pixels)).all())):
-        return np.rint(pixels).astype(np.uint8)
+        return np.asarray(np.rint(pixels).astype(np.uint8))
     raise refused(
         where,
         f"{pixels.dtype} from {low:g} to {high:g}: which value is white?",

@@ -123,7 +123,7 @@ def _window(image: Image, left: int, top: int, right: int, bottom: int) -> NDArr
 
 
 def _in_a_corner(where: str, centres: NDArray[np.float64], width: int, height: int) -> list[str]:
-    """A warning where all spots lie in a small part of the image, as they do if it is not the one they are counted in."""
+    """A warning where all spots lie in a small part of the image, as they do if it is another than they mean."""
     low, high = centres.min(axis=0), centres.max(axis=0)
     if ((high - low) > (width * CORNER, height * CORNER)).any():
         return []

@@ -13,6 +13,7 @@ from omib_cli.recipe.sources.spatial import ColourOptions, DepthOptions, GenesOp
 from omib_cli.sources.labels import class_labels, must_be_seen
 from omib_cli.sources.rows import must_be_ids, must_be_spelt_alike
 from omib_cli.sources.sheets import counted, listed
+from omib_cli.sources.splits import remarks
 from omib_cli.sources.spatial.colours import colours
 from omib_cli.sources.spatial.colours import names as names_of_colours
 from omib_cli.sources.spatial.expression import (
@@ -120,6 +121,7 @@ class SpatialSource:
         labels = np.concatenate([target[place.kept] for place, target in zip(places, targets, strict=True)])
         if classes:
             must_be_seen(labels, split, classes, "data.labels")
+            self._warnings += remarks(split, labels, classes, test=None, validation=None)
         must_be_ids(ids, len(ids), "data.sections", "spot")
         self._prepared = _Prepared(labels)
         modalities = self._modalities(places, split == 0, facts)
@@ -375,7 +377,7 @@ def _features(recipe: Recipe, options: SpatialOptions) -> dict[str, Feature]:
 
 
 def _shared(places: list[Place]) -> list[str]:
-    """What there is to say of images that several sections read: one slide may hold several, or a name was forgotten."""
+    """A warning of images that several sections read: a slide may hold several, or `{section}` was forgotten."""
     of_image: dict[Path, list[str]] = {}
     for place in places:
         if place.section.picture is not None and isinstance(place.section.picture.source, Path):

@@ -96,9 +96,7 @@ def _matrix(folder: Path, counts: str | None) -> Path:
     return found[0] if found else existing(folder, MATRIX, "matrix of counts")
 
 
-def _read_matrix(
-    path: Path, where: str, warnings: list[str]
-) -> tuple[list[str], list[str], csr_matrix, list[Path]]:
+def _read_matrix(path: Path, where: str, warnings: list[str]) -> tuple[list[str], list[str], csr_matrix, list[Path]]:
     """N barcodes, G symbols of genes (other features are left out), (N, G) counts, and the files."""
     import numpy as np
     from scipy.sparse import csr_matrix
