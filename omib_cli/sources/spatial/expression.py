@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from omib_cli.errors import DataError
 from omib_cli.runtime.seeds import derive_seed
-from omib_cli.sources.sheets import listed
+from omib_cli.sources.sheets import counted, listed
 from omib_cli.sources.spatial.section import TissueSection
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def pooled(sections: Sequence[TissueSection], warnings: list[str]) -> tuple[csr_
         )
     if any(len(section.genes) > len(genes) for section in sections):
         shown = ", ".join(f"{section.name} {len(section.genes)}" for section in sections)
-        warnings.append(f"the sections have {len(genes)} genes in common, which are used (of {shown})")
+        warnings.append(f"the sections have {counted(len(genes), 'gene')} in common, which are used (of {shown})")
     parts = []
     for section in sections:
         place = {gene: index for index, gene in enumerate(section.genes)}

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from omib_cli.artifacts import format as fmt
 from omib_cli.errors import DataError
 from omib_cli.recipe.sources.spatial import LegacyOptions, SpaceRangerOptions
+from omib_cli.sources.rows import must_be_files_of_their_own
+from omib_cli.sources.sheets import counted
 from omib_cli.sources.spatial.anndata_file import read_anndata
 from omib_cli.sources.spatial.labels import must_be_of_one_section, read_labels
 from omib_cli.sources.spatial.legacy import read_legacy
@@ -75,10 +77,13 @@ def read_sections(options: SpatialOptions, folder: Path) -> list[Place]:
 
     order = {name: code for code, name in enumerate(fmt.SPLITS)}
     places: list[Place] = []
+    own: dict[str, Path] = {}
     tables: dict[str, tuple[SpotLabelOptions, Path]] = {}
     for name, one in sorted(options.sections.items(), key=lambda item: order[item[1].split]):
         files = _layout(options, one)
         section = _read(files, name, folder)
+        image = None if section.picture is None else section.picture.where
+        own |= {f"section {name} ({where})": path for where, path in section.files.items() if where != image}
         if not section.spots:
             raise DataError("a section without a spot", where=section.where)
         labelled = options.labels if one.labels is None else None if one.labels == "none" else one.labels
@@ -91,7 +96,8 @@ def read_sections(options: SpatialOptions, folder: Path) -> list[Place]:
         places.append(
             Place(section, order[one.split], one.patient or name, labels, labelled, offset, files.pitch_um, kept)
         )
-    _must_be_different(places)
+    must_be_files_of_their_own(own, "files of its own for each section (`{section}` in their names)")
+    _say_if_alike(places)
     return places
 
 
@@ -108,21 +114,18 @@ def file_hashes(places: Sequence[Place]) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def _must_be_different(places: Sequence[Place]) -> None:
-    """Refuse sections that hold the same spots, by their counts: one slide under two names, in whatever files."""
+def _say_if_alike(places: Sequence[Place]) -> None:
+    """Warn of sections that hold the same spots, by their counts: one slide under two names, in whatever files."""
     numbers: dict[str, int] = {}
     seen: dict[bytes, str] = {}
     for place in places:
-        own = [seen.setdefault(one, place.name) for one in _prints(place.section, numbers)]
-        other, count = max(Counter(own).items(), key=lambda item: (item[0] != place.name) * item[1], default=("", 0))
-        if other != place.name and count > SHARED * len(place.section.spots):
-            raise DataError(
-                "sections that hold the same spots",
-                where=f"{place.section.where}, section {place.name}",
-                got=f"{count} of {len(place.section.spots)} spots with the counts of spots of section {other}",
-                expected="a slide of its own for each section",
-                do="look at `{section}` in the names of data.files, and whether a file was copied under two names",
-            )
+        first = Counter(seen.setdefault(one, place.name) for one in _prints(place.section, numbers))
+        for other, count in first.items():
+            if other != place.name and count > SHARED * len(place.section.spots):
+                place.section.warnings.append(
+                    f"{count} of {counted(len(place.section.spots), 'spot')} of section {place.name} have the counts "
+                    f"of spots of section {other}: is one a copy of the other?"
+                )
 
 
 def _prints(section: TissueSection, numbers: dict[str, int]) -> set[bytes]:

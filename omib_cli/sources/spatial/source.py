@@ -13,7 +13,6 @@ from omib_cli.recipe.sources.spatial import ColourOptions, DepthOptions, GenesOp
 from omib_cli.sources.labels import class_labels, must_be_seen
 from omib_cli.sources.rows import must_be_ids, must_be_spelt_alike
 from omib_cli.sources.sheets import counted, listed
-from omib_cli.sources.splits import remarks
 from omib_cli.sources.spatial.colours import colours
 from omib_cli.sources.spatial.colours import names as names_of_colours
 from omib_cli.sources.spatial.expression import (
@@ -30,6 +29,7 @@ from omib_cli.sources.spatial.graph import mean_around, nearest_spots, rows_of_n
 from omib_cli.sources.spatial.labels import CLASSES, anomalies, must_be_known
 from omib_cli.sources.spatial.patches import PatchPlan, cut_patches, plan_patches
 from omib_cli.sources.spatial.reading import Place, file_hashes, read_sections
+from omib_cli.sources.splits import remarks
 from omib_cli.sources.table_files import input_folder
 
 if TYPE_CHECKING:
