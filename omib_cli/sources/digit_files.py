@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from omib_cli.artifacts.files import must_exist
 from omib_cli.errors import DataError
-from omib_cli.sources.media.audio import resampled
+from omib_cli.sources.media.audio import one_channel, read_sound_file, resampled
+from omib_cli.sources.rows import must_be_ids
 from omib_cli.sources.text_tables import reading
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NAME = re.compile(r"(?P<digit>\d)_(?P<speaker>[^_]+)_\d+")
+LONGEST = 60.0
+"""Seconds that are read of a spoken digit."""
 BYTES = 8
 """The IDX format's code of unsigned bytes."""
 
@@ -67,10 +70,8 @@ def read_recordings(path: Path, rate: int) -> list[Recording]:
     Raises
     ------
     DataError
-        The archive is missing or damaged, or has no recording.
+        The archive is missing or damaged, has no recording or one twice, or one that is silent or cut off.
     """
-    import soundfile
-
     must_exist(path, "archive of recordings")
     found = []
     try:
@@ -80,12 +81,13 @@ def read_recordings(path: Path, rate: int) -> list[Recording]:
                 content = archive.extractfile(member) if match is not None and member.name.endswith(".wav") else None
                 if match is None or content is None:
                     continue
-                samples, own = soundfile.read(io.BytesIO(content.read()), always_2d=True)
-                if len(samples):
-                    samples = resampled(samples.mean(axis=1), own, rate)
-                    found.append(Recording(match[0], int(match["digit"]), match["speaker"], samples))
-    except (tarfile.TarError, lzma.LZMAError, soundfile.SoundFileError, OSError, EOFError) as error:
+                where = f"{path}, {member.name}"
+                channels, own, _ = read_sound_file(io.BytesIO(content.read()), where, LONGEST)
+                samples = resampled(one_channel(channels, where), own, rate)
+                found.append(Recording(match[0], int(match["digit"]), match["speaker"], samples))
+    except (tarfile.TarError, lzma.LZMAError, OSError, EOFError) as error:
         raise DataError("the recordings cannot be read", where=path, got=error, do="copy the file again") from error
     if not found:
         raise DataError("no recording", where=path, expected="files {digit}_{speaker}_{n}.wav")
+    must_be_ids([recording.name for recording in found], len(found), str(path), "recording")
     return sorted(found, key=lambda recording: recording.name)
