@@ -24,7 +24,8 @@ LOUDEST = 2.0
 """Decoders overshoot 1 a little; whole numbers in a file of real ones go beyond by far."""
 SILENCE = 1e-4
 """Three steps of 16 bits: nothing that could be heard."""
-HARDLY = 0.1
+HARDLY = 10
+"""How many times a sound may be repeated."""
 UNKNOWN = 2**31 - 2**16
 """From here on a length in a header is what recorders write that do not know it (2^31 or 2^32, or a little less)."""
 PROMISED = re.compile(r": (\d+) \(should be (\d+)\)")
@@ -53,7 +54,7 @@ def read_audio(path: Path, options: AudioOptions) -> Sound:
     read = read_sound_file if path.suffix.lower() in SOUND_FILES else _read_container
     channels, rate, length = read(path, path, seconds)
     samples = one_channel(channels, path)
-    if length < HARDLY * options.seconds:
+    if length * HARDLY < options.seconds:
         raise DataError(
             "hardly any sound",
             where=path,

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from omib_cli.recipe.sources.media import ClipOptions, CremaDOptions, MediaOptions
 
 STREAMS = ("audio", "video")
-FAR_OFF = 2.0
+FAR_OFF = 3.0
 """How many times shorter or longer a clip may be than the part that is used, without a word."""
 
 
@@ -269,8 +269,8 @@ def _far_off(name: str, lengths: Mapping[str, float], wanted: float) -> list[str
             f"{clip} {lengths[clip]:.2f} s" for clip in sorted(clips, key=lengths.__getitem__, reverse=which[0] == "m")
         )
         for clips, which, what in (
-            (short, "less than half as long", filling[name]),
-            (long, "more than twice as long", "the rest is cut off"),
+            (short, "less than a third as long", filling[name]),
+            (long, "more than three times as long", "the rest is cut off"),
         )
         if clips
     ]
