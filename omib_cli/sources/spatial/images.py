@@ -207,7 +207,7 @@ def _opened(path: Path, where: str) -> Any:
     try:
         source = BytesIO(gzip.decompress(path.read_bytes())) if path.suffix == ".gz" else path
         opened = Pillow.open(source, formats=("JPEG", "PNG"))
-        turned = opened.getexif().get(ORIENTATION, 1)
+        turned = opened.getexif().get(ORIENTATION, 1) if "exif" in opened.info else 1  # else Pillow decodes a PNG
     except (OSError, SyntaxError, ValueError, EOFError, zlib.error) as error:
         raise _unreadable(where, error) from error
     finally:
