@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING
 
 from omib_cli.artifacts.files import must_exist
 from omib_cli.errors import DataError
-from omib_cli.sources.media.audio import one_channel, read_sound_file, resampled
+from omib_cli.sources.media.audio import prepared, read_sound_file
 from omib_cli.sources.rows import must_be_ids
 from omib_cli.sources.text_tables import reading
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from omib_cli.recipe.sources.media import AudioOptions
 
 NAME = re.compile(r"(?P<digit>\d)_(?P<speaker>[^_]+)_\d+")
 LONGEST = 60.0
@@ -64,8 +66,8 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(sizes)
 
 
-def read_recordings(path: Path, rate: int) -> list[Recording]:
-    """The recordings ``{digit}_{speaker}_{n}.wav`` of an archive, by name, one channel, at ``rate``.
+def read_recordings(path: Path, options: AudioOptions) -> list[Recording]:
+    """The recordings ``{digit}_{speaker}_{n}.wav`` of an archive, by name, one channel, at ``options.rate``.
 
     Raises
     ------
@@ -82,8 +84,8 @@ def read_recordings(path: Path, rate: int) -> list[Recording]:
                 if match is None or content is None:
                     continue
                 where = f"{path}, {member.name}"
-                channels, own, _ = read_sound_file(io.BytesIO(content.read()), where, LONGEST)
-                samples = resampled(one_channel(channels, where), own, rate)
+                channels, rate, _ = read_sound_file(io.BytesIO(content.read()), where, LONGEST)
+                samples = prepared(channels, rate, options, where)
                 found.append(Recording(match[0], int(match["digit"]), match["speaker"], samples))
     except (tarfile.TarError, lzma.LZMAError, OSError, EOFError) as error:
         raise DataError("the recordings cannot be read", where=path, got=error, do="copy the file again") from error

@@ -48,30 +48,35 @@ def read_audio(path: Path, options: AudioOptions) -> Sound:
     Raises
     ------
     DataError
-        The file cannot be decoded, ends before it says, has several sounds, or what :func:`one_channel` refuses.
+        The file cannot be decoded, ends before it says, has several sounds, or what :func:`prepared` refuses.
     """
     seconds = options.seconds + MARGIN
     read = read_sound_file if path.suffix.lower() in SOUND_FILES else _read_container
     channels, rate, length = read(path, path, seconds)
-    samples = one_channel(channels, path)
-    if length * HARDLY < options.seconds:
-        raise DataError(
-            "hardly any sound",
-            where=path,
-            got=f"{length:.3g} s",
-            expected=f"at least a tenth of the {options.seconds:g} s that it is repeated to fill",
-        )
-    return Sound(resampled(samples, rate, options.rate)[: options.samples], length)
+    samples = prepared(channels, rate, options, path)
+    return Sound(samples[: options.samples], length)
 
 
-def one_channel(channels: NDArray[np.float64], where: object) -> NDArray[np.float64]:
-    """The mean of the channels (n, C): (n,), whatever file they came from.
+def prepared(channels: NDArray[np.float64], rate: int, options: AudioOptions, where: object) -> NDArray[np.float64]:
+    """The mean of the channels (n, C) at ``options.rate``: (m,), whatever file they came from.
 
     Raises
     ------
     DataError
-        No sample, samples that are not finite, silence, samples on another scale than -1 to 1.
+        No sample, or hardly any; samples that are not finite; silence; samples on another scale than -1 to 1.
     """
+    samples = _one_channel(channels, where)
+    if len(samples) / rate * HARDLY < options.seconds:
+        raise DataError(
+            "hardly any sound",
+            where=where,
+            got=f"{len(samples) / rate:.3g} s",
+            expected=f"at least a tenth of the {options.seconds:g} s that it is repeated to fill",
+        )
+    return resampled(samples, rate, options.rate)
+
+
+def _one_channel(channels: NDArray[np.float64], where: object) -> NDArray[np.float64]:
     import numpy as np
 
     if not channels.size:
