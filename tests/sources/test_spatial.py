@@ -623,6 +623,9 @@ def test_columns_that_differ_in_rounding_alone_are_not_blown_up(tmp_path):
     files = {"layout": "legacy", "image": "{section}.png"}
     _, block = made(source(tmp_path, TWO, ("colours",), files=files))
     assert np.abs(block.values["colours"]).max() < 300
+    features = {"colours": {"feature": "colours", "components": 3, "whiten": True}}
+    with pytest.raises(DataError, match="principal components of rounding errors"):
+        source(tmp_path, TWO, ("colours",), files=files, features=features).plan()
 
 
 def test_classes_that_the_test_section_lacks_are_said(tmp_path):

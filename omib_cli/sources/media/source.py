@@ -17,6 +17,7 @@ from omib_cli.sources.media.audio import filled, read_audio, spectrogram
 from omib_cli.sources.media.dividing import cut_groups, divide
 from omib_cli.sources.media.listing import Clip, Listing, by_name, by_table, read_lists
 from omib_cli.sources.media.naming import CREMA_D, RAVDESS
+from omib_cli.sources.media.remarks import alike, far_off
 from omib_cli.sources.media.video import read_frames
 from omib_cli.sources.rows import labels_that_are_there, must_be_groups
 from omib_cli.sources.sheets import counted, listed
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from omib_cli.recipe.sources.media import ClipOptions, CremaDOptions, MediaOptions
 
 STREAMS = ("audio", "video")
-FAR_OFF = 3.0
-"""How many times shorter or longer a clip may be than the part that is used, without a word."""
 
 
 class ClipSource(ABC):
@@ -89,21 +88,9 @@ class ClipSource(ABC):
             with reading(self._relative(path)), path.open("rb") as file:
                 found[self._relative(path)] = hashlib.file_digest(file, "sha256").hexdigest()
         for name in self.names:
-            self._say_if_alike(
-                name, {clip.id: found[self._relative(clip.files[name])] for clip in clips if name in clip.files}
-            )
+            hashes = {clip.id: found[self._relative(clip.files[name])] for clip in clips if name in clip.files}
+            self.warnings.extend(alike(name, hashes))
         return dict(sorted(found.items()))
-
-    def _say_if_alike(self, name: str, hashes: Mapping[str, str]) -> None:
-        """Warn of clips with one and the same content: a copy in the test split is no test."""
-        first: dict[str, str] = {}
-        alike = [
-            f"{clip} = {other}" for clip, digest in hashes.items() if (other := first.setdefault(digest, clip)) != clip
-        ]
-        if alike:
-            self.warnings.append(
-                f"{name}: {counted(len(alike), 'clip')} with the file of another clip: {listed(alike)}"
-            )
 
     def plan(self) -> DatasetPlan:
         """Try every file, divide the clips; decoding in full is left to :meth:`block`.
@@ -252,28 +239,10 @@ class ClipSource(ABC):
         audio, video = self.options.audio, self.options.video
         wanted = {"audio": audio.seconds, "video": video.frames / video.fps}
         for name, found in lengths.items():
-            self.warnings.extend(_far_off(name, found, wanted[name]))
+            self.warnings.extend(far_off(name, found, wanted[name]))
 
     def _relative(self, path: Path) -> str:
         return path.relative_to(self.folder).as_posix()
-
-
-def _far_off(name: str, lengths: Mapping[str, float], wanted: float) -> list[str]:
-    """What there is to say of clips much shorter or longer than the seconds that are used of them."""
-    filling = {"audio": "short sounds are repeated", "video": "the last picture stands still"}
-    short = [clip for clip, seconds in lengths.items() if seconds * FAR_OFF < wanted]
-    long = [clip for clip, seconds in lengths.items() if seconds > FAR_OFF * wanted]
-    return [
-        f"{name}: {counted(len(clips), 'clip')} {which} as the {wanted:g} s that are used ({what}): "
-        + listed(
-            f"{clip} {lengths[clip]:.2f} s" for clip in sorted(clips, key=lengths.__getitem__, reverse=which[0] == "m")
-        )
-        for clips, which, what in (
-            (short, "less than a third as long", filling[name]),
-            (long, "more than three times as long", "the rest is cut off"),
-        )
-        if clips
-    ]
 
 
 class CremaDSource(ClipSource):

@@ -17,9 +17,9 @@ from omib_cli.sources.spatial.section import (
     must_be_counts,
     must_be_unique,
     named_picture,
-    spot_pitch,
     with_symbols,
 )
+from omib_cli.sources.spatial.spacing import spot_pitch
 
 if TYPE_CHECKING:
     import numpy as np

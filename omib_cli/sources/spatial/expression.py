@@ -188,7 +188,7 @@ def columns(
     Raises
     ------
     DataError
-        More components than training spots or columns.
+        More components than training spots or columns, or whitened ones that do not vary.
     """
     fitted: dict[str, NDArray[Any]] = {}
     if options.standardise:
@@ -253,6 +253,15 @@ def _components(
     few = (options.components or 0) < min(known.shape) / 4  # then Lanczos iterations are much faster, and as exact
     solver = "arpack" if few else "full"
     model = PCA(options.components, whiten=options.whiten, svd_solver=solver, random_state=0).fit(known)
+    deviations = np.sqrt(model.explained_variance_)
+    if options.whiten and not deviations[-1] > ROUNDING * deviations[0]:
+        there = int((deviations > ROUNDING * deviations[0]).sum())
+        raise DataError(
+            "principal components of rounding errors cannot be brought to variance 1",
+            got=f"components: {options.components}, of which {there} vary over the training spots",
+            expected=f"{there} at most",
+            do="lower `components`",
+        )
     scores = model.transform(values).astype(np.float32)
     loadings = {"loadings": model.components_, "centre": model.mean_, "variance": model.explained_variance_}
     names = [f"PC{number + 1}" for number in range(scores.shape[1])]

@@ -17,8 +17,8 @@ from omib_cli.sources.spatial.section import (
     must_be_unique,
     named_picture,
     positioned,
-    spot_pitch,
 )
+from omib_cli.sources.spatial.spacing import spot_pitch
 from omib_cli.sources.text_tables import ENCODING, open_text, read_text, reading
 
 if TYPE_CHECKING:

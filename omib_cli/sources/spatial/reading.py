@@ -129,13 +129,15 @@ def _say_if_alike(places: Sequence[Place]) -> None:
 
 
 def _prints(section: TissueSection, numbers: dict[str, int]) -> set[bytes]:
-    """Of each spot with counts of many genes: which genes and how many, whatever the order of the genes.
+    """A hash for each spot with counts of many genes: which genes and how many, whatever the order of the genes.
 
     Parameters
     ----------
     numbers
         Of every gene met so far, here and in other sections; new ones are added.
     """
+    import hashlib
+
     import numpy as np
 
     of_gene = np.array([numbers.setdefault(gene, len(numbers)) for gene in section.genes], dtype=np.int64)
@@ -145,7 +147,9 @@ def _prints(section: TissueSection, numbers: dict[str, int]) -> set[bytes]:
     counts.sort_indices()
     ends = counts.indptr.tolist()
     return {
-        of_gene[order[counts.indices[start:stop]]].tobytes() + counts.data[start:stop].tobytes()
+        hashlib.blake2b(
+            of_gene[order[counts.indices[start:stop]]].tobytes() + counts.data[start:stop].tobytes()
+        ).digest()
         for start, stop in pairwise(ends)
         if stop - start >= MANY
     }

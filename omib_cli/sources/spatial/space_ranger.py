@@ -19,9 +19,9 @@ from omib_cli.sources.spatial.section import (
     must_be_unique,
     named_picture,
     positioned,
-    spot_pitch,
     with_symbols,
 )
+from omib_cli.sources.spatial.spacing import spot_pitch
 from omib_cli.sources.text_tables import open_text, reading
 
 if TYPE_CHECKING:
