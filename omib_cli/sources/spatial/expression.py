@@ -250,19 +250,26 @@ def _components(
     from sklearn.decomposition import PCA
 
     known = values[training].astype(np.float64)
+    if not np.ptp(known, axis=0).any():
+        _must_vary(np.zeros(1), options)
     few = (options.components or 0) < min(known.shape) / 4  # then Lanczos iterations are much faster, and as exact
     solver = "arpack" if few else "full"
     model = PCA(options.components, whiten=options.whiten, svd_solver=solver, random_state=0).fit(known)
-    deviations = np.sqrt(model.explained_variance_)
-    if options.whiten and not deviations[-1] > ROUNDING * deviations[0]:
-        there = int((deviations > ROUNDING * deviations[0]).sum())
-        raise DataError(
-            "principal components of rounding errors cannot be brought to variance 1",
-            got=f"components: {options.components}, of which {there} vary over the training spots",
-            expected=f"{there} at most",
-            do="lower `components`",
-        )
+    if options.whiten:
+        _must_vary(np.sqrt(model.explained_variance_), options)
     scores = model.transform(values).astype(np.float32)
     loadings = {"loadings": model.components_, "centre": model.mean_, "variance": model.explained_variance_}
     names = [f"PC{number + 1}" for number in range(scores.shape[1])]
     return Features(scores, names, {**fitted, **{key: np.asarray(array) for key, array in loadings.items()}})
+
+
+def _must_vary(deviations: NDArray[np.float64], options: ColumnsOptions) -> None:
+    """Refuse principal components, by their deviations in decreasing order, of which some are rounding errors."""
+    there = int((deviations > ROUNDING * deviations[0]).sum())
+    if there < len(deviations):
+        raise DataError(
+            "principal components that do not vary over the training spots",
+            got=f"components: {options.components}, of which {there} vary",
+            expected=f"{there} at most",
+            do="lower `components`, or take the modality out",
+        )
