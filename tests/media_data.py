@@ -33,6 +33,24 @@ def write_video(path: Path, images: list[np.ndarray], fps: int, codec: str = "fl
     return path
 
 
+def write_sound(path: Path, channels: list[np.ndarray], rate: int, codec: str, layout: str = "mono") -> Path:
+    """Encode channels of equal length in a container."""
+    with av.open(path, "w") as container:
+        add_sound(container, container.add_stream(codec, rate=rate, layout=layout), channels)
+    return path
+
+
+def add_sound(container, stream, channels: list[np.ndarray]) -> None:
+    """Encode channels of equal length into a stream; all streams of the container have been added before."""
+    layout = stream.layout.name
+    frame = av.AudioFrame.from_ndarray(np.stack(channels).astype(np.float32), format="fltp", layout=layout)
+    frame.sample_rate, frame.pts = stream.rate, 0
+    resampler = av.AudioResampler(format=stream.format.name, layout=layout, rate=stream.rate, frame_size=1024)
+    for part in resampler.resample(frame) + resampler.resample(None):
+        container.mux(stream.encode(part))
+    container.mux(stream.encode(None))
+
+
 def real_images(clips: Path, every: int = 3) -> list[np.ndarray]:
     """Every third frame of the real clip, small."""
     with av.open(next(clips.glob("*.mp4"))) as container:

@@ -84,6 +84,8 @@ def space_ranger(
     positions: int | None = None,
     barcodes: int | None = None,
     image: bool = True,
+    kinds: list[str] | None = None,
+    square: bool = False,
 ) -> Path:
     """A Space Ranger output; the last spot is outside the tissue in the positions and not in the counts."""
     from scipy.io import mmwrite
@@ -115,7 +117,9 @@ def space_ranger(
         with gzip.open(matrix / "matrix.mtx.gz", "wb") as file:
             mmwrite(file, csc_matrix(values.T), field="integer")
         with gzip.open(matrix / "features.tsv.gz", "wt") as file:
-            file.writelines(f"ENSG{number}\t{symbol}\tGene Expression\n" for number, symbol in enumerate(symbols))
+            kinds = kinds or ["Gene Expression"] * len(symbols)
+            rows = enumerate(zip(symbols, kinds, strict=True))
+            file.writelines(f"ENSG{number}\t{symbol}\t{kind}\n" for number, (symbol, kind) in rows)
         with gzip.open(matrix / "barcodes.tsv.gz", "wt") as file:
             file.writelines(f"{name}\n" for name in names[: barcodes or -1])
     # Odd rows of the hexagonal array stand half a pitch to the right.
@@ -123,7 +127,10 @@ def space_ranger(
     for number, (row, column) in enumerate((array() - 2).tolist()[:positions]):
         inside = int(number < SIDE * SIDE - 1)
         y, x = 60 + row * PITCH * 3**0.5 / 2, 60 + (2 * column + row % 2) * PITCH / 2
-        lines.append(f"{names[number]},{inside},{row},{2 * column + row % 2},{y},{x}")
+        place = 2 * column + row % 2
+        if square:  # as in Visium HD
+            y, x, place = 60 + row * PITCH, 60 + column * PITCH, column
+        lines.append(f"{names[number]},{inside},{row},{place},{y},{x}")
     name = "tissue_positions.csv" if header else "tissue_positions_list.csv"
     (spatial / name).write_text("\n".join(lines) + "\n")
     if image:
@@ -133,19 +140,26 @@ def space_ranger(
 
 
 def h5ad(path: Path, seed: int = 0, **changes) -> Path:
-    """An AnnData file with counts in X, its image in ``uns`` and labels in ``obs``."""
+    """An AnnData file with counts in X, its image in ``uns`` and labels in ``obs``.
+
+    ``counts``, ``var_names``, ``symbols``, ``positions``, ``libraries`` (pixels and scale by name) may be replaced,
+    columns added to ``obs``.
+    """
     import anndata
     import pandas as pd
 
     values = changes.get("counts", counts(seed)).astype(np.float32)
     obs = pd.DataFrame({"region": ["in", "out"] * (len(values) // 2)}, index=[f"c{i}" for i in range(len(values))])
-    var = pd.DataFrame({"feature_name": GENES}, index=changes.get("var_names", [f"ENSG{i}" for i in range(len(GENES))]))
+    for column, cells in changes.get("obs", {}).items():
+        obs[column] = list(cells)
+    names = changes.get("var_names", [f"ENSG{i}" for i in range(len(GENES))])
+    var = pd.DataFrame({"feature_name": changes.get("symbols", GENES)}, index=names)
     data = anndata.AnnData(values, obs=obs, var=var)
-    if changes.get("positions", True):
-        data.obsm["spatial"] = pixels().astype(float)
-    data.uns["spatial"] = {
-        "is_single": True,
-        "lib": {"images": {"hires": picture() / np.float32(255)}, "scalefactors": {"tissue_hires_scalef": 1.0}},
+    data.obsm["spatial"] = np.asarray(changes.get("positions", pixels()), dtype=float)
+    libraries = changes.get("libraries", {"lib": (picture() / np.float32(255), 1.0)})
+    data.uns["spatial"] = {"is_single": True} | {
+        name: {"images": {"hires": image}, "scalefactors": {"tissue_hires_scalef": scale}}
+        for name, (image, scale) in libraries.items()
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     data.write_h5ad(path)

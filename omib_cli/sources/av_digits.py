@@ -87,7 +87,7 @@ class AvDigitsSource:
                 got=f"{len(images)} images, {len(digits)} labels up to {digits.max(initial=0)}",
             )
         self._images, self._digits = images[:, np.newaxis], digits.astype(np.int64)
-        self._recordings = read_recordings(self.folder / RECORDINGS, self.options.audio.rate)
+        self._recordings = read_recordings(self.folder / RECORDINGS, self.options.audio)
         sides = self._sides()
         self._pairs, self._split = self._paired(sides)
         self._offset, self._scale = self._fitted([one for one in self._recordings if sides[one.speaker] == TRAIN])

@@ -14,15 +14,19 @@ from typing import TYPE_CHECKING
 
 from omib_cli.artifacts.files import must_exist
 from omib_cli.errors import DataError
-from omib_cli.sources.media.audio import resampled
-from omib_cli.sources.rows import must_be_unique
+from omib_cli.sources.media.audio import prepared, read_sound_file
+from omib_cli.sources.rows import must_be_ids
 from omib_cli.sources.text_tables import reading
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from omib_cli.recipe.sources.media import AudioOptions
+
 NAME = re.compile(r"(?P<digit>\d)_(?P<speaker>[^_]+)_\d+")
+LONGEST = 60.0
+"""Seconds that are read of a spoken digit."""
 BYTES = 8
 """The IDX format's code of unsigned bytes."""
 
@@ -62,16 +66,14 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(sizes)
 
 
-def read_recordings(path: Path, rate: int) -> list[Recording]:
-    """The recordings ``{digit}_{speaker}_{n}.wav`` of an archive, by name, one channel, at ``rate``.
+def read_recordings(path: Path, options: AudioOptions) -> list[Recording]:
+    """The recordings ``{digit}_{speaker}_{n}.wav`` of an archive, by name, one channel, at ``options.rate``.
 
     Raises
     ------
     DataError
-        The archive is missing or damaged, has no recording, an empty one, or two of the same name.
+        The archive is missing or damaged, has no recording or one twice, or one that is silent or cut off.
     """
-    import soundfile
-
     must_exist(path, "archive of recordings")
     found = []
     try:
@@ -81,14 +83,13 @@ def read_recordings(path: Path, rate: int) -> list[Recording]:
                 content = archive.extractfile(member) if match is not None and member.name.endswith(".wav") else None
                 if match is None or content is None:
                     continue
-                samples, own = soundfile.read(io.BytesIO(content.read()), always_2d=True)
-                if not len(samples):
-                    raise DataError("a recording without sound", where=f"{path}: {member.name}")
-                samples = resampled(samples.mean(axis=1), own, rate)
+                where = f"{path}, {member.name}"
+                channels, rate, _ = read_sound_file(io.BytesIO(content.read()), where, LONGEST)
+                samples = prepared(channels, rate, options, where)
                 found.append(Recording(match[0], int(match["digit"]), match["speaker"], samples))
-    except (tarfile.TarError, lzma.LZMAError, soundfile.SoundFileError, OSError, EOFError) as error:
+    except (tarfile.TarError, lzma.LZMAError, OSError, EOFError) as error:
         raise DataError("the recordings cannot be read", where=path, got=error, do="copy the file again") from error
     if not found:
         raise DataError("no recording", where=path, expected="files {digit}_{speaker}_{n}.wav")
-    must_be_unique([recording.name for recording in found], str(path), "recording")
+    must_be_ids([recording.name for recording in found], len(found), str(path), "recording")
     return sorted(found, key=lambda recording: recording.name)

@@ -114,17 +114,22 @@ def must_be_learnable(
             expected="at least two classes" if classes else "values that differ",
             do="look at `data.labels.column` and `data.split`",
         )
-    if classes:
-        unseen = sorted(set(np.unique(labels).astype(int)) - set(training.astype(int)))
-        if unseen:
-            raise DataError(
-                "classes that are not in the training split",
-                where=where,
-                got=listed(
-                    f"{classes[index]!r} ({counted(int(np.sum(labels == index)), 'sample')})" for index in unseen
-                ),
-                do="merge or remove these classes, or divide the samples otherwise (`data.split.by: stratified`)",
-            )
+    must_be_seen(labels, split, classes, where)
+
+
+def must_be_seen(labels: NDArray[np.float64], split: NDArray[np.uint8], classes: Sequence[str], where: str) -> None:
+    """Refuse classes that training never sees; the parameters are those of :func:`must_be_learnable`."""
+    import numpy as np
+
+    seen = set(labels[split == 0].astype(int).tolist())
+    unseen = [index for index in range(len(classes)) if index not in seen]
+    if unseen:
+        raise DataError(
+            "classes that are not in the training split",
+            where=where,
+            got=listed(f"{classes[index]!r} ({counted(int(np.sum(labels == index)), 'sample')})" for index in unseen),
+            do="merge or remove these classes, or divide the samples otherwise (`data.split.by: stratified`)",
+        )
 
 
 def _must_be_finite(values: Sequence[str], where: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import shutil
 import tarfile
 
@@ -14,6 +15,7 @@ from real import real_data
 
 from omib_cli.errors import DataError, RecipeError
 from omib_cli.recipe.schema import recipe_model
+from omib_cli.recipe.sources.media import DigitAudioOptions
 from omib_cli.sources.av_digits import IMAGES, LABELS, RECORDINGS, AvDigitsSource
 from omib_cli.sources.digit_files import read_recordings
 
@@ -131,6 +133,52 @@ def test_what_cannot_be_is_refused(digits):
     assert "classes" in refusal(digits, RecipeError, task="regression")
     assert "more pairs than images" in refusal(digits, samples=10_001)
     assert "no speaker is left" in refusal(digits, test_speakers=6)
+
+
+def archive_of(path, recordings: dict[str, bytes]):
+    with tarfile.open(path, "w:xz") as archive:
+        for name, content in recordings.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return path
+
+
+def recording(samples: np.ndarray, **options) -> bytes:
+    """A WAV file of 8,000 samples a second."""
+    buffer = io.BytesIO()
+    soundfile.write(buffer, samples, 8000, format="WAV", **options)
+    return buffer.getvalue()
+
+
+VOICE = 0.3 * np.sin(np.arange(4000) / 3)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (recording(np.zeros(4000)), "silence"),
+        (recording(np.zeros(0)), "no sound"),
+        (recording(VOICE[:200]), "hardly any sound"),
+        (recording(VOICE)[:3000], "cut off"),
+        (recording(VOICE * 32767, subtype="FLOAT"), "unknown scale"),
+        (b"RIFF", "cannot be decoded"),
+    ],
+)
+def test_recordings_that_are_no_sound_are_named_and_refused(tmp_path, content, said):
+    path = archive_of(tmp_path / RECORDINGS, {"r/0_a_0.wav": recording(VOICE), "r/1_a_0.wav": content})
+    with pytest.raises(DataError, match=said) as caught:
+        read_recordings(path, DigitAudioOptions())
+    assert "r/1_a_0.wav" in str(caught.value)
+
+
+def test_two_recordings_of_one_name_are_refused_and_channels_averaged(tmp_path):
+    stereo = recording(np.stack([VOICE, np.zeros(4000)], axis=1), subtype="DOUBLE")
+    found = read_recordings(archive_of(tmp_path / "a.tar.xz", {"0_a_0.wav": stereo}), DigitAudioOptions())
+    np.testing.assert_allclose(found[0].samples, VOICE / 2)
+    path = archive_of(tmp_path / "b.tar.xz", {"x/0_a_0.wav": recording(VOICE), "y/0_a_0.wav": recording(VOICE / 2)})
+    with pytest.raises(DataError, match="1 duplicated id"):
+        read_recordings(path, DigitAudioOptions())
 
 
 def test_missing_damaged_and_other_files_are_refused(digits, tmp_path):

@@ -7,6 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
+import soundfile
 from media_data import ACTORS, CLIPS, EMOTIONS, crema_d, everything, media_recipe
 from real import real_data
 
@@ -319,3 +320,103 @@ def test_without_a_file_of_its_own_the_sound_of_a_film_is_taken(tmp_path):
     )
     _, same = everything(MediaSource(recipe, tmp_path))
     np.testing.assert_array_equal(same.values["audio"], block.values["audio"])
+
+
+def test_linked_folders_are_followed_and_do_not_run_in_circles(published, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in ("AudioWAV", "VideoFlash"):
+        (folder / name).symlink_to(published / name, target_is_directory=True)
+    (folder / "again").symlink_to(folder, target_is_directory=True)
+    plan, block = everything(CremaDSource(media_recipe(), folder))
+    other, expected = everything(CremaDSource(media_recipe(), published))
+    assert plan.ids == other.ids
+    np.testing.assert_array_equal(block.values["audio"], expected.values["audio"])
+
+
+DEEP = {**TABLE, "files": {"audio": "**/{id}.wav", "video": "VideoFlash/{id}.flv"}}
+
+
+def test_two_different_files_for_one_clip_are_refused_and_copies_are_not(folder):
+    table(folder, rows())
+    shutil.copytree(folder / "AudioWAV", folder / "AudioWAV" / "copy")
+    assert len(MediaSource(media_recipe("media", **DEEP), folder).plan().ids) == 30
+    shutil.copy(folder / "AudioWAV" / f"{CLIPS[1]}.wav", folder / "AudioWAV" / "copy" / f"{CLIPS[0]}.wav")
+    message = refusal(folder, source=MediaSource, **DEEP)
+    assert f"two different files for the clip '{CLIPS[0]}'" in message
+    assert f"AudioWAV/copy/{CLIPS[0]}.wav" in message
+
+
+def test_takes_of_one_clip_in_one_folder_are_refused_too(folder):
+    table(folder, rows())
+    audio = folder / "AudioWAV"
+    for clip in CLIPS:
+        (audio / f"{clip}.wav").rename(audio / f"{clip}-1.wav")
+    shutil.copy(audio / f"{CLIPS[1]}-1.wav", audio / f"{CLIPS[0]}-2.wav")
+    files = {"audio": "AudioWAV/{id}-*.wav", "video": "VideoFlash/{id}.flv"}
+    assert "two different files" in refusal(folder, source=MediaSource, **{**TABLE, "files": files})
+
+
+@pytest.mark.parametrize("blank", ["", "NA", "#N/A", " "])
+@pytest.mark.parametrize("by", ["group", "stratified"])
+def test_a_clip_without_a_group_is_refused_not_all_groups_forgotten(folder, blank, by):
+    lines = rows()
+    lines[3] = lines[3].replace(f",{CLIPS[3][:4]},", f",{blank},")
+    message = refusal(table(folder, lines), source=MediaSource, **TABLE, split={"by": by, "test": 0.2})
+    assert "samples without a group" in message
+    assert CLIPS[3] in message
+
+
+def test_a_split_that_is_given_and_not_used_is_said(folder):
+    lines = [line + ("test" if index < 6 else "train") for index, line in enumerate(rows())]
+    options = {**TABLE, "labels": {**TABLE["labels"], "split": "part"}, "split": {"by": "group", "test": 0.2}}
+    source = MediaSource(media_recipe("media", **options), table(folder, lines))
+    source.plan()
+    assert "the split that the data gives is not used (`data.split.by: group`)" in source.warnings
+
+
+def test_a_share_far_from_the_one_asked_for_is_said(folder):
+    source = MediaSource(media_recipe("media", **TABLE, split={"test": 0.02}), table(folder, rows()))
+    source.plan()
+    assert any("a share of 0.02 was asked for, and 6 of 30" in warning for warning in source.warnings)
+
+
+def test_silent_tiny_and_cut_off_clips_are_counted_and_named(folder):
+    audio = folder / "AudioWAV"
+    samples, rate = soundfile.read(audio / f"{CLIPS[3]}.wav")
+    soundfile.write(audio / f"{CLIPS[0]}.wav", np.zeros(2 * rate), rate)
+    soundfile.write(audio / f"{CLIPS[1]}.wav", samples[rate : rate + 500], rate)
+    (audio / f"{CLIPS[2]}.wav").write_bytes((audio / f"{CLIPS[2]}.wav").read_bytes()[:20_000])
+    assert "3 of 30 clips lack a modality" in refusal(folder)
+    reasons = CremaDSource(media_recipe(tolerance=0.2), folder).plan().facts["unreadable"]
+    said = ["silence", "hardly any sound", "the file is cut off"]
+    for clip, reason in zip(CLIPS, said, strict=False):
+        assert reason in reasons[f"AudioWAV/{clip}.wav (audio)"]
+    assert len(reasons) == 3
+
+
+def test_clips_much_longer_or_shorter_than_what_is_used_are_said(folder):
+    audio = folder / "AudioWAV"
+    samples, rate = soundfile.read(audio / f"{CLIPS[3]}.wav")
+    soundfile.write(audio / f"{CLIPS[0]}.wav", np.resize(samples, 60 * rate), rate)
+    soundfile.write(audio / f"{CLIPS[1]}.wav", samples[rate : rate + rate // 2], rate)
+    source = CremaDSource(media_recipe(audio={"seconds": 3.0}), folder)
+    source.plan()
+    said = " ".join(source.warnings)
+    assert f"more than three times as long as the 3 s that are used (the rest is cut off): {CLIPS[0]} 60.00 s" in said
+    assert f"(short sounds are repeated): {CLIPS[1]} 0.50 s" in said
+
+
+def test_clips_with_the_file_of_another_are_said(published):
+    source = CremaDSource(media_recipe(modalities=("video",)), published)
+    source.files()
+    assert any("video: 27 clips with the file of another clip" in warning for warning in source.warnings)
+
+
+def test_lists_that_contradict_the_names_are_refused(folder):
+    published_lists(folder, CLIPS[:6])
+    (folder / "test.csv").write_text("".join(f"{clip},ANG\n" for clip in CLIPS[:6]))
+    assert "contradict" in refusal(folder, split={"by": "given"})
+    recipe = media_recipe(split={"by": "given"}, lists={"train": "train.csv", "test": "train.csv"})
+    with pytest.raises(DataError, match="read the same file"):
+        CremaDSource(recipe, folder).plan()

@@ -438,3 +438,199 @@ def test_modalities_may_bear_any_name(tmp_path):
     plan = source(tmp_path, TWO, ("rna", "size"), features=features).plan()
     assert list(plan.modalities) == ["rna", "size"]
     assert recipe(TWO, ("rna", "size"), features=features).data.feature("size").feature == "depth"
+
+
+@pytest.mark.parametrize("written", [(1, 0), ("1", "0"), (True, False), ("True", "False"), (1.0, 0.0), ("1.0", "0")])
+def test_spots_outside_the_tissue_are_left_out_however_that_is_written(tmp_path, written):
+    inside = [written[0]] * 30 + [written[1]] * 6
+    h5ad(tmp_path / "T1.h5ad", obs={"in_tissue": inside})
+    one = source(tmp_path, {"T1": {"split": "train"}}, files={"layout": "h5ad"})
+    assert one.plan().ids == [f"T1_c{number}" for number in range(30)]
+    assert "T1.h5ad: 6 spots outside the tissue: left out" in one.warnings
+    folder = space_ranger(tmp_path / "sr" / "T1")
+    table = folder / "spatial" / "tissue_positions.csv"
+    lines = table.read_text().splitlines()
+    rows = [line.split(",") for line in lines[1:]]
+    rows = [[row[0], str(flag), *row[2:]] for row, flag in zip(rows, inside, strict=True)]
+    table.write_text("\n".join([lines[0], *map(",".join, rows)]) + "\n")
+    plan = source(tmp_path / "sr", {"T1": {"split": "train"}}, files={"layout": "space-ranger"}).plan()
+    assert plan.ids == [f"T1_AAAC{number:04d}-1" for number in range(30)]
+
+
+def test_legacy_spots_that_are_not_selected_are_left_out_and_said(tmp_path):
+    legacy(tmp_path, "T1", 3)
+    table = tmp_path / "spots" / "T1_selection.tsv"
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join([*lines[:20], *(line.removesuffix("1") + "0" for line in lines[20:])]) + "\n")
+    one = source(tmp_path, {"T1": {"split": "train"}}, ("depth",))
+    plan, block = made(one)
+    assert plan.ids == [f"T1_{x}x{y}" for x, y in array()[:19]]
+    np.testing.assert_array_equal(plan.coordinates, pixels()[:19])
+    fitted = plan.modalities["depth"].preprocessing
+    totals = np.expm1(block.values["depth"] * fitted["scale"] + fitted["offset"])[:, 0]
+    np.testing.assert_allclose(totals, counts(3)[:19].sum(axis=1), rtol=1e-4)
+    assert "counts/T1.tsv.gz: 17 spots not selected in spots/T1_selection.tsv: left out" in one.warnings
+
+
+def test_quotes_are_no_part_of_a_name(tmp_path):
+    """As R's write.table and spreadsheets write text."""
+    import gzip
+
+    both(tmp_path)
+    plain = source(tmp_path, TWO, labels=ANOMALOUS).plan()
+    for name in TWO:
+        path = tmp_path / "counts" / f"{name}.tsv.gz"
+        lines = gzip.decompress(path.read_bytes()).decode().splitlines()
+        rows = [line.split("\t") for line in lines]
+        rows = [[f'"{one}"' for one in rows[0]], *([f'"{row[0]}"', *row[1:]] for row in rows[1:])]
+        path.write_bytes(gzip.compress("\n".join(map("\t".join, rows)).encode()))
+        for table in (tmp_path / "spots" / f"{name}_selection.tsv", tmp_path / "labels" / f"{name}.tsv"):
+            table.write_text(
+                "\n".join(
+                    "\t".join(f'"{cell}"' for cell in line.split("\t")) for line in table.read_text().splitlines()
+                )
+            )
+    quoted = source(tmp_path, TWO, labels=ANOMALOUS).plan()
+    assert quoted.ids == plain.ids
+    assert list(quoted.modalities["genes"].features) == list(plain.modalities["genes"].features)
+    folder = space_ranger(tmp_path / "V1")
+    files = {"layout": "space-ranger"}
+    expected = source(tmp_path, {"V1": {"split": "train"}}, files=files).plan()
+    for path in (
+        folder / "spatial" / "tissue_positions.csv",
+        *(folder / "filtered_feature_bc_matrix").glob("*s.tsv.gz"),
+    ):
+        packed = path.suffix == ".gz"
+        text = gzip.decompress(path.read_bytes()).decode() if packed else path.read_text()
+        mark = "\t" if packed else ","
+        text = "\n".join(mark.join(f'"{cell}"' for cell in line.split(mark)) for line in text.splitlines()) + "\n"
+        path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
+    found = source(tmp_path, {"V1": {"split": "train"}}, files=files).plan()
+    assert found.ids == expected.ids
+    assert list(found.modalities["genes"].features) == list(expected.modalities["genes"].features)
+
+
+@pytest.mark.parametrize("header", [False, True])
+def test_every_file_of_a_space_ranger_folder_may_be_compressed(tmp_path, header):
+    import gzip
+
+    folder = space_ranger(tmp_path / "V1", 4, header=header)
+    sections, files = {"V1": {"split": "train"}}, {"layout": "space-ranger"}
+    features = {"image": {"feature": "image", "patch": 8}}
+    plan, block = made(source(tmp_path, sections, ("genes", "image"), files=files, features=features))
+    for path in (folder / "spatial").iterdir():
+        path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+    again, same = made(source(tmp_path, sections, ("genes", "image"), files=files, features=features))
+    assert again.ids == plan.ids
+    assert again.facts == plan.facts
+    np.testing.assert_array_equal(same.values["image"], block.values["image"])
+
+
+def test_a_square_array_is_no_hexagonal_one_in_any_layout(tmp_path):
+    """Neighbours are 20 pixels apart in all of them: 100 micrometres over 20 pixels, or 10 in an image of half size."""
+    space_ranger(tmp_path / "A", square=True)
+    space_ranger(tmp_path / "B")
+    x, y = array().T
+    h5ad(tmp_path / "C.h5ad", obs={"array_row": y, "array_col": x})
+    shifted = np.column_stack([60 + (x + (y % 2) / 2) * PITCH * 0.5, 60 + y * PITCH * 3**0.5 / 4])
+    h5ad(tmp_path / "D.h5ad", 1, obs={"array_row": y, "array_col": x}, positions=shifted)
+    h5ad(tmp_path / "E.h5ad", 2, obs={"array_row": y, "array_col": 2 * x + y % 2}, positions=shifted)
+    h5ad(tmp_path / "F.h5ad", 3, positions=shifted)
+    sections = {"A": {}, "B": {}} | {name: {"files": {"layout": "h5ad", "genes": "feature_name"}} for name in "CDEF"}
+    sections = {name: {"split": "train", **one} for name, one in sections.items()}
+    plan = source(tmp_path, sections, ("genes", "image"), files={"layout": "space-ranger"}).plan()
+    found = {name: one["mpp"] for name, one in plan.facts["sections"].items()}
+    assert found == pytest.approx({"A": 10, "B": 10, "C": 5, "D": 10, "E": 10, "F": 10}, rel=0.02)
+
+
+def test_genes_without_a_symbol_are_left_out_by_name(tmp_path):
+    symbols = ["", "NA", "nan", *GENES[3:]]
+    h5ad(tmp_path / "T1.h5ad", symbols=symbols)
+    space_ranger(tmp_path / "V1", 1, symbols=symbols)
+    space_ranger(tmp_path / "V2", 2, symbols=symbols, h5=True)
+    sections = {name: {"split": "train"} for name in ("T1", "V1", "V2")}
+    sections["T1"]["files"] = {"layout": "h5ad", "genes": "feature_name"}
+    one = source(tmp_path, sections, files={"layout": "space-ranger"})
+    one.plan()
+    assert [place.section.genes for place in one._read()] == [GENES[3:]] * 3
+    said = [line for line in one.warnings if line.endswith("3 genes without a symbol: left out: ENSG0, ENSG1, ENSG2")]
+    assert len(said) == 3
+
+
+def test_features_that_are_no_genes_are_left_out_and_said(tmp_path):
+    space_ranger(tmp_path / "V1", kinds=["Gene Expression"] * 20 + ["Antibody Capture"] * 7 + ["Custom"] * 3)
+    one = source(tmp_path, {"V1": {"split": "train"}}, files={"layout": "space-ranger"})
+    one.plan()
+    assert any("7 of type 'Antibody Capture', 3 of type 'Custom'" in line for line in one.warnings)
+    assert one._read()[0].section.genes == GENES[:20]
+
+
+def test_how_many_genes_the_sections_share_is_said(tmp_path):
+    legacy(tmp_path, "T1", 1)
+    legacy(tmp_path, "S1", 2, genes=[*GENES[:3], *(f"H{number}" for number in range(27))])
+    one = source(tmp_path, TWO)
+    one.plan()
+    assert "the sections have 3 genes in common, which are used (of T1 30, S1 30)" in one.warnings
+
+
+def test_an_h5ad_picture_is_the_same_in_every_type_of_number(tmp_path):
+    plain = picture()
+    bright = np.where(plain == plain.max(), 1.0000002, plain / 255).astype(np.float32)
+    grey = np.repeat(plain[..., :1], 3, axis=2)
+    opaque = np.dstack([plain, np.full(plain.shape[:2], 255, np.uint8)])
+    kinds = {"A": plain, "B": plain / 255, "C": bright, "D": plain.astype(np.uint16), "E": opaque, "F": plain[..., 0]}
+    for seed, (name, pixels_) in enumerate(kinds.items()):
+        h5ad(tmp_path / f"{name}.h5ad", seed, libraries={name: (pixels_, 1.0)})
+    sections = {name: {"split": "train"} for name in kinds}
+    features = {"image": {"feature": "image", "patch": 8}}
+    one = source(tmp_path, sections, ("image",), files={"layout": "h5ad"}, features=features)
+    plan, block = made(one)
+    for row in (0, 20):
+        x, y = (int(place) for place in plan.coordinates[row])
+        window = np.s_[y - 4 : y + 4, x - 4 : x + 4]
+        for number, name in enumerate(kinds):
+            expected = (grey if name == "F" else np.where(plain == plain.max(), 255, plain) if name == "C" else plain)[
+                window
+            ]
+            np.testing.assert_array_equal(block.values["image"][36 * number + row], expected.transpose(2, 0, 1))
+    assert sum("grey" in line for line in one.warnings) == sum("opacity" in line for line in one.warnings) == 1
+
+
+def test_spots_that_all_lie_in_a_corner_are_said(tmp_path):
+    h5ad(tmp_path / "T1.h5ad", positions=array().astype(float))  # array coordinates where pixels should be
+    one = source(tmp_path, {"T1": {"split": "train"}}, ("image",), files={"layout": "h5ad"})
+    one.plan()
+    assert any(
+        "all spots lie in a small part of it (x 2 to 7, y 2 to 7, of 200 x 180 pixels)" in x for x in one.warnings
+    )
+
+
+def test_one_image_for_several_sections_is_said(tmp_path):
+    both(tmp_path)
+    save_picture(tmp_path / "slide.png", picture())
+    one = _of_patches(tmp_path, {"layout": "legacy", "image": "slide.png"})
+    one.plan()
+    assert "sections T1, S1 are cut out of one image, slide.png" in one.warnings
+
+
+def test_columns_that_differ_in_rounding_alone_are_not_blown_up(tmp_path):
+    """Patches of one colour but for the test section's: the training deviation is zero but for rounding."""
+    legacy(tmp_path, "T1", 1)
+    legacy(tmp_path, "S1", 2)
+    save_picture(tmp_path / "T1.png", np.full((180, 200, 3), (201, 77, 120), np.uint8))
+    save_picture(tmp_path / "S1.png", picture())
+    files = {"layout": "legacy", "image": "{section}.png"}
+    _, block = made(source(tmp_path, TWO, ("colours",), files=files))
+    assert np.abs(block.values["colours"]).max() < 300
+    features = {"colours": {"feature": "colours", "components": 3, "whiten": True}}
+    with pytest.raises(DataError, match="principal components that do not vary"):
+        source(tmp_path, TWO, ("colours",), files=files, features=features).plan()
+
+
+def test_classes_that_the_test_section_lacks_are_said(tmp_path):
+    legacy(tmp_path, "T1", 1, labels=["fat", "gland", "cancer"] * 12)
+    legacy(tmp_path, "S1", 2, labels=["fat", "cancer"] * 18)
+    one = source(tmp_path, TWO, task="classification", labels={"file": "labels/{section}.tsv"})
+    one.plan()
+    assert any("no sample of 1 class in the test split: 'gland' (12 samples)" in line for line in one.warnings)

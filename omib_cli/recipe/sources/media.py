@@ -18,7 +18,7 @@ class AudioOptions(Options):
     rate: Count = 22_050
     """Samples per second to which the sound is brought, one channel."""
     seconds: Positive = 3.0
-    """Length to which the sound is cut, or repeated where it is shorter."""
+    """Length to which the sound is cut, or repeated where it is shorter (less than a tenth of it is refused)."""
     n_fft: Annotated[int, Field(ge=2)] = 512
     """Samples in a frame of the Fourier transform; F = n_fft / 2 + 1."""
     hop: Count = 353
@@ -69,7 +69,8 @@ class ClipOptions(SourceOptions):
     split: ClipSplitOptions = ClipSplitOptions()
     """Training, validation and test."""
     tolerance: Annotated[float, Field(ge=0.0, le=1.0)] = 0.02
-    """Largest share of clips that may lack a modality because a file is missing or cannot be read."""
+    """Largest share of clips that may lack a modality: a file is missing, cannot be read, is cut off or silent, or has
+    several streams."""
 
     def kind(self, modality: str) -> str | None:
         """Sound as a spectrogram, the clip's frames as a video."""

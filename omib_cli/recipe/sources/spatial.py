@@ -15,8 +15,8 @@ class LayoutOptions(Options):
 
     layout: str
     image: str | None = None
-    """The histology image (TIFF, JPEG, PNG)."""
-    full_width: Count | None = None
+    """The histology image: TIFF, JPEG or PNG of 8 bits, RGB or grey; what is transparent is white. `none`: no image."""
+    full_width: Annotated[int, Field(ge=1)] | None = None
     """Width in pixels of the image that the positions refer to, where `image` is a smaller version of it."""
     pitch_um: Positive = 100.0
     """Distance between the centres of neighbouring spots in micrometres: what gives images their scale."""
@@ -39,7 +39,7 @@ class LegacyOptions(LayoutOptions):
     counts: str = "counts/{section}.tsv.gz"
     """Raw counts, genes in columns."""
     spots: str = "spots/{section}_selection.tsv"
-    """Positions: columns x, y (array), pixel_x, pixel_y (image) and, where there is one, selected."""
+    """Positions: columns x, y (array), pixel_x, pixel_y (image) and, where there is one, selected (0: left out)."""
     pitch_um: Positive = 200.0
     """Distance between the centres of neighbouring spots in micrometres: what gives images their scale."""
 
@@ -55,7 +55,8 @@ class H5adOptions(LayoutOptions):
     positions: str = "spatial"
     """The name in `obsm` of the positions in pixels."""
     genes: str | None = None
-    """The column of `var` that names genes as the other sections name them; the index where None."""
+    """The column of `var` that names genes as the other sections name them; the index where None. Genes without a name
+    are left out."""
 
 
 class SpotLabelOptions(Options):
@@ -68,9 +69,9 @@ class SpotLabelOptions(Options):
     spot: str | None = None
     """The column of spot names; None joins on array coordinates, the rounded columns `x` and `y`."""
     section: str | None = None
-    """The column of section names, where one table holds several sections."""
+    """The column of section names, where one table holds several sections; without it a table is of one section."""
     anomalous: list[str] = []
-    """The labels that mean an anomaly, for `task.kind: anomaly`; all others are normal."""
+    """The labels that mean an anomaly, for `task.kind: anomaly`; at least one. All others are normal."""
 
 
 Layout = Annotated[SpaceRangerOptions | LegacyOptions | H5adOptions, Field(discriminator="layout")]

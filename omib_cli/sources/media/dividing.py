@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from omib_cli.errors import DataError, RecipeError
 from omib_cli.sources.media.listing import Clip
+from omib_cli.sources.rows import must_be_groups
 from omib_cli.sources.sheets import counted
 from omib_cli.sources.splits import TRAIN, VALIDATION, carve_validation, given_split, made_split, strata
 
@@ -38,8 +39,10 @@ def divide(
     if options.by in ("given", "stratified"):
         kinds = strata(labels, classes=recipe.task.kind == "classification")
     units: list[object] = [clip.group if options.by == "group" else row for row, clip in enumerate(clips)]
-    if options.by == "group" and not all(units):
+    if options.by == "group" and any(clip.group is None for clip in clips):
         raise RecipeError(recipe.name, ["data.split.by: `group` needs a group of every clip (`data.labels.group`)"])
+    if options.by == "group":
+        must_be_groups([str(unit) for unit in units], [clip.id for clip in clips], where)
     if len(set(units)) < 2:
         raise DataError("all clips are of one group" if options.by == "group" else "a single clip", where=where)
     if options.by == "given":

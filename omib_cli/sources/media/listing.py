@@ -10,6 +10,7 @@ from pathlib import Path
 from omib_cli.artifacts.files import must_exist
 from omib_cli.errors import DataError
 from omib_cli.sources.media.naming import Naming, find
+from omib_cli.sources.rows import must_be_files_of_their_own
 from omib_cli.sources.sheets import listed
 from omib_cli.sources.table_files import Labels
 from omib_cli.sources.text_tables import ENCODING, reading
@@ -107,14 +108,17 @@ def by_table(folder: Path, labels: Labels, patterns: Mapping[str, str]) -> Listi
     return Listing(clips, labels.where, None, dropped)
 
 
-def read_lists(folder: Path, lists: Mapping[str, str]) -> dict[str, str]:
-    """Split of each clip, from one list per split: lines of a clip's name, a comma, and more.
+def read_lists(folder: Path, lists: Mapping[str, str], naming: Naming) -> dict[str, str]:
+    """Split of each clip, from one list per split: lines of a clip's name, a comma, its label, and more.
 
     Raises
     ------
     DataError
-        A list is missing or empty, or a clip stands in two.
+        A list is missing or empty, a clip stands in two, or has another label there than in its name.
     """
+    must_be_files_of_their_own(
+        {f"the {split} split": folder / name for split, name in lists.items()}, "a list for each split"
+    )
     found: dict[str, str] = {}
     for split, name in lists.items():
         must_exist(
@@ -124,7 +128,13 @@ def read_lists(folder: Path, lists: Mapping[str, str]) -> dict[str, str]:
             "github.com/GeWu-Lab/OGM-GE_CVPR2022), or divide by actor: --set data.split.by=group",
         )
         with reading(name), (folder / name).open(encoding=ENCODING, newline="") as file:
-            clips = [row[0].strip() for row in csv.reader(file) if row and row[0].strip()]
+            rows = [[cell.strip() for cell in row] for row in csv.reader(file) if row and row[0].strip()]
+        clips = [row[0] for row in rows]
+        other = [row for row in rows if len(row) > 1 and (read := naming.read(row[0])) and row[1] not in ("", read[0])]
+        if other:
+            raise DataError(
+                "labels that contradict the clips' names", where=folder / name, got=listed(map(",".join, other))
+            )
         if not clips:
             raise DataError("an empty list of clips", where=folder / name)
         twice = [clip for clip in clips if found.setdefault(clip, split) != split]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import filecmp
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from omib_cli.errors import DataError
+from omib_cli.sources.text_tables import reading
 
 
 @dataclass(frozen=True)
@@ -58,22 +62,53 @@ RAVDESS = Naming(
 
 
 def find(folder: Path, patterns: Sequence[str]) -> dict[str, Path]:
-    """The file of each id; the first pattern that has one counts, then the first file by name.
+    """The file of each id; the first pattern that has one counts.
 
     Parameters
     ----------
     patterns
-        Paths relative to ``folder``: ``{id}`` stands for the id, ``*`` for any part of a name, ``**/`` for any folders.
+        Paths relative to ``folder``: ``{id}`` stands for the id, ``*`` for any part of a name, ``**/`` for any folders,
+        linked ones too.
+
+    Raises
+    ------
+    DataError
+        Two files of one pattern and id that are not copies of each other.
     """
     found: dict[str, Path] = {}
     for pattern in patterns:
+        own: dict[str, Path] = {}
         expression = _expression(pattern)
         depth = "" if pattern.startswith(("*", "{")) else pattern.split("{")[0].split("*")[0].rpartition("/")[0]
-        for path in sorted((folder / depth).rglob("*")):
+        for path in _files_under(folder / depth):
             match = expression.fullmatch(path.relative_to(folder).as_posix())
-            if match is not None and path.is_file():
-                found.setdefault(match["id"], path)
+            if match is None:
+                continue
+            other = own.setdefault(match["id"], path)
+            if other != path and not filecmp.cmp(other, path, shallow=False):
+                raise DataError(
+                    f"two different files for the clip {match['id']!r}",
+                    where=folder,
+                    got=f"{other.relative_to(folder)} and {path.relative_to(folder)}",
+                    expected=f"one file like {pattern}",
+                    do="name the folder that is meant in the pattern, or remove the other one",
+                )
+        found = own | found
     return found
+
+
+def _files_under(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """Every file at any depth, by name; links are followed, but not back to where they came from."""
+    real = folder.resolve()
+    if not folder.is_dir() or real in above:
+        return
+    with reading(str(folder)):
+        inside = sorted(folder.iterdir())
+    for path in inside:
+        if path.is_dir():
+            yield from _files_under(path, (*above, real))
+        elif path.is_file():
+            yield path
 
 
 def _expression(pattern: str) -> re.Pattern[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -17,9 +17,11 @@ from omib_cli.sources.media.audio import filled, read_audio, spectrogram
 from omib_cli.sources.media.dividing import cut_groups, divide
 from omib_cli.sources.media.listing import Clip, Listing, by_name, by_table, read_lists
 from omib_cli.sources.media.naming import CREMA_D, RAVDESS
+from omib_cli.sources.media.remarks import alike, far_off
 from omib_cli.sources.media.video import read_frames
-from omib_cli.sources.rows import labels_that_are_there
+from omib_cli.sources.rows import labels_that_are_there, must_be_groups
 from omib_cli.sources.sheets import counted, listed
+from omib_cli.sources.splits import remarks
 from omib_cli.sources.table_files import Files, input_folder
 from omib_cli.sources.text_tables import reading
 
@@ -85,6 +87,9 @@ class ClipSource(ABC):
         for path in {path for clip in clips for path in clip.files.values()}:
             with reading(self._relative(path)), path.open("rb") as file:
                 found[self._relative(path)] = hashlib.file_digest(file, "sha256").hexdigest()
+        for name in self.names:
+            hashes = {clip.id: found[self._relative(clip.files[name])] for clip in clips if name in clip.files}
+            self.warnings.extend(alike(name, hashes))
         return dict(sorted(found.items()))
 
     def plan(self) -> DatasetPlan:
@@ -99,24 +104,27 @@ class ClipSource(ABC):
 
         listing = self._listing
         every = [replace(clip, files=dict(clip.files)) for clip in listing.clips]
-        unreadable = self._try_files(every)
+        lengths: dict[str, dict[str, float]] = {name: {} for name in self.names}
+        unreadable = self._try_files(every, lengths)
         clips = [clip for clip in every if clip.files]
         missing = {name: sum(name not in clip.files for clip in clips) for name in self.names}
         self._must_be_complete(every, unreadable, listing.where)
         labels, classes = self._targets(clips, listing)
+        grouped = any(clip.group is not None for clip in clips)
+        if grouped:
+            must_be_groups([clip.group or "" for clip in clips], [clip.id for clip in clips], listing.where)
         split = divide(clips, labels, self.options.split, self.recipe, listing.where)
-        self.warnings.extend(cut_groups(clips, split))
+        self.warnings.extend(self._remarks(clips, split, labels, classes))
         must_be_learnable(labels, split, classes, listing.where)
         order = np.argsort(split, kind="stable").tolist()
         self._clips, self._labels = [clips[row] for row in order], labels[order]
-        grouped = all(clip.group for clip in clips)
         dropped = {"clips without a readable file": len(every) - len(clips), **listing.dropped}
         facts: dict[str, Any] = {
             "dropped_rows": {why: count for why, count in dropped.items() if count},
             "missing": {name: count for name, count in missing.items() if count},
             "unreadable": unreadable,
         }
-        self._report(facts)
+        self._report(facts, lengths)
         return DatasetPlan(
             ids=[clip.id for clip in self._clips],
             split=split[order],
@@ -151,21 +159,48 @@ class ClipSource(ABC):
 
     def _decode(self, name: str, path: Path) -> NDArray[Any]:
         if name == "video":
-            return read_frames(path, self.options.video)
-        return spectrogram(filled(read_audio(path, self.options.audio), self.options.audio), self.options.audio)
+            return read_frames(path, self.options.video).frames
+        return spectrogram(filled(read_audio(path, self.options.audio).samples, self.options.audio), self.options.audio)
 
-    def _try_files(self, clips: Sequence[Clip]) -> dict[str, str]:
-        """Take files away that cannot be read; returns why, by path. Of a video only the first frame is decoded."""
-        first = self.options.video.model_copy(update={"frames": 1, "size": 16})
+    def _try_files(self, clips: Sequence[Clip], lengths: dict[str, dict[str, float]]) -> dict[str, str]:
+        """Take files away that cannot be read; returns why, by path.
+
+        Everything that :meth:`block` will need is decoded, small: a film may be damaged or cut off anywhere.
+
+        Parameters
+        ----------
+        lengths
+            Receives the seconds that each file lasts, by modality and clip.
+        """
+        small = self.options.video.model_copy(update={"size": 16})
         reasons: dict[str, str] = {}
+        damaged: list[str] = []
         for clip in clips:
             for name, path in list(clip.files.items()):
                 try:
-                    read_frames(path, first) if name == "video" else read_audio(path, self.options.audio)
+                    if name == "video":
+                        film = read_frames(path, small)
+                        lengths[name][clip.id] = film.seconds
+                        damaged += [clip.id] if film.damaged else []
+                    else:
+                        lengths[name][clip.id] = read_audio(path, self.options.audio).seconds
                 except DataError as error:
                     reasons[f"{self._relative(path)} ({name})"] = f"{error.what}: {error.got}"
                     del clip.files[name]
+        if damaged:
+            self.warnings.append(f"{counted(len(damaged), 'film')} with damaged parts, passed over: {listed(damaged)}")
         return reasons
+
+    def _remarks(
+        self, clips: Sequence[Clip], split: NDArray[np.uint8], labels: NDArray[np.float64], classes: Sequence[str]
+    ) -> list[str]:
+        """What is to be said of the split."""
+        options = self.options.split
+        made = options.by != "given"
+        unused = made and any(clip.split is not None for clip in clips)
+        found = [f"the split that the data gives is not used (`data.split.by: {options.by}`)"] if unused else []
+        asked = {"test": options.test, "validation": options.validation} if made else {"test": None, "validation": None}
+        return found + cut_groups(clips, split) + remarks(split, labels, classes, **asked)
 
     def _must_be_complete(self, clips: Sequence[Clip], unreadable: dict[str, str], where: str) -> None:
         lacking = [clip.id for clip in clips if len(clip.files) < len(self.names)]
@@ -193,7 +228,7 @@ class ClipSource(ABC):
         classes = [name for name in listing.classes if name in values]
         return np.array([classes.index(value) for value in values], dtype=np.float64), classes
 
-    def _report(self, facts: dict[str, Any]) -> None:
+    def _report(self, facts: dict[str, Any], lengths: Mapping[str, Mapping[str, float]]) -> None:
         """Put what was left out or masked into words."""
         reasons = [f"{path}: {why}" for path, why in facts["unreadable"].items()]
         self.warnings.extend([f"{counted(len(reasons), 'unreadable file')}: {listed(reasons)}"] if reasons else [])
@@ -201,6 +236,10 @@ class ClipSource(ABC):
         self.warnings.extend(
             f"{counted(count, 'clip')} without {name}: kept and masked" for name, count in facts["missing"].items()
         )
+        audio, video = self.options.audio, self.options.video
+        wanted = {"audio": audio.seconds, "video": video.frames / video.fps}
+        for name, found in lengths.items():
+            self.warnings.extend(far_off(name, found, wanted[name]))
 
     def _relative(self, path: Path) -> str:
         return path.relative_to(self.folder).as_posix()
@@ -211,7 +250,7 @@ class CremaDSource(ClipSource):
 
     def _list(self) -> Listing:
         given = self.options.split.by == "given"
-        split = read_lists(self.folder, self._lists()) if given else None
+        split = read_lists(self.folder, self._lists(), CREMA_D) if given else None
         return by_name(self.folder, CREMA_D, self.names, split)
 
     def _beside(self) -> dict[str, str]:

@@ -7,14 +7,14 @@ spots are dropped before library sizes are taken, variability is measured on log
 
 from __future__ import annotations
 
-import warnings
+import warnings as python_warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from omib_cli.errors import DataError
 from omib_cli.runtime.seeds import derive_seed
-from omib_cli.sources.sheets import listed
+from omib_cli.sources.sheets import counted, listed
 from omib_cli.sources.spatial.section import TissueSection
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from omib_cli.recipe.sources.spatial import ColumnsOptions, ExpressionOptions, GenesOptions
 
-TINY = 1e-12
+ROUNDING = 1e-6
+"""A column's deviation, in units of its largest value, below which it differs by rounding alone (float32)."""
 
 
 @dataclass
@@ -68,8 +69,10 @@ def thin(section: TissueSection, most: int, seed: int) -> None:
     section.counts = csr_matrix(data.X, dtype=np.float32)
 
 
-def pooled(sections: Sequence[TissueSection]) -> tuple[csr_matrix, list[str]]:
+def pooled(sections: Sequence[TissueSection], warnings: list[str]) -> tuple[csr_matrix, list[str]]:
     """Counts of all sections over the genes that every one of them has, in the first's order: (N, G), G names.
+
+    ``warnings`` receives how many genes that are.
 
     Raises
     ------
@@ -88,6 +91,9 @@ def pooled(sections: Sequence[TissueSection]) -> tuple[csr_matrix, list[str]]:
             got="; ".join(listed(section.genes) for section in sections[:2]),
             do="name genes alike everywhere (h5ad: `genes` names a column of symbols)",
         )
+    if any(len(section.genes) > len(genes) for section in sections):
+        shown = ", ".join(f"{section.name} {len(section.genes)}" for section in sections)
+        warnings.append(f"the sections have {counted(len(genes), 'gene')} in common, which are used (of {shown})")
     parts = []
     for section in sections:
         place = {gene: index for index, gene in enumerate(section.genes)}
@@ -128,8 +134,8 @@ def express(
     if target == "median":
         target = float(np.median(totals[training & (totals > 0)]))
     data = anndata.AnnData(counts)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a spot without a count stays one
+    with python_warnings.catch_warnings():
+        python_warnings.simplefilter("ignore")  # a spot without a count stays one
         sc.pp.normalize_total(data, target_sum=target)
     sc.pp.log1p(data)
     chosen = _variable(data, training, sections, options)
@@ -155,8 +161,8 @@ def _variable(
     fit.obs["section"] = [f"s{number:06d}" for number in numbers]
     fit.obs["section"] = fit.obs["section"].astype("category")
     several = len(np.unique(numbers)) > 1
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # bins of a single gene, and pandas' own future
+    with python_warnings.catch_warnings():
+        python_warnings.simplefilter("ignore")  # bins of a single gene, and pandas' own future
         sc.pp.highly_variable_genes(
             fit, n_top_genes=options.top_genes, flavor="seurat", batch_key="section" if several else None
         )
@@ -182,7 +188,7 @@ def columns(
     Raises
     ------
     DataError
-        More components than training spots or columns.
+        More components than training spots or columns, or whitened ones that do not vary.
     """
     fitted: dict[str, NDArray[Any]] = {}
     if options.standardise:
@@ -229,7 +235,7 @@ def _standardised(
     known = values[training]
     offset = known.mean(axis=0, dtype=np.float64)
     scale = known.std(axis=0, dtype=np.float64)
-    scale = np.where(scale > TINY, scale, 1.0)
+    scale = np.where(scale > ROUNDING * np.abs(known).max(axis=0), scale, 1.0)
     scaled = ((values - offset) / scale).astype(np.float32)
     return scaled, {"offset": offset, "scale": scale}
 
@@ -244,10 +250,26 @@ def _components(
     from sklearn.decomposition import PCA
 
     known = values[training].astype(np.float64)
+    if not np.ptp(known, axis=0).any():
+        _must_vary(np.zeros(1), options)
     few = (options.components or 0) < min(known.shape) / 4  # then Lanczos iterations are much faster, and as exact
     solver = "arpack" if few else "full"
     model = PCA(options.components, whiten=options.whiten, svd_solver=solver, random_state=0).fit(known)
+    if options.whiten:
+        _must_vary(np.sqrt(model.explained_variance_), options)
     scores = model.transform(values).astype(np.float32)
     loadings = {"loadings": model.components_, "centre": model.mean_, "variance": model.explained_variance_}
     names = [f"PC{number + 1}" for number in range(scores.shape[1])]
     return Features(scores, names, {**fitted, **{key: np.asarray(array) for key, array in loadings.items()}})
+
+
+def _must_vary(deviations: NDArray[np.float64], options: ColumnsOptions) -> None:
+    """Refuse principal components, by their deviations in decreasing order, of which some are rounding errors."""
+    there = int((deviations > ROUNDING * deviations[0]).sum())
+    if there < len(deviations):
+        raise DataError(
+            "principal components that do not vary over the training spots",
+            got=f"components: {options.components}, of which {there} vary",
+            expected=f"{there} at most",
+            do="lower `components`, or take the modality out",
+        )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omib_cli.errors import DataError
-from omib_cli.sources.rows import labels_that_are_there
+from omib_cli.sources.rows import labels_that_are_there, must_be_files_of_their_own, must_be_spelt_alike, must_be_there
 from omib_cli.sources.sheets import Sheet, counted, listed, not_there
 from omib_cli.sources.spatial.legacy import spot_names
 from omib_cli.sources.spatial.section import TissueSection, existing
@@ -37,6 +38,10 @@ def read_labels(options: SpotLabelOptions, section: TissueSection, folder: Path)
     sheet = read_text(path, where, header=True, text_columns=[*written], warnings=section.warnings)
     labels = labels_that_are_there(sheet.text(options.column), where)
     names = _names(sheet, options)
+    if options.spot is not None:
+        must_be_there(names, [f"row {row + 1}" for row in range(sheet.rows)], "rows without a spot", where)
+    elif bare := names.count(""):
+        section.warnings.append(f"{counted(bare, 'row')} of {where} without x and y: left out")
     rows = range(sheet.rows)
     if options.section is not None:
         sections = sheet.text(options.section)
@@ -65,10 +70,32 @@ def anomalies(labels: list[str], options: SpotLabelOptions) -> list[float]:
 
 
 def must_be_known(anomalous: list[str], found: set[str]) -> None:
-    """Refuse anomalous labels that no section has: a misspelt name would make every spot normal."""
+    """Refuse anomalous labels that no section has, or has in another spelling too: those spots would be normal."""
+    if not anomalous:
+        raise DataError(
+            "which labels mean an anomaly?",
+            where="data.labels.anomalous",
+            got=f"none; the labels are {listed(sorted(found))}",
+            do="name them, or set `labels: none` for a section without labels",
+        )
     for label in anomalous:
         if label not in found:
             raise not_there("label", label, sorted(found), "data.labels.anomalous")
+    must_be_spelt_alike(sorted(found), "data.labels", "labels")
+
+
+def must_be_of_one_section(tables: Mapping[str, tuple[SpotLabelOptions, Path]]) -> None:
+    """Refuse a table of labels that several sections read and that does not say which row is of which section.
+
+    Barcodes and array coordinates are the same on every slide: each row would fit them all.
+
+    Parameters
+    ----------
+    tables
+        By section its options and its file.
+    """
+    one = {f"section {name}": path for name, (options, path) in tables.items() if options.section is None}
+    must_be_files_of_their_own(one, "a table for each section (`{section}` in its name), or a column `labels.section`")
 
 
 def _names(sheet: Sheet, options: SpotLabelOptions) -> list[str]:

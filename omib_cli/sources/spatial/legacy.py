@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omib_cli.errors import DataError
+from omib_cli.sources.rows import must_be_there
 from omib_cli.sources.sheets import counted, listed, not_there
 from omib_cli.sources.spatial.section import (
-    Picture,
     TissueSection,
     existing,
-    grid_pitch,
+    flags,
     must_be_counts,
     must_be_unique,
-    nearest_pitch,
+    named_picture,
     positioned,
 )
+from omib_cli.sources.spatial.spacing import spot_pitch
 from omib_cli.sources.text_tables import ENCODING, open_text, read_text, reading
 
 if TYPE_CHECKING:
@@ -27,10 +29,12 @@ if TYPE_CHECKING:
     from omib_cli.recipe.sources.spatial import LegacyOptions
 
 COLUMNS = ("x", "y", "pixel_x", "pixel_y")
+SELECTED = "selected"
+"""The column, where there is one, that says which spots are under the tissue."""
 
 
 def read_legacy(options: LegacyOptions, name: str, folder: Path) -> TissueSection:
-    """Read a section; spots of the position file without counts are left out.
+    """Read a section; spots that are not selected, or have no counts, are left out.
 
     Raises
     ------
@@ -41,27 +45,21 @@ def read_legacy(options: LegacyOptions, name: str, folder: Path) -> TissueSectio
     counts_file, spots_file = existing(folder, where, "file of counts"), existing(folder, spots_where, "spot file")
     spots, genes, counts = _read_counts(counts_file, where)
     warnings: list[str] = []
-    sheet = read_text(spots_file, spots_where, header=True, text_columns=[], warnings=warnings)
-    lacking = [column for column in COLUMNS if column not in sheet.names]
-    if lacking:
-        raise not_there("column", lacking[0], sheet.names, spots_where)
-    table = sheet.numbers([sheet.names.index(column) for column in COLUMNS])
-    known = spot_names(table[:, :2])
-    must_be_unique(known, "spot", spots_where, "remove the copies")
+    known, inside, table = _read_spots(spots_file, spots_where, warnings)
     rows = positioned(spots, known, where, spots_where, "give the spot file of the same section")
     if len(known) > len(spots):
         warnings.append(f"{counted(len(known) - len(spots), 'spot')} of {spots_where} without counts: left out")
-    array, positions = table[rows, :2], table[rows, 2:]
-    # Three spots that are not in a line make a grid; a handful more make a reliable one.
-    pitch = grid_pitch(positions, array, 1.0) if len(rows) > 5 else nearest_pitch(positions)
+    kept = inside[rows]
+    if not kept.all():
+        warnings.append(f"{where}: {counted(int((~kept).sum()), 'spot')} not selected in {spots_where}: left out")
+        spots = [spot for spot, there in zip(spots, kept.tolist(), strict=True) if there]
+    array, positions = table[rows[kept], :2], table[rows[kept], 2:]
+    pitch = spot_pitch(positions, array, spots_where)
     files = {where: counts_file, spots_where: spots_file}
-    section = TissueSection(name, where, spots, genes, counts, positions, array, pitch, files, warnings=warnings)
-    if options.image is not None:
-        image_where = options.image.replace("{section}", name)
-        image = existing(folder, image_where, "image")
-        scale = 1.0 if options.full_width is None else None
-        section.picture = Picture(image, image_where, scale, options.full_width)
-        section.files[image_where] = image
+    section = TissueSection(name, where, spots, genes, counts[kept], positions, pitch, files, warnings=warnings)
+    section.picture = named_picture(options, name, folder)
+    if section.picture is not None and isinstance(section.picture.source, Path):
+        section.files[section.picture.where] = section.picture.source
     return section
 
 
@@ -72,6 +70,27 @@ def spot_names(array: NDArray[np.float64]) -> list[str]:
     return [f"{x:.0f}x{y:.0f}" for x, y in np.rint(array).tolist()]
 
 
+def _read_spots(
+    path: Path, where: str, warnings: list[str]
+) -> tuple[list[str], NDArray[np.bool_], NDArray[np.float64]]:
+    """Names of the spots (P), which are selected (P,), and array x and y, pixel x and y (P, 4)."""
+    import numpy as np
+
+    sheet = read_text(path, where, header=True, text_columns=[SELECTED], warnings=warnings)
+    lacking = [column for column in COLUMNS if column not in sheet.names]
+    if lacking:
+        raise not_there("column", lacking[0], sheet.names, where)
+    table = sheet.numbers([sheet.names.index(column) for column in COLUMNS])
+    if not np.isfinite(table).all():
+        row = int(np.argmin(np.isfinite(table).all(axis=1)))
+        raise DataError("a spot without a position", where=f"{where}, row {row + 1}", got=table[row].tolist())
+    known = spot_names(table[:, :2])
+    must_be_unique(known, "spot", where, "remove the copies")
+    if SELECTED not in sheet.names:
+        return known, np.ones(len(known), dtype=bool), table
+    return known, flags(sheet.text(SELECTED), SELECTED, where), table
+
+
 def _read_counts(path: Path, where: str) -> tuple[list[str], list[str], csr_matrix]:
     """N spots, G genes, (N, G) counts."""
     import numpy as np
@@ -80,7 +99,8 @@ def _read_counts(path: Path, where: str) -> tuple[list[str], list[str], csr_matr
 
     with reading(where):
         with open_text(path) as file:  # pandas would rename genes that occur twice without a word
-            genes = [gene.strip() for gene in file.readline().rstrip("\r\n").split("\t")[1:]]
+            genes = [gene.strip() for gene in next(csv.reader(file, delimiter="\t"), [])[1:]]
+        must_be_there(genes, [f"column {place}" for place in range(2, len(genes) + 2)], "genes without a name", where)
         must_be_unique(genes, "gene", where, "add up or remove the copies in the file")
         frame = pd.read_csv(path, sep="\t", index_col=0, encoding=ENCODING)
     if frame.shape[1] != len(genes) or not genes or frame.empty:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from omib_cli.errors import DataError
 from omib_cli.sources.sheets import counted, listed
-from omib_cli.sources.spatial.images import BLOCK, Image, image_size, open_image
+from omib_cli.sources.spatial.images import BLOCK, Image, look, open_image
 from omib_cli.sources.spatial.section import Picture, TissueSection
 
 if TYPE_CHECKING:
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from omib_cli.recipe.sources.spatial import ColourOptions, PatchOptions
+
+CORNER = 0.2
+"""A smaller part of an image's width and height than tissue takes up on a slide that was imaged for it."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class PatchPlan:
         Side of the square in the image that it is made of.
     mpp
         Micrometres per pixel of the image.
+    notes
+        What the user should know of the image.
     """
 
     picture: Picture
@@ -39,6 +44,7 @@ class PatchPlan:
     patch: int
     side: float
     mpp: float
+    notes: list[str]
 
 
 def plan_patches(section: TissueSection, pitch_um: float, options: PatchOptions | ColourOptions) -> PatchPlan | None:
@@ -52,13 +58,14 @@ def plan_patches(section: TissueSection, pitch_um: float, options: PatchOptions 
     picture = section.picture
     if picture is None:
         return None
-    width, height = image_size(picture.source, picture.where)
+    width, height, notes = look(picture.source, picture.where)
     scale = picture.scale if picture.scale is not None else width / (picture.full_width or width)
     centres = section.positions * scale
     _must_be_inside(section, picture.where, centres, width, height)
+    notes = [*notes, *_in_a_corner(f"{picture.where}, section {section.name}", centres, width, height)]
     mpp = pitch_um / (section.pitch * scale)
     side = options.patch if options.mpp is None else options.patch * options.mpp / mpp
-    return PatchPlan(picture, centres, options.patch, float(side), mpp)
+    return PatchPlan(picture, centres, options.patch, float(side), mpp, notes)
 
 
 def cut_patches(plan: PatchPlan) -> NDArray[np.uint8]:
@@ -113,6 +120,17 @@ def _window(image: Image, left: int, top: int, right: int, bottom: int) -> NDArr
     pixels = image.region(*inside)
     over = ((inside[1] - top, bottom - inside[3]), (inside[0] - left, right - inside[2]), (0, 0))
     return np.pad(pixels, over, mode="edge") if any(map(any, over)) else pixels
+
+
+def _in_a_corner(where: str, centres: NDArray[np.float64], width: int, height: int) -> list[str]:
+    """A warning where all spots lie in a small part of the image, as they do if it is another than they mean."""
+    low, high = centres.min(axis=0), centres.max(axis=0)
+    if ((high - low) > (width * CORNER, height * CORNER)).any():
+        return []
+    return [
+        f"{where}: all spots lie in a small part of it (x {low[0]:.0f} to {high[0]:.0f}, y {low[1]:.0f} to "
+        f"{high[1]:.0f}, of {width} x {height} pixels): are the positions counted in pixels of this image?"
+    ]
 
 
 def _must_be_inside(section: TissueSection, where: str, centres: NDArray[np.float64], width: int, height: int) -> None:

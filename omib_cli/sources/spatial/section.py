@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omib_cli.errors import DataError
+from omib_cli.sources.cells import is_missing
 from omib_cli.sources.sheets import counted, listed, not_there
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from scipy.sparse import csr_matrix
+
+    from omib_cli.recipe.sources.spatial import LayoutOptions
 
 
 @dataclass
@@ -24,7 +27,7 @@ class Picture:
     Attributes
     ----------
     source
-        The file, or the pixels (height, width, 3) uint8 where the image came inside another file.
+        The file, or the pixels as they stand in another file (see :func:`~omib_cli.sources.pixels.rgb`).
     where
         Its name in messages.
     scale
@@ -33,7 +36,7 @@ class Picture:
         Width in pixels of the frame of the positions.
     """
 
-    source: Path | NDArray[np.uint8]
+    source: Path | NDArray[Any]
     where: str
     scale: float | None = 1.0
     full_width: int | None = None
@@ -55,8 +58,6 @@ class TissueSection:
         (N, G) raw counts, float32.
     positions
         (N, 2) x and y in pixels of the frame of the positions.
-    array
-        (N, 2) array coordinates, or None where the files have none.
     pitch
         Distance of neighbouring spots in pixels of the frame of the positions.
     files
@@ -73,7 +74,6 @@ class TissueSection:
     genes: list[str]
     counts: csr_matrix
     positions: NDArray[np.float64]
-    array: NDArray[np.float64] | None
     pitch: float
     files: dict[str, Path]
     picture: Picture | None = None
@@ -116,6 +116,39 @@ def must_be_unique(names: Sequence[str], what: str, where: str, do: str) -> None
         raise DataError(
             f"{counted(len(twice), f'{what} name')} more than once", where=where, got=listed(map(repr, twice)), do=do
         )
+
+
+def with_symbols(
+    counts: csr_matrix, ids: Sequence[str], symbols: Sequence[str], where: str, warnings: list[str]
+) -> tuple[csr_matrix, list[str]]:
+    """Counts under the symbols of their genes: (N, G') and G' names.
+
+    Genes without a symbol are left out, by name: added up they would be one gene that there is not.
+
+    Parameters
+    ----------
+    ids, symbols
+        G names each, as the file writes them.
+    warnings
+        Receives what was left out or added up.
+
+    Raises
+    ------
+    DataError
+        Not one symbol.
+    """
+    import numpy as np
+
+    known = [not is_missing(symbol) for symbol in symbols]
+    nameless = [one for one, there in zip(ids, known, strict=True) if not there]
+    if nameless:
+        if len(nameless) == len(ids):
+            raise DataError("no gene has a symbol", where=where, got=listed(map(repr, dict.fromkeys(symbols))))
+        warnings.append(f"{where}: {counted(len(nameless), 'gene')} without a symbol: left out: {listed(nameless)}")
+        counts, symbols = counts[:, np.array(known)], [one for one in symbols if not is_missing(one)]
+    counts, names, repeated = summed(counts, symbols)
+    warnings += [f"{where}: the ids of {counted(repeated, 'symbol')} are added up"] if repeated else []
+    return counts, names
 
 
 def summed(counts: csr_matrix, genes: Sequence[str]) -> tuple[csr_matrix, list[str], int]:
@@ -180,28 +213,35 @@ def existing(folder: Path, name: str, what: str) -> Path:
     return path
 
 
-def grid_pitch(positions: NDArray[np.float64], array: NDArray[np.float64], cell: float) -> float:
-    """Distance of neighbouring spots in pixels, from the least-squares map of array coordinates to pixels.
+def named_picture(options: LayoutOptions, section: str, folder: Path) -> Picture | None:
+    """The image that the recipe names, at full resolution unless it says otherwise; None for ``none``."""
+    if options.image is None or options.image == "none":
+        return None
+    where = options.image.replace("{section}", section)
+    scale = 1.0 if options.full_width is None else None
+    return Picture(existing(folder, where, "image"), where, scale, options.full_width)
 
-    Parameters
-    ----------
-    positions, array
-        (N, 2) in pixels and in array coordinates.
-    cell
-        Area of a unit of array coordinates, in squares of the pitch: 1 where a unit is the pitch; sqrt(3)/4 in the
-        hexagonal array of Visium, whose rows are sqrt(3)/2 pitches apart and whose columns half a pitch.
+
+def flags(values: Sequence[str], column: str, where: str) -> NDArray[np.bool_]:
+    """A column of yes and no (N,), such as `in_tissue`, in any of the ways of writing it.
+
+    Raises
+    ------
+    DataError
+        Values that are neither; no spot with a yes.
     """
     import numpy as np
 
-    design = np.column_stack([array, np.ones(len(array))])
-    affine = np.linalg.lstsq(design, positions, rcond=None)[0][:2]
-    return float(np.sqrt(abs(np.linalg.det(affine)) / cell))
-
-
-def nearest_pitch(positions: NDArray[np.float64]) -> float:
-    """Distance of neighbouring spots in pixels, as the median distance (N, 2) to the nearest."""
-    import numpy as np
-    from sklearn.neighbors import NearestNeighbors
-
-    distances, _ = NearestNeighbors(n_neighbors=2).fit(positions).kneighbors(positions)
-    return float(np.median(distances[:, 1]))
+    meaning = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
+    odd = [value for value in values if value.casefold() not in meaning]
+    if odd:
+        raise DataError(
+            f"{counted(len(odd), 'spot')} of which {column!r} does not say yes or no",
+            where=where,
+            got=listed(map(repr, dict.fromkeys(odd))),
+            expected="1 or 0, True or False",
+        )
+    found = np.array([meaning[value.casefold()] for value in values], dtype=bool)
+    if not found.any():
+        raise DataError(f"no spot with {column!r} 1", where=where, got=f"0 in all {len(found)} spots")
+    return found

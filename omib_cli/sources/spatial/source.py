@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -10,8 +10,9 @@ from omib_cli.artifacts import format as fmt
 from omib_cli.artifacts.dataset_writer import Block, DatasetPlan, ModalityPlan
 from omib_cli.errors import DataError, RecipeError
 from omib_cli.recipe.sources.spatial import ColourOptions, DepthOptions, GenesOptions, PatchOptions
-from omib_cli.sources.labels import class_labels
-from omib_cli.sources.sheets import counted
+from omib_cli.sources.labels import class_labels, must_be_seen
+from omib_cli.sources.rows import must_be_ids, must_be_spelt_alike
+from omib_cli.sources.sheets import counted, listed
 from omib_cli.sources.spatial.colours import colours
 from omib_cli.sources.spatial.colours import names as names_of_colours
 from omib_cli.sources.spatial.expression import (
@@ -28,6 +29,7 @@ from omib_cli.sources.spatial.graph import mean_around, nearest_spots, rows_of_n
 from omib_cli.sources.spatial.labels import CLASSES, anomalies, must_be_known
 from omib_cli.sources.spatial.patches import PatchPlan, cut_patches, plan_patches
 from omib_cli.sources.spatial.reading import Place, file_hashes, read_sections
+from omib_cli.sources.splits import remarks
 from omib_cli.sources.table_files import input_folder
 
 if TYPE_CHECKING:
@@ -117,6 +119,10 @@ class SpatialSource:
         ids = [f"{place.name}_{place.section.spots[spot]}" for place in places for spot in place.kept]
         split = np.concatenate([np.full(len(place.kept), place.split, dtype=np.uint8) for place in places])
         labels = np.concatenate([target[place.kept] for place, target in zip(places, targets, strict=True)])
+        if classes:
+            must_be_seen(labels, split, classes, "data.labels")
+            self._warnings += remarks(split, labels, classes, test=None, validation=None)
+        must_be_ids(ids, len(ids), "data.sections", "spot")
         self._prepared = _Prepared(labels)
         modalities = self._modalities(places, split == 0, facts)
         return DatasetPlan(
@@ -153,7 +159,7 @@ class SpatialSource:
         found = {label for place in places for label in place.labels or [] if label}
         if self.recipe.task.kind == "anomaly":
             for place in places:
-                if place.label_options is not None:
+                if place.labels is not None and place.label_options is not None:
                     must_be_known(place.label_options.anomalous, found)
             return [
                 np.array(anomalies(place.labels, place.label_options))
@@ -167,6 +173,7 @@ class SpatialSource:
                 where="data.labels",
                 do="name a table of labels, or set `task.kind: anomaly`, which can do without",
             )
+        must_be_spelt_alike(sorted(found), "data.labels", "classes")
         known, classes = class_labels(sorted(found), "data.labels")
         index = dict(zip(sorted(found), known.tolist(), strict=True))
         return [
@@ -237,7 +244,7 @@ class SpatialSource:
         everywhere = np.ones(len(training), dtype=bool)
         vectors = {name: one for name, one in self._features.items() if isinstance(one, GenesOptions | DepthOptions)}
         if vectors:
-            counts, genes = pooled([place.section for place in places])
+            counts, genes = pooled([place.section for place in places], self._warnings)
             rows = np.concatenate([place.kept + place.offset for place in places])
             counts = counts[rows]
             numbers = np.repeat(np.arange(len(places)), [len(place.kept) for place in places])
@@ -307,12 +314,14 @@ class SpatialSource:
             stop = start + len(place.kept)
             plan = plan_patches(place.section, place.pitch_um, options)
             if plan is not None:
+                self._warnings += [note for note in plan.notes if note not in self._warnings]
                 facts[place.name]["mpp"] = round(plan.mpp, 4)
-                plan = PatchPlan(plan.picture, plan.centres[place.kept], plan.patch, plan.side, plan.mpp)
+                plan = replace(plan, centres=plan.centres[place.kept])
             else:
                 self._warnings.append(f"{place.name}: no image; {name} is missing in {counted(stop - start, 'spot')}")
             found.append(_Patches(start, stop, plan))
             start = stop
+        self._warnings += [note for note in _shared(places) if note not in self._warnings]
         if all(one.plan is None for one in found):
             raise DataError(
                 f"no section has an image for modality {name!r}",
@@ -365,6 +374,16 @@ def _features(recipe: Recipe, options: SpatialOptions) -> dict[str, Feature]:
     if problems:
         raise RecipeError(recipe.name, problems)
     return {name: feature for name, feature in found.items() if feature is not None}
+
+
+def _shared(places: list[Place]) -> list[str]:
+    """A warning of images that several sections read: a slide may hold several, or `{section}` was forgotten."""
+    of_image: dict[Path, list[str]] = {}
+    for place in places:
+        if place.section.picture is not None and isinstance(place.section.picture.source, Path):
+            of_image.setdefault(place.section.picture.source.resolve(), []).append(place.name)
+    several = {path.name: names for path, names in of_image.items() if len(names) > 1}
+    return [f"sections {listed(names)} are cut out of one image, {name}" for name, names in several.items()]
 
 
 def _smoothed(features: Features, count: int | None, places: list[Place]) -> Features:
