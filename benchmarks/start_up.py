@@ -51,7 +51,7 @@ import time
 begun = time.perf_counter()
 import json, os, sys
 import omib_cli.stages.train as stage
-from omib_cli.training.loop import Trainer
+from omib_cli.training.step import Step
 marks = {"imports": time.perf_counter() - begun}
 read_splits = stage.read_splits
 
@@ -66,7 +66,7 @@ def first_step(self, *arguments):
     print(json.dumps(marks), flush=True)
     os._exit(0)
 
-stage.read_splits, Trainer._step = read, first_step
+stage.read_splits, Step.gradients = read, first_step
 from omib_cli.cli import app
 app.main(sys.argv[1:])
 """

@@ -37,7 +37,7 @@ from omib_cli.data.samples import Samples
 from omib_cli.recipe.schema import Recipe, recipe_model
 from omib_cli.runtime.job import Job
 from omib_cli.runtime.start import prepare_torch
-from omib_cli.training.log import MetricsLog
+from omib_cli.training.log import EpochSums, MetricsLog
 from omib_cli.training.loop import Trainer
 from omib_cli.training.model import build_model
 from omib_cli.training.phases import main_phase
@@ -78,7 +78,7 @@ def data_of(modalities: int, width: int) -> Samples:
     generator = torch.Generator().manual_seed(0)
     values = [torch.randn(SAMPLES, width, generator=generator) for _ in range(modalities)]
     labels = (sum(value[:, :50].sum(dim=1) for value in values) > 0).float()
-    return Samples(list(values), labels, None)
+    return Samples(list(values), labels, torch.ones(SAMPLES, modalities, dtype=torch.bool), complete=True)
 
 
 def trainer_of(recipe: Recipe, width: int, folder: Path, compiled: bool = False) -> Trainer:
@@ -160,9 +160,9 @@ def plain_epochs(modalities: int, width: int, batch: int, samples: Samples) -> I
 def own_epochs(trainer: Trainer, samples: Samples) -> Iterator[float]:
     """Seconds of an epoch of omib's loop."""
     while True:
-        trainer.at.step, trainer.at.sums = 0, None
+        trainer.at.step, trainer.sums = 0, EpochSums()
         started = time.perf_counter()
-        trainer._epoch(samples)
+        trainer._train_epoch(samples)
         yield time.perf_counter() - started
 
 
@@ -185,7 +185,7 @@ def must_be_the_same(modalities: int, width: int, batch: int, samples: Samples, 
     plain.load_state_dict(state)
     some = next(iter(samples.batches(batch)))
     torch.manual_seed(1)
-    ours = trainer.phase.losses(some).total.item()
+    ours = trainer.phase.losses(some.values, some.batch).total.item()
     torch.manual_seed(1)
     theirs = plain(list(some.values), some.labels.long()).item()
     assert abs(ours - theirs) < 1e-4 * abs(ours), (ours, theirs)
@@ -210,8 +210,8 @@ def product_seconds(batch: int, inputs: int, outputs: int) -> Callable[[], float
 def step_flops(trainer: Trainer, batch: Samples) -> int:
     """Of a step's matrix products, forward and backward."""
     with FlopCounterMode(display=False) as counter:
-        trainer.phase.losses(batch).total.backward()  # type: ignore[no-untyped-call]
-    trainer.optimiser.zero_grad()
+        trainer.phase.losses(batch.values, batch.batch).total.backward()  # type: ignore[no-untyped-call]
+    trainer.step.optimiser.zero_grad()
     return int(counter.get_total_flops())
 
 

@@ -117,7 +117,7 @@ def test_dry_run_of_the_whole_chain_passes_a_batch_where_there_is_a_dataset(omib
         ("estimate_mi", ["in/d.h5"], "in/information.h5"),
         ("train", ["in/d.h5"], "in/model.safetensors"),
         ("embed", ["in/d.h5", "--model", "m.safetensors"], "in/embedding.h5ad"),
-        ("evaluate", ["in/a.h5ad", "b.h5ad"], "in/report"),
+        ("evaluate", ["in/a.h5ad"], "in/report"),
         ("prepare", ["rosmap", "--input", "raw"], "rosmap.h5"),
         ("simulate", ["--case", "ii"], "sim-ii.h5"),
         ("run", ["sim-i"], "sim-i"),

@@ -393,7 +393,7 @@ def test_the_papers_recipe_builds_the_papers_network_from_the_papers_file(tmp_pa
         model = fresh_model(recipe, dataset_facts(data), torch.device("cpu"))
         batch = read_samples(data, data.rows("train"), torch.device("cpu"))
     assert shapes == [(50,), (50, 75), (50, 48)]
-    assert [z.shape for z in model.encode(batch.values)] == [(12, 512)] * 3
+    assert [z.shape for z in model.encode(batch.values, batch.batch)] == [(12, 512)] * 3
     assert sum(p.numel() for p in model.encoders[1].parameters()) == 74 * 512 * 3 + 512
     assert model.fuse(batch).embedding.shape == (12, 512)
     for phase in (recipe.warmup, recipe.train):

@@ -22,7 +22,7 @@ class Notes(Progress):
     def __init__(self):
         self.notes, self.warnings, self.phases = [], [], []
 
-    def begin(self, phase, total, unit="samples", done=0):
+    def begin(self, phase, total, unit="samples", done=0, epochs=None):
         self.phases.append(phase)
 
     def note(self, message):

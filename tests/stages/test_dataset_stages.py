@@ -102,7 +102,7 @@ class Watched(Progress):
 
     done: int | None = None
 
-    def begin(self, phase, total, unit="samples", done=0):
+    def begin(self, phase, total, unit="samples", done=0, epochs=None):
         self.done = done
 
 

@@ -129,10 +129,10 @@ def test_a_run_on_other_input_counts_its_own_time_only(grid, tmp_path):
 def test_collecting_leaves_out_what_another_input_gave_and_says_so(grid, tmp_path):
     folder, cell = grid
     job = Job(device="cpu", threads=1)
-    assert outcome(cell, Launch(tmp_path, folder), 10, job).state == "done"
-    assert outcome(cell, Launch(tmp_path), 10, job).state == "done"  # no input is named, so none can differ
+    assert outcome(cell, Launch(tmp_path, folder), job).state == "done"
+    assert outcome(cell, Launch(tmp_path), job).state == "done"  # no input is named, so none can differ
     with (folder / "protein.csv").open("a") as file:
         file.write("p99,1,2\n")
-    left_out = outcome(cell, Launch(tmp_path, folder), 10, job)
+    left_out = outcome(cell, Launch(tmp_path, folder), job)
     assert left_out.state == "new"
     assert "another --input" in left_out.reason
