@@ -209,13 +209,12 @@ def _beta(run: Run, _table: RunScores) -> Iterator[Rendered]:
     if beta is None:
         return
     caption = _BOUNDED if beta.get("upper") is not None else _UNBOUNDED
-    yield from _picture("beta", "β inside its bound", caption, lambda: beta_figure(beta))
+    yield from _picture("beta", "β and its bounds", caption, lambda: beta_figure(beta))
 
 
 _BOUNDED = (
-    "Green: up to the paper's upper bound Mᵤ (darker from the lower bound Mₗ, between which β is drawn). Yellow: above "
-    "Mᵤ but within the bound of the loss that is minimised. Red: beyond both, where the penalty may cost task-relevant "
-    "information."
+    "Green: within both the paper's upper bound Mᵤ and the bound of the loss that is minimised (darker from the lower "
+    "bound Mₗ). Yellow: between the two. Red: beyond both, where the penalty may cost task-relevant information."
 )
 _UNBOUNDED = (
     "β was given, and no information was estimated, so the paper's bounds are unknown. Green: within the bound of the "
