@@ -99,7 +99,7 @@ def _scale(values: Sequence[float], panels: Sequence[Axes]) -> str:
     return f" (linear up to {min(sizes):g} on either side of 0, logarithmic beyond)" if through_zero else ""
 
 
-def _number(value: float, _place: int) -> str:
+def _number(value: float, _place: float) -> str:
     """A tick's label: powers of ten that are far from 1 as such."""
     power = math.log10(value) if value > 0 else 0.0
     if abs(power) < 3 or power != round(power):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
 import string
 import threading
@@ -18,7 +19,7 @@ from omib_cli.errors import UsageError
 from omib_cli.recipe.load import load_recipe
 from omib_cli.runtime.job import Job
 from omib_cli.runtime.lock import exclusive
-from omib_cli.stages import run, simulate
+from omib_cli.stages import compare, run, simulate
 from omib_cli.stages.compare import outcome
 from omib_cli.stages.grid import Launch, cells_of, must_be_apart
 from omib_cli.stages.variants import Variant, swept
@@ -201,3 +202,18 @@ def test_a_run_that_shares_nothing_has_all_of_its_time(slow_data, tmp_path):
 def test_a_record_that_did_not_tell_shared_time_apart_does_not_claim_to(tmp_path):
     RunRecord("r", "stopped", seconds=30.0).write(tmp_path)
     assert RunRecord.of(tmp_path, "r").add("done", 2.0, 0.0).shared_seconds is None
+
+
+def test_the_file_of_cells_says_what_a_kl_is_in_and_what_was_shared(tmp_path):
+    path, job = tmp_path / "small.yaml", Job(device="cpu")
+    path.write_text(yaml.safe_dump(small_recipe().resolved(), sort_keys=False), encoding="utf-8")
+    chosen = [Variant("omib"), *(Variant(name, {"fusion": {"method": name}}) for name in ("e-mib", "concat"))]
+    cells = cells_of(str(path), chosen, [0], tmp_path)
+    for cell in cells:
+        run.run(cell.recipe, None, cell.folder, job, tmp_path / "shared")
+    compare.run(cells, Launch(tmp_path), job, reference="omib", collect_only=True, bootstrap=0)
+    with (tmp_path / "small.csv").open(encoding="utf-8") as file:
+        rows = {row["variant"]: row for row in csv.DictReader(file)}
+    assert [rows[cell.variant.name]["kl_unit"] for cell in cells] == ["nats", "nats per dimension", ""]
+    assert all(float(row["shared_seconds"]) > 0.0 for row in rows.values())
+    assert "no run is charged with it" in (tmp_path / "small.md").read_text(encoding="utf-8")
