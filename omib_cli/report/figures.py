@@ -174,7 +174,12 @@ def _losses(run: Run, _table: RunScores) -> Iterator[Rendered]:
     elif not run.classes:
         error = "absolute" if getattr(run.recipe.task, "loss", "mse") == "l1" else "squared"
         unit = f"{error} error" + (" (label units²)" if error == "squared" else " (label units)")
-    drawn = {key.partition("/")[0] for row in run.history for key, value in row.items() if value is not None}
+    drawn = {
+        key.partition("/")[0] if "/" in key else ""  # a term of the whole, E-MIB's KL of ξ, has no curve
+        for row in run.history
+        for key, value in row.items()
+        if value is not None
+    }
     caption = "Loss of each modality's branch and of the fused head." if "trb" in drawn else "Loss of the fused head."
     if "validation" in drawn:
         caption += " On the validation split (dashed; in warm-up the mean over branches), rising while the others fall "

@@ -207,7 +207,7 @@ def test_a_record_that_did_not_tell_shared_time_apart_does_not_claim_to(tmp_path
 def test_the_file_of_cells_says_what_a_kl_is_in_and_what_was_shared(tmp_path):
     path, job = tmp_path / "small.yaml", Job(device="cpu")
     path.write_text(yaml.safe_dump(small_recipe().resolved(), sort_keys=False), encoding="utf-8")
-    chosen = [Variant("omib"), *(Variant(name, {"fusion": {"method": name}}) for name in ("e-mib", "concat"))]
+    chosen = [Variant("omib"), *(Variant(name, {"fusion": {"method": name}}) for name in ("l-mib", "concat"))]
     cells = cells_of(str(path), chosen, [0], tmp_path)
     for cell in cells:
         run.run(cell.recipe, None, cell.folder, job, tmp_path / "shared")
