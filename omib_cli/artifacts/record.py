@@ -24,9 +24,12 @@ class RunRecord:
     reason
         Why it stopped or failed.
     seconds
-        Wall time, summed over all that a run that was continued took.
+        Wall time, summed over all that a run that was continued took; without ``shared_seconds``.
     peak_mib
         The largest resident memory on the way.
+    shared_seconds
+        Wall time beside that, of making artifacts that other runs use too, or of waiting for one that makes them. None
+        in a record that did not tell it apart: its ``seconds`` have both.
     input
         What was read, path and content (:mod:`omib_cli.stages.source_files`); nothing of simulated data.
     """
@@ -36,6 +39,7 @@ class RunRecord:
     reason: str = ""
     seconds: float = 0.0
     peak_mib: float = 0.0
+    shared_seconds: float | None = None
     input: str = ""
 
     @classmethod
@@ -47,8 +51,10 @@ class RunRecord:
             return cls(recipe_hash)
         return found if found.recipe_hash == recipe_hash else cls(recipe_hash)
 
-    def add(self, state: str, seconds: float, peak_mib: float, reason: str = "") -> RunRecord:
-        """Note how the run went on, and what that took."""
+    def add(self, state: str, seconds: float, peak_mib: float, reason: str = "", shared: float = 0.0) -> RunRecord:
+        """Note how the run went on, and what that took, by itself and for what it shares."""
+        if self.shared_seconds is not None or not self.seconds:
+            self.shared_seconds = round((self.shared_seconds or 0.0) + shared, 3)
         self.state, self.reason = state, reason
         self.seconds = round(self.seconds + seconds, 3)
         self.peak_mib = round(max(self.peak_mib, peak_mib), 1)

@@ -21,6 +21,8 @@ Floats = NDArray[np.float64]
 COLUMNS = ("accuracy", "auc", "f1_macro", "mae", "pearson_r", "acc2_nonzero", "acc7", "f1", "average_precision")
 """Metrics that a table shows, where the task has them; files have all."""
 
+OWN_DATA = "Sub-vectors are not shown: not all runs have the same data. The report of each run has its own."
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -36,8 +38,14 @@ class Outcome:
         What they were measured on.
     dataset
         Content hash of the dataset that it was judged on.
+    origin
+        What that dataset was made from, by digest, whatever the seed; empty where not known.
     extra
         Other figures of the run, by name.
+    kl_unit
+        Unit of the divergences among them; empty where there are none.
+    shared_seconds
+        What the run spent beside ``seconds`` on what it shares with others; None where that was not told apart.
     subvectors
         Of simulated data: what its report says of each sub-vector (:mod:`omib_cli.evaluation.subvectors`).
     at
@@ -53,8 +61,11 @@ class Outcome:
     values: Mapping[str, float] = field(default_factory=dict)
     evidence: Evidence | None = None
     dataset: str = ""
+    origin: str = ""
     main_metric: str = ""
     extra: dict[str, float] = field(default_factory=dict)
+    kl_unit: str = ""
+    shared_seconds: float | None = None
     subvectors: Mapping[str, Any] = field(default_factory=dict)
     at: float | None = None
 
@@ -75,6 +86,7 @@ class Row:
     count: int
     missing: list[str]
     extra: dict[str, Across] = field(default_factory=dict)
+    kl_unit: str = ""
     at: float | None = None
 
     def plain(self) -> dict[str, Any]:
@@ -89,6 +101,7 @@ class Row:
             "peak_mib": self.peak_mib,
             "missing": self.missing,
             "extra": {name: value.plain() for name, value in self.extra.items()},
+            "kl_unit": self.kl_unit,
         }
 
 
@@ -115,11 +128,11 @@ class Comparison:
     reference
         The variant that the others are compared with.
     subvectors
-        Of simulated data.
+        Of simulated data, where it is the same for all variants.
     printed
         What a publication prints, by metric and row.
     notes
-        What is to be known of that.
+        What is to be known of that, and of the other columns.
     """
 
     recipe: str
@@ -218,15 +231,39 @@ def compare(
                 count=len(done),
                 missing=[_missing(outcome) for outcome in own if outcome.state != "done"],
                 extra=_over_seeds([outcome.extra for outcome in done]),
+                kl_unit=next((outcome.kl_unit for outcome in done if outcome.kl_unit), ""),
                 at=own[0].at,
             )
         )
-    return Comparison(recipe, reference, main, rows, _subvectors(outcomes), printed or {}, notes)
+    known = [outcome for outcome in outcomes if outcome.subvectors]
+    same = _are_of_the_same_data(known)
+    notes = [*notes, *_shared_time(outcomes), *([] if same else [OWN_DATA])]
+    return Comparison(recipe, reference, main, rows, _subvectors(known) if same else [], printed or {}, notes)
+
+
+def _are_of_the_same_data(outcomes: Sequence[Outcome]) -> bool:
+    """Whether variants differ in no data, so that runs of one seed have one dataset."""
+    datasets = {(outcome.seed, outcome.dataset) for outcome in outcomes}
+    origins = {outcome.origin for outcome in outcomes}
+    return len(datasets) == len({outcome.seed for outcome in outcomes}) and len(origins) <= 1
+
+
+def _shared_time(outcomes: Sequence[Outcome]) -> list[str]:
+    """What seconds leave out, in words; nothing where runs did not tell it apart."""
+    times = [outcome.shared_seconds for outcome in outcomes if outcome.state == "done"]
+    if not times or any(time is None for time in times):
+        return []
+    total = sum(outcome.shared_seconds or 0.0 for outcome in outcomes)
+    return [
+        "Seconds are those of each run alone: making the datasets and estimates that runs share, or waiting for them, "
+        f"took {shown(total)} s more in all, and no run is charged with it. MiB is the most that a run held at once, "
+        "of one that made what is shared the making included."
+    ]
 
 
 def _subvectors(outcomes: Sequence[Outcome]) -> list[SubvectorRow]:
-    """Over seeds, each counted once: all variants of a seed have the same data."""
-    by_seed = {outcome.seed: outcome.subvectors for outcome in outcomes if outcome.subvectors}
+    """Over seeds, each counted once, of outcomes whose variants have the same data."""
+    by_seed = {outcome.seed: outcome.subvectors for outcome in outcomes}
     found = []
     for name, first in next(iter(by_seed.values()), {}).items():
         own = [each[name] for each in by_seed.values() if name in each]

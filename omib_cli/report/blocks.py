@@ -30,6 +30,10 @@ def warnings_of(run: Run, scores: RunScores) -> str:
         found.append(
             "β is above the paper's upper bound: its guarantee that nothing task-relevant is lost does not hold."
         )
+    if run.beta is not None and run.beta.get("above_objective"):
+        found.append(
+            "β is above the bound of the loss that is minimised: the penalty may have cost task-relevant information."
+        )
     groups = scores.groups.get(run.headline)
     several = "group" if groups == 1 else "groups"
     if scores.bootstrap and run.headline != "train" and scores.resampled[run.headline] == "samples" and groups:
@@ -270,7 +274,11 @@ def limits(run: Run, scores: RunScores) -> str:
             "are not about exactly the same samples."
         )
     if run.information is not None:
-        lines.append("The bounds on β inherit the error of estimated information; H(v) = I(v; v) above all.")
+        lines.append(
+            "The bounds on β follow from the number of samples alone: no information was estimated."
+            if run.information.get("estimator") == "saturation"
+            else "The bounds on β inherit the error of estimated information; H(v) = I(v; v) above all."
+        )
     return block("What limits these numbers", tag("ul", *[tag("li", esc(line)) for line in lines]))
 
 

@@ -17,13 +17,13 @@ def beta_and_bounds(run: Run) -> str:
     beta = run.beta
     if beta is None or beta.get("value") is None:
         return ""
-    content = [tag("p", _beta_sentence(beta)), tag("p", _objective_sentence(run, beta))]
+    content = [tag("p", _beta_sentence(beta, run.information)), tag("p", _objective_sentence(run, beta))]
     if run.information is not None:
         content.append(_information(run.information))
     return block("β and its bounds", *content)
 
 
-def _beta_sentence(beta: Mapping[str, Any]) -> str:
+def _beta_sentence(beta: Mapping[str, Any], information: Mapping[str, Any] | None) -> str:
     value = tag("strong", f"β = {beta['value']:.4g}")
     lower, upper = beta.get("lower"), beta.get("upper")
     how = {
@@ -35,47 +35,96 @@ def _beta_sentence(beta: Mapping[str, Any]) -> str:
     }.get(str(beta.get("policy")), esc(beta.get("policy")))
     if lower is None or upper is None:
         return f"{value} ({how}). No information was estimated, so the paper's bounds are not known for this run."
-    place = "above" if beta.get("above") else "within" if beta["value"] >= lower else "below the lower bound of"
     return (
-        f"{value} ({how}) is {place} the paper's range, from "
-        f"<i>M<sub>l</sub></i> = {lower:.4g} to <i>M<sub>u</sub></i> = {upper:.4g}. The upper bound follows from the "
-        "estimated information of the modalities; the lower one only avoids needlessly slow compression."
+        f"{value} ({how}) is {_place(beta, lower, upper)}. The upper bound follows from the {_source(information)}; "
+        "the lower one only avoids needlessly slow compression."
     )
+
+
+def _source(information: Mapping[str, Any] | None) -> str:
+    """What the bounds are made of."""
+    if information is not None and information.get("estimator") == "saturation":
+        return "number of samples, which stands in for the information of the modalities"
+    return "estimated information of the modalities"
+
+
+def _place(beta: Mapping[str, Any], lower: float, upper: float) -> str:
+    """Where beta is in the paper's range, which may be a single value, and whether the loss's own bound is exceeded."""
+    value, single = beta["value"], math.isclose(lower, upper)
+    name = "bound" if single else "range"
+    if beta.get("above"):
+        place = f"above the paper's {name}"
+    elif value < lower and not (single and math.isclose(value, lower)):
+        place = "below the paper's bound" if single else "below the lower bound of the paper's range"
+    else:
+        place = "the paper's bound" if single else "within the paper's range"
+    ends = (
+        f"<i>M<sub>l</sub></i> = <i>M<sub>u</sub></i> = {upper:.4g}"
+        if single
+        else f"from <i>M<sub>l</sub></i> = {lower:.4g} to <i>M<sub>u</sub></i> = {upper:.4g}"
+    )
+    if not beta.get("above_objective"):
+        return f"{place}, {ends}"
+    but = "and" if beta.get("above") else "but"
+    return f"{place}, {but} above the bound of the loss that is minimised (the paper's {name}: {ends})"
 
 
 def _objective_sentence(run: Run, beta: Mapping[str, Any]) -> str:
-    objective = beta.get("objective")
+    objective, upper = beta.get("objective"), beta.get("upper")
     number = f" = {objective:.4g}" if objective is not None else ""
-    return (
+    words = (
         "The paper proves <i>M<sub>u</sub></i> for a <em>relative</em> mutual information, divided by an entropy. The "
         "loss that is really minimised is not divided, and for it the same argument gives "
-        f"1/(1 + Σ r<sub>i</sub>) ≥ 1/(2M&nbsp;−&nbsp;1){number} for these M = {len(run.modalities)} "
-        f"modalities, with no entropy "
-        "in it. <i>M<sub>u</sub></i> is therefore conservative: accuracy may stay flat well above it."
+        f"1/(1 + Σ r<sub>i</sub>) ≥ 1/(2M&nbsp;−&nbsp;1){number} for M = {len(run.modalities)}, with no entropy in it."
     )
+    if objective is None or upper is None or upper == objective:
+        return words
+    if upper < objective:
+        return f"{words} <i>M<sub>u</sub></i> is therefore conservative: accuracy may stay flat well above it."
+    return f"{words} <i>M<sub>u</sub></i> is above that bound, since the modalities hold less than one nat in all."
 
 
 def _information(information: Mapping[str, Any]) -> str:
-    rows = [[f"H({esc(name)})", *_mean_sd(values)] for name, values in (information.get("entropy") or {}).items()]
-    rows += [
-        [f"I({esc(name).replace('|', '; ')})", *_mean_sd(values)]
-        for name, values in (information.get("mutual") or {}).items()
+    """The estimates with their spread, where there is one, and what the numbers are by their estimator."""
+    kinds = (("H", information.get("entropy") or {}), ("I", information.get("mutual") or {}))
+    found = [
+        (f"{kind}({esc(name).replace('|', '; ')})", *_mean_sd(values))
+        for kind, each in kinds
+        for name, values in each.items()
     ]
-    if not rows:
+    if not found:
         return ""
-    limit = information.get("limit")
-    note = (
+    spreads = any(sd is not None for _, _, sd in found)
+    rows = [[name, shown(mean), *([shown(sd)] if spreads else [])] for name, mean, sd in found]
+    head = ["Quantity", "nats", *(["sd over seeds"] if spreads else [])]
+    return table(head, rows) + paragraph(_estimator_words(information), "foot")
+
+
+def _estimator_words(information: Mapping[str, Any]) -> str:
+    """What an estimate is; two of the estimators have no critic that could certify anything."""
+    estimator, limit = information.get("estimator"), information.get("limit")
+    more = "See docs/information.md for what it is and is not."
+    if estimator == "saturation":
+        return (
+            "Every value is ln N_eval, the logarithm of the number of samples that a critic would be judged on: "
+            f"nothing was estimated. {more}"
+        )
+    if estimator == "gaussian":
+        return (
+            "Every value is computed from a covariance, as if the data were Gaussian; where it is infinite, as H(v) = "
+            f"I(v; v) of continuous data is, the logarithm of the number of samples stands in. {more}"
+        )
+    largest = "" if limit is None else f", at most {float(limit):.2f} nats (the largest limit of these estimates)"
+    return (
         "H(v) is estimated as I(v; v), as the paper does. For continuous data that quantity is infinite, and what is "
-        "printed is what the estimator could certify from the samples at hand"
-        + (f", at most {float(limit):.2f} nats (the logarithm of their number)" if limit is not None else "")
-        + ". See docs/information.md for what it is and is not."
+        f"printed is what the estimator could certify from the samples at hand{largest}. {more}"
     )
-    return table(["Estimate", "nats", "sd over seeds"], rows) + paragraph(note, "foot")
 
 
-def _mean_sd(values: Any) -> list[str]:
-    mean, sd = [*values, math.nan][:2] if isinstance(values, list | tuple) else (values, math.nan)
-    return [shown(float(mean)), shown(float(sd))]
+def _mean_sd(values: Any) -> tuple[float, float | None]:
+    """Mean and standard deviation over seeds; of a single seed, which has no spread, the mean alone."""
+    mean, sd = [*values, None][:2] if isinstance(values, list | tuple) else (values, None)
+    return float(mean), None if sd is None or not math.isfinite(sd) else float(sd)
 
 
 def weights_in_words(run: Run) -> str:

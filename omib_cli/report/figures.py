@@ -174,7 +174,12 @@ def _losses(run: Run, _table: RunScores) -> Iterator[Rendered]:
     elif not run.classes:
         error = "absolute" if getattr(run.recipe.task, "loss", "mse") == "l1" else "squared"
         unit = f"{error} error" + (" (label units²)" if error == "squared" else " (label units)")
-    drawn = {key.partition("/")[0] for row in run.history for key, value in row.items() if value is not None}
+    drawn = {
+        key.partition("/")[0] if "/" in key else ""  # a term of the whole, E-MIB's KL of ξ, has no curve
+        for row in run.history
+        for key, value in row.items()
+        if value is not None
+    }
     caption = "Loss of each modality's branch and of the fused head." if "trb" in drawn else "Loss of the fused head."
     if "validation" in drawn:
         caption += " On the validation split (dashed; in warm-up the mean over branches), rising while the others fall "
@@ -209,13 +214,12 @@ def _beta(run: Run, _table: RunScores) -> Iterator[Rendered]:
     if beta is None:
         return
     caption = _BOUNDED if beta.get("upper") is not None else _UNBOUNDED
-    yield from _picture("beta", "β inside its bound", caption, lambda: beta_figure(beta))
+    yield from _picture("beta", "β and its bounds", caption, lambda: beta_figure(beta))
 
 
 _BOUNDED = (
-    "Green: up to the paper's upper bound Mᵤ (darker from the lower bound Mₗ, between which β is drawn). Yellow: above "
-    "Mᵤ but within the bound of the loss that is minimised. Red: beyond both, where the penalty may cost task-relevant "
-    "information."
+    "Green: within both the paper's upper bound Mᵤ and the bound of the loss that is minimised (darker from the lower "
+    "bound Mₗ). Yellow: between the two. Red: beyond both, where the penalty may cost task-relevant information."
 )
 _UNBOUNDED = (
     "β was given, and no information was estimated, so the paper's bounds are unknown. Green: within the bound of the "

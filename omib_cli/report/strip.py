@@ -1,4 +1,4 @@
-"""Beta inside its bound, on a strip; and the headline metrics with their intervals, as dots."""
+"""Beta and its bounds, on a strip; and the headline metrics with their intervals, as dots."""
 
 from __future__ import annotations
 
@@ -28,18 +28,30 @@ def beta_figure(beta: Mapping[str, Any]) -> Figure | None:
     axes.set_xscale("log")
     axes.set(xlim=(left, right), ylim=(0.0, 1.0), yticks=[], xlabel="redundancy weight β (no unit, logarithmic)")
     axes.spines["left"].set_visible(False)
-    first = upper or objective or right
+    known = [bound for bound in (upper, objective) if bound is not None] or [right]
+    first, last = min(known), max(known)  # below one nat in all M_u is the larger of the two
     axes.axvspan(left, first, 0.2, 0.62, color=GOOD, linewidth=0)
-    if lower is not None and upper is not None:
-        axes.axvspan(lower, upper, 0.2, 0.62, color="#a9d5bb", linewidth=0)
-    axes.axvspan(first, max(first, objective or first), 0.2, 0.62, color=WARM, linewidth=0)
-    axes.axvspan(max(first, objective or first), right, 0.2, 0.62, color=RED, linewidth=0)
-    _bound(axes, lower, "Mₗ", "right")
-    _bound(axes, upper, "Mᵤ", "left")
+    if lower is not None and upper is not None and lower < first:
+        axes.axvspan(lower, first, 0.2, 0.62, color="#a9d5bb", linewidth=0)
+    axes.axvspan(first, last, 0.2, 0.62, color=WARM, linewidth=0)
+    axes.axvspan(last, right, 0.2, 0.62, color=RED, linewidth=0)
+    if lower is not None and upper is not None and math.isclose(lower, upper):
+        _bound(axes, upper, "Mₗ = Mᵤ =", "right")
+    else:
+        _bound(axes, lower, "Mₗ", "right")
+        _bound(axes, upper, "Mᵤ", "left")
     _bound(axes, objective, "bound of the objective", "left")
-    _chosen(axes, value, bool(beta.get("above")), math.log(value / left) / math.log(right / left))
+    _chosen(axes, value, _exceeded(beta), math.log(value / left) / math.log(right / left))
     plain_log(axes.xaxis)
     return figure
+
+
+def _exceeded(beta: Mapping[str, Any]) -> str:
+    """The bounds that beta is above, in words; nothing where it is within both."""
+    above = [
+        name for key, name in (("above", "Mᵤ"), ("above_objective", "the bound of the objective")) if beta.get(key)
+    ]
+    return " and ".join(above)
 
 
 def _positive(value: Any) -> float | None:
@@ -62,12 +74,12 @@ def _bound(axes: Axes, value: float | None, name: str, side: str) -> None:
     )
 
 
-def _chosen(axes: Axes, value: float, above: bool, place: float) -> None:
-    colour = ALARM if above else INK
+def _chosen(axes: Axes, value: float, exceeded: str, place: float) -> None:
+    colour = ALARM if exceeded else INK
     axes.plot([value, value], [0.2, 0.7], color=colour, linewidth=2.4, solid_capstyle="butt")
     axes.plot([value], [0.71], marker="v", markersize=9, color=colour, clip_on=False)
     axes.annotate(
-        f"β = {value:.3g}" + (", above Mᵤ" if above else ""),
+        f"β = {value:.3g}" + (f", above {exceeded}" if exceeded else ""),
         (value, 0.71),
         xytext=(0, 7),
         textcoords="offset points",

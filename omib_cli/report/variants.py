@@ -52,7 +52,7 @@ def sweep_figure(table: Comparison) -> Figure | None:
     panels[0].set_ylabel(f"{known.label} ({'higher' if known.higher_is_better else 'lower'} is better)")
     _extra_bands(panels[1], rows, {name: f"KL {name.removeprefix('kl/')}" for name in _extras(rows, "kl/")})
     _extra_bands(panels[1], rows, {"I(xi;y)": "I(ξ; y), at least"}, INK)
-    panels[1].set_ylabel("nats")
+    panels[1].set_ylabel(_units(rows))
     panels[1].set_yscale("symlog", linthresh=0.1)
     if parts:
         _extra_bands(panels[2], rows, {name: _part(name.removeprefix("r2/")) for name in parts})
@@ -61,11 +61,8 @@ def sweep_figure(table: Comparison) -> Figure | None:
     for axes in panels[1:]:
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
     bounds = next((row.extra for row in table.rows if row.at is None and "M_u" in row.extra), None)
-    ratio = (rows[-1].at or 0.0) / (rows[0].at or 1.0)
+    scale = _scale([row.at for row in rows if row.at is not None], panels)
     for axes in panels:
-        if ratio > MOST_LINEAR:
-            axes.set_xscale("log")
-            axes.xaxis.set_major_formatter(_number)
         if bounds is not None and rows[0].name.startswith("beta-"):
             axes.axvspan(bounds["M_l"].mean, bounds["M_u"].mean, color=GOOD, zorder=0)
             for end in (bounds["M_l"], bounds["M_u"]):
@@ -73,11 +70,36 @@ def sweep_figure(table: Comparison) -> Figure | None:
                 if math.isfinite(end.sd):
                     axes.axvspan(end.mean - end.sd, end.mean + end.sd, color=MUTED, alpha=0.3, linewidth=0, zorder=1)
         rows_grid(axes)
-    panels[-1].set_xlabel("β, shaded between M_l and M_u" if rows[0].name.startswith("beta-") else "value")
+    what = "β, shaded between M_l and M_u" if rows[0].name.startswith("beta-") else "value"
+    panels[-1].set_xlabel(what + scale)
     return figure
 
 
-def _number(value: float, _place: int) -> str:
+def _units(rows: Sequence[Row]) -> str:
+    """Of divergences and information in one panel: some methods average a KL over the dimensions of a bottleneck."""
+    units = [unit for unit in dict.fromkeys(row.kl_unit for row in rows) if unit not in ("", "nats")]
+    return "nats; KL: " + ", ".join(units) if units else "nats"
+
+
+def _scale(values: Sequence[float], panels: Sequence[Axes]) -> str:
+    """Make horizontal axes logarithmic where values are far apart; says where they are linear instead.
+
+    A logarithmic axis has no place for 0 and what is below it: up to the least distance from 0 it is then linear.
+    """
+    sizes = [abs(value) for value in values if value]
+    if not sizes or max(sizes) / min(sizes) <= MOST_LINEAR:
+        return ""
+    through_zero = min(values) <= 0.0
+    for axes in panels:
+        if through_zero:
+            axes.set_xscale("symlog", linthresh=min(sizes))
+        else:
+            axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(_number)
+    return f" (linear up to {min(sizes):g} on either side of 0, logarithmic beyond)" if through_zero else ""
+
+
+def _number(value: float, _place: float) -> str:
     """A tick's label: powers of ten that are far from 1 as such."""
     power = math.log10(value) if value > 0 else 0.0
     if abs(power) < 3 or power != round(power):

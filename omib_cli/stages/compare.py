@@ -92,14 +92,14 @@ def outcome(cell: Cell, launch: Launch, job: Job) -> Outcome:
     Without an input to compare with (``--collect`` alone), a cell counts whatever its input was.
     """
     record = cell.record
-    found = partial(Outcome, cell.variant.name, cell.seed, at=cell.variant.at)
+    found = partial(Outcome, cell.variant.name, cell.seed, at=cell.variant.at, shared_seconds=record.shared_seconds)
     if record.state != "done":
         return found(record.state, record.reason)
     if launch.input_path is not None and not launch.is_done(cell):
         return found("new", "it was made from another --input, or from other files in it")
     try:
         run, reported = read_run(cell.embedding), _reported(cell)
-        own = evidence_of(run)
+        own, extra = evidence_of(run), _extra(run)
         return found(
             "done",
             seconds=record.seconds,
@@ -107,8 +107,10 @@ def outcome(cell: Cell, launch: Launch, job: Job) -> Outcome:
             values=measured(own.task, own.scores, own.labels, own.groups),
             evidence=own,
             dataset=run.provenance.parents.get(fmt.DATASET, ""),
+            origin=str(run.provenance.facts.get("data", "")),
             main_metric=run.task.main_metric,
-            extra={**_extra(run), **_recovery(reported)},
+            extra={**extra, **_recovery(reported)},
+            kl_unit=run.kl_unit if any(name.startswith("kl/") for name in extra) else "",
             subvectors=reported.get("subvectors", {}),
         )
     except OmibError as error:
@@ -163,9 +165,10 @@ def _csv(outcomes: dict[Cell, Outcome]) -> str:
     metrics = list(dict.fromkeys(name for found in outcomes.values() for name in (*found.values, *found.extra)))
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["recipe", "variant", "seed", "state", "reason", "seconds", "peak_mib", *metrics])
+    known = ["variant", "seed", "state", "reason", "seconds", "shared_seconds", "peak_mib", "kl_unit"]
+    writer.writerow(["recipe", *known, *metrics])
     for cell, found in outcomes.items():
         figures = {**found.values, **found.extra}
-        shared = [cell.recipe.name, found.variant, found.seed, found.state, found.reason, found.seconds, found.peak_mib]
-        writer.writerow([*shared, *(figures.get(name, "") for name in metrics)])
+        facts = [cell.recipe.name, *(getattr(found, name) for name in known)]
+        writer.writerow([*facts, *(figures.get(name, "") for name in metrics)])
     return buffer.getvalue()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from contextlib import nullcontext
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,28 @@ from omib_cli.stages.source_files import input_key
 DATASET, MODEL, EMBEDDING, REPORT = "dataset.h5", "model.safetensors", "embedding.h5ad", "report"
 
 
+@dataclass
+class Clock:
+    """Wall time of a run since this was made: its own, and what went into artifacts that other runs use too."""
+
+    started: float = field(default_factory=time.monotonic)
+    shared: float = 0.0
+
+    @property
+    def own(self) -> float:
+        """Seconds that are the run's alone."""
+        return time.monotonic() - self.started - self.shared
+
+    @contextmanager
+    def sharing(self) -> Iterator[None]:
+        """Count what happens within as shared, also where it is interrupted."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.shared += time.monotonic() - began
+
+
 def run(recipe: Recipe, input_path: Path | None, folder: Path, job: Job, shared: Path | None = None) -> StageResult:
     """Run every stage that is not up to date; the result is that of the report.
 
@@ -35,7 +58,8 @@ def run(recipe: Recipe, input_path: Path | None, folder: Path, job: Job, shared:
     Parameters
     ----------
     shared
-        A folder for dataset and information, which runs whose recipes agree on them then have in common.
+        A folder for dataset and information, which runs whose recipes agree on them then have in common; the time that
+        these take is noted apart from the run's own.
 
     Raises
     ------
@@ -47,18 +71,18 @@ def run(recipe: Recipe, input_path: Path | None, folder: Path, job: Job, shared:
     if not isinstance(recipe.data, SimulationOptions) and input_path is None:
         raise UsageError(f"recipe {recipe.name} reads data", do="say where they are: --input PATH")
     with exclusive(folder / ".lock", job):
-        record, started = RunRecord.of(folder, recipe.hash()), time.monotonic()
+        record, clock = RunRecord.of(folder, recipe.hash()), Clock()
         try:
-            result, read = _chain(recipe, input_path, folder, job, shared)
+            result, read = _chain(recipe, input_path, folder, job, shared, clock)
         except OmibError as error:
             state = "stopped" if isinstance(error, Interrupted) else "failed"
-            record.add(state, time.monotonic() - started, peak_memory_mib(), error.what).write(folder)
+            record.add(state, clock.own, peak_memory_mib(), error.what, clock.shared).write(folder)
             raise
         if record.state == "done" and record.input != read:  # that was a run on other data
             record = RunRecord(recipe.hash())
         if not result.already_there or record.state != "done":
             record.input = read
-            record.add("done", time.monotonic() - started, peak_memory_mib()).write(folder)
+            record.add("done", clock.own, peak_memory_mib(), shared=clock.shared).write(folder)
         return result
 
 
@@ -76,16 +100,16 @@ def rehearse(
 
 
 def _chain(
-    recipe: Recipe, input_path: Path | None, folder: Path, job: Job, shared: Path | None
+    recipe: Recipe, input_path: Path | None, folder: Path, job: Job, shared: Path | None, clock: Clock
 ) -> tuple[StageResult, str]:
     """All stages; the result of the last, and the key of what was read (``stages.source_files``)."""
     dataset = _dataset_step(recipe, input_path, folder, shared)
-    _make(dataset, job, shared)
+    _make(dataset, job, shared, clock)
     with Dataset(dataset.out) as data:
         for step in _training_steps(recipe, data, folder, shared):
-            _make(step, job, shared)
+            _make(step, job, shared, clock)
         read = input_key(input_path, data.provenance.facts.get("files", {}))
-    return [_make(step, job, shared) for step in _closing_steps(recipe, dataset.out, folder)][-1], read
+    return [_make(step, job, shared, clock) for step in _closing_steps(recipe, dataset.out, folder)][-1], read
 
 
 def _dataset_step(recipe: Recipe, input_path: Path | None, folder: Path, shared: Path | None) -> Step:
@@ -124,13 +148,15 @@ def _place(folder: Path, shared: Path | None, name: str, made_of: list[str | Non
     return shared / f"{stem}-{key}.{suffix}"
 
 
-def _make(step: Step, job: Job, shared: Path | None) -> StageResult:
+def _make(step: Step, job: Job, shared: Path | None, clock: Clock) -> StageResult:
     """Take a step; what another recipe or other inputs left in the folder is replaced, as ``make`` would.
 
-    A shared artifact is made by one process while the others wait.
+    A shared artifact is made by one process while the others wait; who comes first is chance, and is not charged.
     """
-    is_shared = shared is not None and step.out.parent == shared
-    with exclusive(step.out.with_name(f".{step.out.name}.lock"), job) if is_shared else nullcontext():
+    with ExitStack() as stack:
+        if shared is not None and step.out.parent == shared:
+            stack.enter_context(clock.sharing())
+            stack.enter_context(exclusive(step.out.with_name(f".{step.out.name}.lock"), job))
         try:
             result = step.make(job)
         except StaleError as stale:

@@ -237,3 +237,73 @@ def test_a_sweep_is_drawn_with_its_parts_its_bound_and_powers_of_ten_in_words():
     labels = [axes.get_major_formatter() for axes in (drawn.axes[-1].xaxis, drawn.axes[1].yaxis)]
     assert [label(value, 0) for label in labels for value in (1e-6, 0.01, 10.0)] == 2 * ["10⁻⁶", "0.01", "10"]
     assert {text.get_text() for text in drawn.axes[2].get_legend().get_texts()} == {"all that matters, along δ", "b0"}
+
+
+def swept(places, unit="nats", **extra):
+    """The figure of a sweep over these values."""
+    own = {"kl/x1": 1.0, "I(xi;y)": 0.3, **extra}
+    return sweep_figure(
+        compare("r", [outcome(f"k-{at}", 0, 0.9, extra=own, at=at, kl_unit=unit) for at in places], "k-0")
+    )
+
+
+@pytest.mark.parametrize("places", [(0.0, 1e-4, 1e-2, 1.0), (-1.0, -1e-4, 1e-2, 1.0), (-100.0, -1.0, -0.1)])
+def test_a_sweep_through_zero_keeps_every_point_and_says_where_its_axis_is_linear(places):
+    figure = swept(places)
+    for axes in figure.axes:
+        assert np.isfinite(axes.transData.transform([(at, 0.5) for at in places])).all()
+        assert list(axes.lines[0].get_xdata()) == sorted(places)
+    least = min(abs(at) for at in places if at)
+    assert f"linear up to {least:g} on either side of 0" in figure.axes[-1].get_xlabel()
+    with np.errstate(all="raise"):
+        assert styled(lambda: swept(places)) is not None
+
+
+@pytest.mark.parametrize(("places", "scale"), [((1e-4, 1.0), "log"), ((0.0, 1.0, 2.0), "linear"), ((0.0,), "linear")])
+def test_a_sweep_that_needs_no_mixed_axis_has_none(places, scale):
+    figure = swept(places)
+    assert {axes.get_xscale() for axes in figure.axes} == {scale}
+    assert "linear" not in figure.axes[-1].get_xlabel()
+
+
+def test_a_sweep_of_a_method_that_averages_its_kl_over_dimensions_says_so():
+    assert swept((0.1, 1.0), "nats per dimension").axes[1].get_ylabel() == "nats; KL: nats per dimension"
+    assert swept((0.1, 1.0)).axes[1].get_ylabel() == "nats"
+
+
+def test_a_row_says_what_its_kl_is_in():
+    outcomes = [outcome("omib", 0, 0.9, kl_unit="nats"), outcome("e-mib", 0, 0.9, kl_unit="nats per dimension")]
+    rows = compare("r", [*outcomes, outcome("concat", 0, 0.9)], "omib").plain()["rows"]
+    assert [row["kl_unit"] for row in rows] == ["nats", "nats per dimension", ""]
+
+
+def part_of(bayes):
+    return {"a0": {"columns": 2, "bayes": bayes, "accuracy": {"value": bayes}}}
+
+
+@pytest.mark.parametrize(
+    "other", [{"seed": 0, "dataset": "e", "origin": "o"}, {"seed": 1, "dataset": "e", "origin": "p"}]
+)
+def test_sub_vectors_of_data_that_differ_from_variant_to_variant_are_not_shown_and_that_is_said(other):
+    one = outcome("recipe", 0, 0.9, subvectors=part_of(0.7), origin="o")
+    found = compare("r", [one, outcome("k-2", accuracy=0.9, subvectors=part_of(0.8), **other)], "recipe")
+    assert found.subvectors == []
+    assert "Sub-vectors are not shown: not all runs have the same data" in found.markdown()
+
+
+def test_sub_vectors_of_the_same_data_are_counted_once_a_seed():
+    outcomes = [
+        outcome(name, seed, 0.9, dataset=f"d{seed}", subvectors=part_of(0.7 + seed / 10), origin="o")
+        for name in ("omib", "concat")
+        for seed in (0, 1)
+    ]
+    found = compare("r", outcomes, "omib")
+    assert (found.subvectors[0].bayes.mean, found.subvectors[0].bayes.count) == (pytest.approx(0.75), 2)
+    assert "not shown" not in found.markdown()
+
+
+def test_a_table_says_that_no_run_is_charged_with_what_runs_share():
+    outcomes = [outcome("omib", 0, 0.9, seconds=2.0, shared_seconds=7.5), outcome("concat", 0, 0.9, shared_seconds=0.5)]
+    assert "took 8.000 s more in all, and no run is charged with it" in compare("r", outcomes, "omib").markdown()
+    early = outcome("film", 0, 0.9)
+    assert "no run is charged" not in compare("r", [*outcomes, early], "omib").markdown()

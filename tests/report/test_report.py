@@ -348,7 +348,7 @@ def test_the_curve_of_a_kl_names_its_unit(ordinary):
 
 
 def test_captions_speak_of_what_is_drawn(ordinary):
-    rows = [{"phase": "train", "epoch": i, "task": 1.0 / i} for i in (1, 2, 3)]
+    rows = [{"phase": "train", "epoch": i, "task": 1.0 / i, "kl": 2.0} for i in (1, 2, 3)]
     notes = {**ordinary.run.provenance.notes, "history": rows}
     bare = replace(ordinary.run, provenance=replace(ordinary.run.provenance, notes=notes))
     (losses,) = (each for each in draw_run(bare, ordinary.scores) if each.name == "losses")

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
 import string
+import threading
+import time
 
 import pytest
 import yaml
+from small import small_recipe
 from table_data import table_recipe, write_tables
 
+from omib_cli.artifacts.record import RunRecord
 from omib_cli.cli import app
 from omib_cli.errors import UsageError
 from omib_cli.recipe.load import load_recipe
 from omib_cli.runtime.job import Job
-from omib_cli.stages import run
+from omib_cli.runtime.lock import exclusive
+from omib_cli.stages import compare, run, simulate
 from omib_cli.stages.compare import outcome
 from omib_cli.stages.grid import Launch, cells_of, must_be_apart
 from omib_cli.stages.variants import Variant, swept
@@ -136,3 +142,78 @@ def test_collecting_leaves_out_what_another_input_gave_and_says_so(grid, tmp_pat
     left_out = outcome(cell, Launch(tmp_path, folder), job)
     assert left_out.state == "new"
     assert "another --input" in left_out.reason
+
+
+@pytest.fixture
+def slow_data(monkeypatch):
+    """Simulating takes a second longer than it does; finding what was simulated does not."""
+    real = simulate.run
+
+    def slowly(recipe, out, job):
+        if not out.exists():
+            time.sleep(1.0)
+        return real(recipe, out, job)
+
+    monkeypatch.setattr(simulate, "run", slowly)
+
+
+def shared_run(recipe, folder):
+    run.run(recipe, None, folder, Job(device="cpu"), folder.parent / "shared")
+    return RunRecord.of(folder, recipe.hash())
+
+
+def test_who_comes_first_is_not_charged_with_what_all_runs_share(slow_data, tmp_path):
+    recipe = small_recipe()
+    begun = time.monotonic()
+    first = shared_run(recipe, tmp_path / "first")
+    assert first.shared_seconds >= 1.0
+    assert first.seconds <= time.monotonic() - begun - 1.0
+    assert shared_run(recipe, tmp_path / "second").shared_seconds < 1.0
+
+
+def test_waiting_for_who_makes_what_is_shared_is_not_charged_either(tmp_path):
+    recipe = small_recipe()
+    shared_run(recipe, tmp_path / "first")
+    (dataset,) = (tmp_path / "shared").glob("dataset-*.h5")
+    held, begun = threading.Event(), time.monotonic()
+
+    def hold():
+        with exclusive(dataset.with_name(f".{dataset.name}.lock"), Job(device="cpu")):
+            held.set()
+            time.sleep(1.5)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert held.wait(10)
+    record = shared_run(recipe, tmp_path / "second")
+    holder.join()
+    assert record.shared_seconds >= 1.0
+    assert record.seconds <= time.monotonic() - begun - 1.0
+
+
+def test_a_run_that_shares_nothing_has_all_of_its_time(slow_data, tmp_path):
+    recipe = small_recipe()
+    run.run(recipe, None, tmp_path / "alone", Job(device="cpu"))
+    record = RunRecord.of(tmp_path / "alone", recipe.hash())
+    assert record.seconds >= 1.0
+    assert record.shared_seconds == 0.0
+
+
+def test_a_record_that_did_not_tell_shared_time_apart_does_not_claim_to(tmp_path):
+    RunRecord("r", "stopped", seconds=30.0).write(tmp_path)
+    assert RunRecord.of(tmp_path, "r").add("done", 2.0, 0.0).shared_seconds is None
+
+
+def test_the_file_of_cells_says_what_a_kl_is_in_and_what_was_shared(tmp_path):
+    path, job = tmp_path / "small.yaml", Job(device="cpu")
+    path.write_text(yaml.safe_dump(small_recipe().resolved(), sort_keys=False), encoding="utf-8")
+    chosen = [Variant("omib"), *(Variant(name, {"fusion": {"method": name}}) for name in ("l-mib", "concat"))]
+    cells = cells_of(str(path), chosen, [0], tmp_path)
+    for cell in cells:
+        run.run(cell.recipe, None, cell.folder, job, tmp_path / "shared")
+    compare.run(cells, Launch(tmp_path), job, reference="omib", collect_only=True, bootstrap=0)
+    with (tmp_path / "small.csv").open(encoding="utf-8") as file:
+        rows = {row["variant"]: row for row in csv.DictReader(file)}
+    assert [rows[cell.variant.name]["kl_unit"] for cell in cells] == ["nats", "nats per dimension", ""]
+    assert all(float(row["shared_seconds"]) > 0.0 for row in rows.values())
+    assert "no run is charged with it" in (tmp_path / "small.md").read_text(encoding="utf-8")
