@@ -101,6 +101,15 @@ def test_no_module_imports_itself_by_a_detour():
         visit(module, ())
 
 
+def test_a_name_of_a_class_means_one_thing():
+    places: dict[str, list[str]] = {}
+    for path in MODULES:
+        for node in tree(path).body:
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(name_of(path))
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}
+
+
 def test_every_module_says_what_it_is():
     assert [name_of(path) for path in MODULES if not ast.get_docstring(tree(path))] == []
 

@@ -20,7 +20,7 @@ BAR_WIDTH = 20
 
 
 @dataclass
-class Phase:
+class ShownPhase:
     """How far one phase is.
 
     Attributes
@@ -113,19 +113,19 @@ class PlainLines:
         self._every = every
         self._next = 0.0
 
-    def begin(self, phase: Phase) -> None:
+    def begin(self, phase: ShownPhase) -> None:
         """Say so only where an earlier run is continued."""
         self._next = time.monotonic() + self._every
         if phase.done:
             remark(f"{phase.name}: continuing at {phase.done:,} {phase.unit}")
 
-    def advance(self, phase: Phase) -> None:
+    def advance(self, phase: ShownPhase) -> None:
         """Write a line if it is time."""
         if time.monotonic() >= self._next:
             remark(str(phase))
             self._next = time.monotonic() + self._every
 
-    def end(self, phase: Phase) -> None:
+    def end(self, phase: ShownPhase) -> None:
         """Write what it came to."""
         remark(f"{phase.name}: {phase.outcome}")
 
@@ -151,7 +151,7 @@ class Bar:
         self._live: RichProgress | None = None
         self._next = 0.0
 
-    def begin(self, phase: Phase) -> None:
+    def begin(self, phase: ShownPhase) -> None:
         """Draw the bar."""
         from rich.console import Console
         from rich.progress import BarColumn, TaskProgressColumn, TextColumn
@@ -168,13 +168,13 @@ class Bar:
         self._live.add_task(f"{phase.name:<12}", total=phase.total, completed=phase.done, phase=phase)
         self._live.start()
 
-    def advance(self, phase: Phase) -> None:
+    def advance(self, phase: ShownPhase) -> None:
         """Move the bar, as often as an eye can follow."""
         if self._live is not None and time.monotonic() >= self._next:
             self._next = time.monotonic() + 0.2
             self._live.update(self._live.task_ids[0], completed=phase.done)
 
-    def end(self, phase: Phase) -> None:
+    def end(self, phase: ShownPhase) -> None:
         """Leave the full bar on the screen, with what the phase came to: it is done, however early."""
         if self._live is not None:
             self._live.update(self._live.task_ids[0], total=1, completed=1, phase=_Done(phase.outcome))
@@ -209,13 +209,13 @@ class ConsoleProgress(Progress):
         self._quiet = quiet
         plain = quiet or not sys.stderr.isatty() or is_dumb()
         self._display: Bar | PlainLines = PlainLines(5.0 if verbose else PLAIN_SECONDS) if plain else Bar()
-        self._phase: Phase | None = None
+        self._phase: ShownPhase | None = None
 
     def begin(
         self, phase: str, total: int | None, unit: str = "samples", done: int = 0, epochs: int | None = None
     ) -> None:
         """See :class:`~omib_cli.runtime.progress.Progress`."""
-        self._phase = Phase(phase, total, unit, done, epochs)
+        self._phase = ShownPhase(phase, total, unit, done, epochs)
         if not self._quiet:
             self._display.begin(self._phase)
 

@@ -20,7 +20,7 @@ from omib_cli.runtime.stop import StopFlag
 if TYPE_CHECKING:
     from omib_cli.artifacts.dataset import Dataset
     from omib_cli.recipe.schema import Recipe
-    from omib_cli.stages.plan import Step
+    from omib_cli.stages.plan import PlannedStep
 
 
 @contextmanager
@@ -113,7 +113,7 @@ def recipe_for(data: Dataset, reference: str | None, overrides: Sequence[str] | 
 
 def show_plan(
     recipe: Recipe,
-    steps: Sequence[Step],
+    steps: Sequence[PlannedStep],
     out: Path,
     *,
     as_json: bool,

@@ -19,7 +19,7 @@ INFORMATION, WARMUP = "information.h5", "warmup.safetensors"
 
 
 @dataclass(frozen=True)
-class Step:
+class PlannedStep:
     """One artifact to be made.
 
     Attributes
@@ -40,7 +40,7 @@ class Step:
         return f"{self.words} -> {self.out}"
 
 
-def take(steps: Sequence[Step], job: Job) -> StageResult:
+def take(steps: Sequence[PlannedStep], job: Job) -> StageResult:
     """Take the steps one after the other; the result is that of the last."""
     return [step.make(job) for step in steps][-1]
 
@@ -69,15 +69,15 @@ def needs_warmup(recipe: Recipe, kinds: Sequence[str]) -> bool:
     return needs_information(recipe) and recipe.fusion.has_warmup and estimate_mi.needs_encodings(recipe, kinds)
 
 
-def warmup_step(recipe: Recipe, dataset: Dataset | Path, out: Path) -> Step:
+def warmup_step(recipe: Recipe, dataset: Dataset | Path, out: Path) -> PlannedStep:
     """Each encoder with a head of its own."""
     words = f"warm-up: {recipe.warmup.epochs} epochs, batch {recipe.warmup.batch}"
-    return Step(out, words, partial(warmup.run, recipe, dataset, out))
+    return PlannedStep(out, words, partial(warmup.run, recipe, dataset, out))
 
 
-def information_step(recipe: Recipe, dataset: Dataset | Path, out: Path, checkpoint: Path | None) -> Step:
+def information_step(recipe: Recipe, dataset: Dataset | Path, out: Path, checkpoint: Path | None) -> PlannedStep:
     """Entropies, mutual information and bounds; on the encodings of a warm-up checkpoint where one is given."""
     options, count = recipe.information, len(recipe.modalities)
     values = count + count * (count - 1) // 2
     words = f"estimate-mi: {values} quantities with {options.estimator}, {options.seeds} seeds"
-    return Step(out, words, partial(estimate_mi.run, recipe, dataset, out, warmup=checkpoint))
+    return PlannedStep(out, words, partial(estimate_mi.run, recipe, dataset, out, warmup=checkpoint))

@@ -21,7 +21,7 @@ from omib_cli.runtime.job import Job
 from omib_cli.runtime.lock import exclusive
 from omib_cli.runtime.machine import peak_memory_mib
 from omib_cli.stages import embed, estimate_mi, evaluate, prepare, rehearsal, simulate, train
-from omib_cli.stages.plan import INFORMATION, Step, kinds_of
+from omib_cli.stages.plan import INFORMATION, PlannedStep, kinds_of
 from omib_cli.stages.result import StageResult
 from omib_cli.stages.source_files import input_key
 
@@ -88,7 +88,7 @@ def run(recipe: Recipe, input_path: Path | None, folder: Path, job: Job, shared:
 
 def rehearse(
     recipe: Recipe, input_path: Path | None, folder: Path, job: Job, shared: Path | None = None
-) -> tuple[list[Step], dict[str, Any] | None]:
+) -> tuple[list[PlannedStep], dict[str, Any] | None]:
     """All steps of the chain and, where there is a dataset already, what a batch of it shows (``stages.rehearsal``)."""
     dataset = _dataset_step(recipe, input_path, folder, shared)
     closing = _closing_steps(recipe, dataset.out, folder)
@@ -112,17 +112,17 @@ def _chain(
     return [_make(step, job, shared, clock) for step in _closing_steps(recipe, dataset.out, folder)][-1], read
 
 
-def _dataset_step(recipe: Recipe, input_path: Path | None, folder: Path, shared: Path | None) -> Step:
+def _dataset_step(recipe: Recipe, input_path: Path | None, folder: Path, shared: Path | None) -> PlannedStep:
     """The dataset, in the run's own folder or among the shared ones."""
     origin = None if input_path is None else str(input_path.resolve())
     out = _place(folder, shared, DATASET, [recipe.hash("dataset"), origin])
     words = f"data: {input_path or recipe.data.source}"
     if isinstance(recipe.data, SimulationOptions) or input_path is None:
-        return Step(out, words, partial(simulate.run, recipe, out))
-    return Step(out, words, partial(prepare.run, recipe, input_path, out))
+        return PlannedStep(out, words, partial(simulate.run, recipe, out))
+    return PlannedStep(out, words, partial(prepare.run, recipe, input_path, out))
 
 
-def _training_steps(recipe: Recipe, data: Dataset, folder: Path, shared: Path | None) -> list[Step]:
+def _training_steps(recipe: Recipe, data: Dataset, folder: Path, shared: Path | None) -> list[PlannedStep]:
     """Warm-up, estimation and training; estimates on the run's own encodings are not shared."""
     train.must_start(recipe, data)
     among = None if estimate_mi.needs_encodings(recipe, kinds_of(recipe, data)) else shared
@@ -130,12 +130,14 @@ def _training_steps(recipe: Recipe, data: Dataset, folder: Path, shared: Path | 
     return train.plan(recipe, data, folder / MODEL, estimates=estimates)
 
 
-def _closing_steps(recipe: Recipe, dataset: Path, folder: Path) -> list[Step]:
+def _closing_steps(recipe: Recipe, dataset: Path, folder: Path) -> list[PlannedStep]:
     """What follows training: the embedding of all samples, which training never read, and its report."""
     model, embedding, report = folder / MODEL, folder / EMBEDDING, folder / REPORT
     return [
-        Step(embedding, "embed", partial(embed.run, dataset, model, embedding)),
-        Step(report, "evaluate", partial(evaluate.run, [embedding], report, bootstrap=recipe.evaluate.bootstrap)),
+        PlannedStep(embedding, "embed", partial(embed.run, dataset, model, embedding)),
+        PlannedStep(
+            report, "evaluate", partial(evaluate.run, [embedding], report, bootstrap=recipe.evaluate.bootstrap)
+        ),
     ]
 
 
@@ -148,7 +150,7 @@ def _place(folder: Path, shared: Path | None, name: str, made_of: list[str | Non
     return shared / f"{stem}-{key}.{suffix}"
 
 
-def _make(step: Step, job: Job, shared: Path | None, clock: Clock) -> StageResult:
+def _make(step: PlannedStep, job: Job, shared: Path | None, clock: Clock) -> StageResult:
     """Take a step; what another recipe or other inputs left in the folder is replaced, as ``make`` would.
 
     A shared artifact is made by one process while the others wait; who comes first is chance, and is not charged.

@@ -32,7 +32,7 @@ from omib_cli.stages.fitting import (
 from omib_cli.stages.plan import (
     INFORMATION,
     WARMUP,
-    Step,
+    PlannedStep,
     information_step,
     kinds_of,
     needs_information,
@@ -93,7 +93,7 @@ def plan(
     information: Path | None = None,
     warmup: Path | None = None,
     estimates: Path | None = None,
-) -> list[Step]:
+) -> list[PlannedStep]:
     """The steps to a model: warm-up and estimation where they are needed and not given, then training.
 
     Parameters
@@ -113,7 +113,7 @@ def plan(
         encodings = warmup if needs_encodings(recipe, kinds) else None
         steps.append(information_step(recipe, dataset, information, encodings))
     words = f"train {recipe.fusion.method}: {recipe.main_phase.epochs} epochs, batch {recipe.train.batch}"
-    return [*steps, Step(out, words, partial(_train, recipe, dataset, out, information, warmup))]
+    return [*steps, PlannedStep(out, words, partial(_train, recipe, dataset, out, information, warmup))]
 
 
 def _train(

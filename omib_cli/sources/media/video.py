@@ -22,7 +22,7 @@ EARLY = 1e-3
 
 
 @dataclass(frozen=True)
-class Film:
+class OpenFilm:
     """Frames of a clip (T, 3, size, size) uint8, the seconds that it lasts, and how many packets were damaged."""
 
     frames: NDArray[np.uint8]
@@ -30,7 +30,7 @@ class Film:
     damaged: int
 
 
-def read_frames(path: Path, options: VideoOptions) -> Film:
+def read_frames(path: Path, options: VideoOptions) -> OpenFilm:
     """Frames of a clip in order of time, RGB, upright.
 
     Frame j is the first at or after j / fps seconds from the clip's beginning, or the last where the clip ends earlier.
@@ -64,7 +64,7 @@ def read_frames(path: Path, options: VideoOptions) -> Film:
         raise DataError("no pictures", where=path, got="not a single frame that can be decoded")
     rest = options.frames - len(found)
     frames = np.stack(found + [_pixels(last, options.size, path)] * rest)
-    return Film(frames, demuxer.length, len(damage))
+    return OpenFilm(frames, demuxer.length, len(damage))
 
 
 def _timed(demuxer: Demuxer, damage: list[object]) -> Iterator[tuple[float, Any]]:

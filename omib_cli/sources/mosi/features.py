@@ -24,7 +24,7 @@ class KeepingAll:
 
 
 @dataclass(frozen=True)
-class Rows:
+class FeatureRows:
     """One modality of N utterances.
 
     Attributes
@@ -52,12 +52,12 @@ class Rows:
         width = self.values[0].shape[-1]
         return (self.length, width + 1) if self.kind == fmt.SEQUENCE else (width,)
 
-    def taken(self, order: NDArray[np.int64]) -> Rows:
+    def taken(self, order: NDArray[np.int64]) -> FeatureRows:
         """The rows in another order."""
         return replace(self, values=[self.values[row] for row in order.tolist()], present=self.present[order])
 
     def block(self, start: int, stop: int) -> NDArray[Any]:
-        """Rows ``start`` to ``stop`` as the dataset stores them, padded at the end."""
+        """FeatureRows ``start`` to ``stop`` as the dataset stores them, padded at the end."""
         import numpy as np
 
         fill = -1 if self.kind == fmt.TOKENS else 0
@@ -76,7 +76,7 @@ class Rows:
                 block[place, : len(real), -1] = 1.0
         return block
 
-    def standardised(self, training: NDArray[np.bool_], scaling: KeepingAll, where: str) -> tuple[Rows, Fitted]:
+    def standardised(self, training: NDArray[np.bool_], scaling: KeepingAll, where: str) -> tuple[FeatureRows, Fitted]:
         """Features scaled by what the real elements of the training rows (N,) say."""
         import numpy as np
 

@@ -12,7 +12,7 @@ from omib_cli.artifacts.dataset_writer import Block, DatasetPlan, ModalityPlan
 from omib_cli.artifacts.files import must_exist
 from omib_cli.errors import DataError, RecipeError
 from omib_cli.sources.labels import must_be_learnable
-from omib_cli.sources.mosi.features import KeepingAll, Rows, means, repeated
+from omib_cli.sources.mosi.features import FeatureRows, KeepingAll, means, repeated
 from omib_cli.sources.mosi.folder import FEATURES, LABELS, read_folder
 from omib_cli.sources.mosi.pickles import read_utterances
 from omib_cli.sources.mosi.tokens import TokenizerFolder
@@ -62,7 +62,7 @@ class CmuMosiSource:
         self._pickle = file or self._find_pickle()
         self.kinds = {name: self._kind(name) for name in recipe.modalities}
         self._tokenizer = TokenizerFolder(str(self.options.tokenizer)) if fmt.TOKENS in self.kinds.values() else None
-        self._rows: dict[str, Rows] = {}
+        self._rows: dict[str, FeatureRows] = {}
         self._labels: NDArray[np.float64] | None = None
 
     def files(self) -> dict[str, str]:
@@ -108,7 +108,7 @@ class CmuMosiSource:
         )
 
     def block(self, start: int, stop: int) -> Block:
-        """Rows ``start`` to ``stop`` of what :meth:`plan` made."""
+        """FeatureRows ``start`` to ``stop`` of what :meth:`plan` made."""
         assert self._labels is not None, "plan() comes first"
         return Block(
             values={name: rows.block(start, stop) for name, rows in self._rows.items()},
@@ -190,9 +190,9 @@ class CmuMosiSource:
 
     def _prepare(
         self, data: Utterances, training: NDArray[np.bool_]
-    ) -> tuple[dict[str, Rows], dict[str, ModalityPlan]]:
-        """Rows of each modality as the dataset will hold them, and what is to be known of them."""
-        rows: dict[str, Rows] = {}
+    ) -> tuple[dict[str, FeatureRows], dict[str, ModalityPlan]]:
+        """FeatureRows of each modality as the dataset will hold them, and what is to be known of them."""
+        rows: dict[str, FeatureRows] = {}
         plans: dict[str, ModalityPlan] = {}
         belongs = None
         if self._tokenizer is not None:
@@ -211,7 +211,9 @@ class CmuMosiSource:
             plans[name] = ModalityPlan(scaled.shape, scaled.kind, preprocessing=fitted.arrays())
         return {name: rows[name] for name in plans}, plans
 
-    def _tokens(self, data: Utterances, tokenizer: TokenizerFolder) -> tuple[Rows, list[NDArray[np.int64]] | None]:
+    def _tokens(
+        self, data: Utterances, tokenizer: TokenizerFolder
+    ) -> tuple[FeatureRows, list[NDArray[np.int64]] | None]:
         """Tokens of each text and, where the layout aligns features with words, the word of each token."""
         import numpy as np
 
@@ -224,9 +226,9 @@ class CmuMosiSource:
         else:
             raise DataError("there is no text to tokenise", where=data.where, do="leave `data.tokenizer` out")
         present = np.array([bool(text) for text in data.texts or []])
-        return Rows(fmt.TOKENS, [np.array(own, dtype=np.int32) for own in ids], present, length), belongs
+        return FeatureRows(fmt.TOKENS, [np.array(own, dtype=np.int32) for own in ids], present, length), belongs
 
-    def _features(self, data: Utterances, name: str) -> Rows:
+    def _features(self, data: Utterances, name: str) -> FeatureRows:
         """Sequences or vectors of each utterance, as published."""
         import numpy as np
 
@@ -234,7 +236,7 @@ class CmuMosiSource:
         if name in data.vectors:
             values = data.vectors[name]
             present = np.asarray(~np.isnan(values).all(axis=1))
-            return Rows(kind, list(np.nan_to_num(values)), present)
+            return FeatureRows(kind, list(np.nan_to_num(values)), present)
         if name not in data.sequences:
             raise DataError(
                 f"the file has no features of {name}",
@@ -247,8 +249,8 @@ class CmuMosiSource:
         sequences = data.sequences[name]
         present = np.array([len(one) > 0 for one in sequences])
         if kind == fmt.VECTOR:
-            return Rows(kind, means(sequences), present)
-        return Rows(kind, sequences, present, data.lengths.get(name, self.options.max_length))
+            return FeatureRows(kind, means(sequences), present)
+        return FeatureRows(kind, sequences, present, data.lengths.get(name, self.options.max_length))
 
     def _facts(self, data: Utterances) -> dict[str, Any]:
         """What was replaced or is missing, in the dataset and in words."""
