@@ -13,7 +13,7 @@ from small import small_recipe, toy_dataset
 
 from omib_cli.cli import app
 from omib_cli.cli.console import show_error, show_json, show_result
-from omib_cli.cli.progress import ConsoleProgress, Phase, PlainLines
+from omib_cli.cli.progress import ConsoleProgress, ShownPhase, PlainLines
 from omib_cli.errors import DataError
 from omib_cli.stages.result import StageResult
 
@@ -189,7 +189,7 @@ def test_quiet_shows_warnings_only(capsys):
 
 
 def test_the_rate_counts_what_this_run_did():
-    phase = Phase("train", 1000, "samples", done=900)
+    phase = ShownPhase("train", 1000, "samples", done=900)
     phase.begun -= 10.0
     phase.done, phase.here = 950, 50
     assert phase.rate == pytest.approx(5.0, rel=0.01)
@@ -207,13 +207,13 @@ def test_the_rate_counts_what_this_run_did():
     ],
 )
 def test_the_pace_of_slow_units_is_the_time_that_one_takes(here, unit, seconds, expected):
-    phase = Phase("grid", 10_000, unit, done=here, here=here)
+    phase = ShownPhase("grid", 10_000, unit, done=here, here=here)
     phase.begun -= seconds
     assert phase.pace == expected
 
 
 def test_progress_says_the_epoch_and_what_validation_found():
-    phase = Phase("train", 500, "samples", done=0, epochs=5)
+    phase = ShownPhase("train", 500, "samples", done=0, epochs=5)
     assert phase.epoch == "epoch 1 of 5"
     for done, epoch in ((1, 1), (100, 1), (101, 2), (500, 5)):
         phase.done = done
