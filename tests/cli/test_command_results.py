@@ -13,7 +13,7 @@ from small import small_recipe, toy_dataset
 
 from omib_cli.cli import app
 from omib_cli.cli.console import show_error, show_json, show_result
-from omib_cli.cli.progress import ConsoleProgress, ShownPhase, PlainLines
+from omib_cli.cli.progress import ConsoleProgress, PlainLines, ShownPhase
 from omib_cli.errors import DataError
 from omib_cli.stages.result import StageResult
 

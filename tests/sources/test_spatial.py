@@ -633,4 +633,4 @@ def test_classes_that_the_test_section_lacks_are_said(tmp_path):
     legacy(tmp_path, "S1", 2, labels=["fat", "cancer"] * 18)
     one = source(tmp_path, TWO, task="classification", labels={"file": "labels/{section}.tsv"})
     one.plan()
-    assert any("no sample of 1 class in the test split: 'gland' (12 samples)" in line for line in one.warnings)
+    assert any("classes without a sample in the test split: 'gland' (12 samples)" in line for line in one.warnings)
