@@ -88,6 +88,7 @@ def records(out):
     return {folder: record for folder, record in found.items() if record["state"] == "done"}
 
 
+@pytest.mark.timeout(900)  # twelve processes, each of which imports torch
 def test_a_killed_grid_goes_on_without_repeating_what_is_done(recipe, tmp_path):
     out = tmp_path / "grid"
     process = subprocess.Popen(compare(recipe, out, "--quiet"), start_new_session=True)

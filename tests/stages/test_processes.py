@@ -133,6 +133,7 @@ def run_in(count, program, *words):
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.timeout(900)  # six processes, each of which imports torch
 def test_a_process_that_is_killed_ends_the_others_with_a_message_and_nothing_is_lost(files, tmp_path):
     dataset, path, _ = files
     whole, pieces = apart(tmp_path)
