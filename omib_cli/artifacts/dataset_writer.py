@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from omib_cli.artifacts import format as fmt
 from omib_cli.artifacts.dataset import must_be_unique
-from omib_cli.artifacts.files import explained, publish, sync
+from omib_cli.artifacts.files import explained, publish, reserve, sync
 from omib_cli.artifacts.hashing import array_digest, block_digest, described, digest_rows
-from omib_cli.artifacts.hdf5 import write_provenance
+from omib_cli.artifacts.hdf5 import Disk, write_provenance
 from omib_cli.artifacts.partial import Partial
 from omib_cli.artifacts.provenance import Provenance
 from omib_cli.errors import DataError
@@ -134,17 +134,14 @@ class DatasetWriter:
         self.rows_done = 0
         self._digests: dict[str, list[str]] = {}
         with self._explained():
-            self.file = self._resume() or self._start()
+            self._disk, self.file = self._resume() or self._start()
 
     def __enter__(self) -> DatasetWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        try:
-            self.file.close()
-        except (OSError, RuntimeError):  # on a full disk closing fails as well; the first error is the one to tell
-            if error is None:
-                raise
+        self.file.close()
+        self._disk.close()
 
     def write(self, start: int, block: Block) -> None:
         """Write a block that starts at row ``start`` (= ``rows_done``) and note its digests."""
@@ -158,10 +155,12 @@ class DatasetWriter:
         with self._explained():
             for path, array in arrays.items():
                 self.file[path][start:stop] = np.ascontiguousarray(array, dtype=self.file[path].dtype)
+                self._disk.check()
                 self._digest(path, stop)
             self.rows_done = stop
             if self._partial.due:
                 self.file.flush()
+                self._disk.check()
                 sync(self._path)
                 self._partial.checkpoint(self._state())
 
@@ -195,6 +194,7 @@ class DatasetWriter:
             self._partial.save({**self._state(), "sealing": True})
             write_provenance(self.file, provenance.seal(arrays))
             self.file.close()
+            self._disk.check()
             publish(self._path, out)
         self._partial.discard()
         return provenance
@@ -202,21 +202,23 @@ class DatasetWriter:
     def _explained(self) -> AbstractContextManager[None]:
         return explained(self._path, "the dataset")
 
-    def _resume(self) -> h5py.File | None:
+    def _resume(self) -> tuple[Disk, h5py.File] | None:
         """The unfinished file, open for writing, if there is one that can be continued."""
         import h5py
 
         state = self._partial.load() if self._path.exists() else None
         if state is None or state.get("sealing"):
             return None
+        disk = Disk(self._path, "r+")
         try:
-            file = h5py.File(self._path, "r+", locking=False)
+            file = h5py.File(disk, "r+")
         except OSError:  # damaged by a crash of the machine: nothing to continue from
+            disk.close()
             return None
         self.rows_done, self._digests = state["rows"], state["digests"]
-        return file
+        return disk, file
 
-    def _start(self) -> h5py.File:
+    def _start(self) -> tuple[Disk, h5py.File]:
         """A new file with room for every row, and a state that says that none is written."""
         import h5py
 
@@ -224,17 +226,20 @@ class DatasetWriter:
         self._partial.discard()  # first of all: an old state must never meet a new file
         self._partial.folder.mkdir(parents=True)
         _must_fit(self.plan, self._partial.folder)
-        file = h5py.File(self._path, "w", locking=False)
+        disk = Disk(self._path, "w+")
+        file = h5py.File(disk, "w")
         try:
             self._allocate(file)
             file.flush()
-        except OSError:
-            with suppress(OSError, RuntimeError):  # where there is no room, closing fails as well
-                file.close()
+            disk.check()
+            reserve(self._path)
+        except BaseException:
+            file.close()  # HDF5 must never find its disk gone before it
+            disk.close()
             raise
         sync(self._path)
         self._partial.save(self._state())
-        return file
+        return disk, file
 
     def _fixed(self) -> dict[str, Any]:
         """Arrays, or texts, that are known from the start, by path."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from omib_cli.artifacts import format as fmt
 from omib_cli.artifacts.files import replacing
 from omib_cli.artifacts.hashing import digest
-from omib_cli.artifacts.hdf5 import open_hdf5, read_provenance, text, write_provenance
+from omib_cli.artifacts.hdf5 import created_hdf5, open_hdf5, read_provenance, text, write_provenance
 from omib_cli.artifacts.provenance import Provenance
 from omib_cli.distributed import processes
 from omib_cli.errors import DataError
@@ -51,11 +51,9 @@ def write_embedding(out: Path, count: int, read: Read, provenance: Provenance) -
 
     Of several processes the first one writes; the others wait for it, and learn the hash.
     """
-    import h5py
-
     written = None
     if processes.is_rank_zero():
-        with replacing(out) as temporary, h5py.File(temporary, "w", locking=False) as file:
+        with replacing(out) as temporary, created_hdf5(temporary) as file:
             places = _fill(file, count, read)
             provenance.seal(embedding_digests(file))
             _frame(file, places, provenance)

@@ -1,7 +1,10 @@
-"""What omib's HDF5 artifacts have in common: opening, the stamp that makes them whole, digests of their arrays."""
+"""What omib's HDF5 artifacts have in common: opening, writing to a disk that may refuse, the stamp, digests."""
 
 from __future__ import annotations
 
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +58,76 @@ def open_hdf5(path: Path, kind: str | None = None) -> h5py.File:
         file.close()
         raise DataError("the wrong kind of file", where=path, got=found, expected=kind, do=f"omib inspect {path}")
     return file
+
+
+class Disk(io.FileIO):
+    """A file that HDF5 writes to, which keeps the first refusal of the system for :meth:`check` and says yes to HDF5.
+
+    HDF5 does not survive a write that fails (no space, a quota, a limit on file sizes): it tries again when the file is
+    closed, prints pages of messages and may end the process with a segmentation fault. After a refusal nothing more is
+    written, and whoever writes must call :meth:`check` before the file is used.
+    """
+
+    refusal: OSError | None = None
+
+    def check(self) -> None:
+        """Raise what the system refused, if it did.
+
+        Raises
+        ------
+        OSError
+            The first write that failed.
+        """
+        if self.refusal is not None:
+            raise self.refusal
+
+    def write(self, data: Any) -> int:
+        """All of ``data``, or nothing once a write was refused."""
+        rest = memoryview(data).cast("B")
+        size = len(rest)
+        while self.refusal is None and rest:
+            try:
+                rest = rest[super().write(rest) :]  # one call writes at most 2 GiB
+            except OSError as error:
+                self.refusal = error
+        return size
+
+    def truncate(self, size: int | None = None) -> int:
+        """Cut or lengthen the file, if nothing was refused so far."""
+        if self.refusal is None:
+            try:
+                return super().truncate(size)
+            except OSError as error:
+                self.refusal = error
+        return size or 0
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill ``buffer``; zeros stand for what a refusal kept from being written."""
+        into = memoryview(buffer).cast("B")
+        done = 0
+        while done < len(into) and (count := super().readinto(into[done:])):
+            done += count
+        if self.refusal is not None:
+            into[done:] = bytes(len(into) - done)
+            return len(into)
+        return done
+
+
+@contextmanager
+def created_hdf5(path: Path) -> Iterator[h5py.File]:
+    """A new HDF5 file, open for writing; an artifact once the context is left without an error.
+
+    Raises
+    ------
+    OSError
+        The system refused a write.
+    """
+    import h5py
+
+    with Disk(path, "w+") as disk:
+        with h5py.File(disk, "w") as file:
+            yield file
+        disk.check()
 
 
 def read_provenance(file: h5py.File, path: Path) -> Provenance:

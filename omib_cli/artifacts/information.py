@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from omib_cli.artifacts import format as fmt
 from omib_cli.artifacts.files import replacing
 from omib_cli.artifacts.hashing import described
-from omib_cli.artifacts.hdf5 import open_hdf5, read_provenance, write_provenance
+from omib_cli.artifacts.hdf5 import created_hdf5, open_hdf5, read_provenance, write_provenance
 from omib_cli.artifacts.provenance import Provenance
 from omib_cli.distributed import processes
 
@@ -51,13 +51,11 @@ def write_information(
     provenance: Provenance,
 ) -> Provenance:
     """Write the file, whole or not at all; of several processes the first one does, and the others wait."""
-    import h5py
-
     arrays = {f"{fmt.ENTROPY}/{name}": values for name, values in entropy.items()}
     arrays |= {f"{fmt.MUTUAL}/{fmt.PAIR.format(a, b)}": values for (a, b), values in mutual.items()}
     provenance.seal({path: described(array) for path, array in arrays.items()})
     if processes.is_rank_zero():
-        with replacing(out) as temporary, h5py.File(temporary, "w", locking=False) as file:
+        with replacing(out) as temporary, created_hdf5(temporary) as file:
             for path, array in arrays.items():
                 file[path] = array
             write_provenance(file, provenance)

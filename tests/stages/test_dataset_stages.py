@@ -268,7 +268,7 @@ from omib_cli.runtime.job import Job
 from omib_cli.stages import simulate
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]),) * 2)
 try:
     simulate.run(recipe_model().model_validate_json(sys.argv[2]), Path(sys.argv[1]), Job(threads=1))
 except DataError as error:
@@ -277,12 +277,15 @@ except DataError as error:
 """
 
 
-def test_a_write_that_the_system_refuses_is_a_message_and_no_crash(tmp_path):
+@pytest.mark.parametrize("limit", [3000, 100_000])
+def test_a_write_that_the_system_refuses_is_a_message_and_no_crash(tmp_path, limit):
     pytest.importorskip("resource")
-    arguments = [sys.executable, "-c", FULL, str(tmp_path / "data.h5"), big().model_dump_json()]
+    arguments = [sys.executable, "-c", FULL, str(tmp_path / "data.h5"), big().model_dump_json(), str(limit)]
     done = subprocess.run(arguments, check=False, cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
     assert done.returncode == 3, done.stderr
+    assert done.stderr == ""
     assert "could not be written" in done.stdout
+    assert "File too large" in done.stdout
     assert not (tmp_path / "data.h5").exists()
 
 

@@ -65,8 +65,8 @@ def test_a_disk_without_room_is_a_message_before_a_mapped_page_is_touched(traine
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(files.os, "posix_fallocate", full)
     dataset, model = trained()
+    monkeypatch.setattr(files.os, "posix_fallocate", full)
     before = set(tmp_path.iterdir())
     with pytest.raises(DataError, match="could not be written"):
         embed.run(dataset, model, tmp_path / "e.h5ad", quiet())
