@@ -10,11 +10,12 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from omib_cli.distributed import waiting
 from omib_cli.errors import Interrupted, OmibError, UsageError
 
 if TYPE_CHECKING:
@@ -130,7 +131,10 @@ def _number(name: str, otherwise: int) -> int:
 
 
 def initialise(
-    device: torch.device, stop: Callable[[], str | None] = lambda: None, say: Callable[[str], None] = lambda _: None
+    device: torch.device,
+    stop: Callable[[], str | None] = lambda: None,
+    say: Callable[[str], None] = lambda _: None,
+    signals: Sequence[str] = (),
 ) -> None:
     """Meet the other processes (gloo on the CPU, NCCL on CUDA), once.
 
@@ -140,6 +144,8 @@ def initialise(
         Why to leave without them, or None to go on waiting; asked again and again.
     say
         Told, after a while, for whom it waits.
+    signals
+        Names of those that set ``stop``, for :func:`~omib_cli.distributed.waiting.watch`.
 
     Raises
     ------
@@ -158,6 +164,7 @@ def initialise(
     backend = "nccl" if device.type == "cuda" else "gloo"
     if not distributed.is_initialized():
         _meet(lambda: distributed.init_process_group(backend, timeout=PATIENCE), stop, say)
+        waiting.watch(stop, signals)
 
 
 def _meet(connect: Callable[[], object], stop: Callable[[], str | None], say: Callable[[str], None]) -> None:
@@ -230,7 +237,8 @@ def _others() -> Iterator[Any]:
     from torch import distributed
 
     try:
-        yield distributed
+        with waiting.message():
+            yield distributed
     except RuntimeError as error:
         raise OmibError(
             f"another process of this command has ended; this is number {rank()} of {world_size()}",

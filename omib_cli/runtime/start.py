@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from omib_cli.distributed import processes
 from omib_cli.runtime.job import Job
 from omib_cli.runtime.machine import pick_device
+from omib_cli.runtime.stop import STOP_SIGNALS
 
 if TYPE_CHECKING:
     import torch
@@ -35,7 +36,7 @@ def prepare_torch(job: Job) -> torch.device:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a pass over every tensor
     _keep_freed_memory()
     device = pick_device(job.device)
-    processes.initialise(device, stop=lambda: job.stop.reason, say=job.progress.note)
+    processes.initialise(device, stop=lambda: job.stop.reason, say=job.progress.note, signals=STOP_SIGNALS)
     return device
 
 
