@@ -58,7 +58,7 @@ def network(recipe: Recipe, facts: dict, beta: float) -> Predict:
 
     def predict(train: Samples, held: Samples, seed: int) -> np.ndarray:
         seeded = recipe.model_copy(update={"seed": seed})
-        model = fresh_model(seeded, facts, CPU)
+        model = fresh_model(seeded, facts, CPU, print)
         with tempfile.TemporaryDirectory() as folder:
             for make in (warmup_phase, main_phase) if seeded.warms_up else (main_phase,):
                 phase = make(model, seeded)

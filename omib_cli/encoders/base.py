@@ -41,8 +41,10 @@ class Encoder(nn.Module, ABC):
         super().__init__()
         self.lr = options.lr
 
-    def load_pretrained(self) -> None:
+    def load_pretrained(self) -> str | None:
         """Load the pretrained weights that the options name, if they name any; called once on a fresh model.
+
+        Returns, in words, what of the weights was not used or could not be checked; None where all is well.
 
         Raises
         ------

@@ -15,7 +15,7 @@ from torch import nn
 
 from omib_cli.encoders.augmentation import random_view, random_warp
 from omib_cli.encoders.base import Encoder
-from omib_cli.encoders.resnet_weights import read_weights
+from omib_cli.encoders.resnet_weights import STEM, read_weights
 from omib_cli.errors import RecipeError
 from omib_cli.nn.batch import Batch
 from omib_cli.recipe.encoders import ResNetOptions
@@ -60,17 +60,26 @@ class ResNetEncoder(Encoder):
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("sd", torch.tensor(sd).view(-1, 1, 1), persistent=False)
 
-    def load_pretrained(self) -> None:
-        """Load the folder that the options name; a stem of another shape keeps its initial weights.
+    def load_pretrained(self) -> str | None:
+        """Load the folder that the options name; a stem of another shape keeps its initial weights, in words.
 
         Raises
         ------
         DataError
             The folder is missing or holds another network.
         """
-        if self.options.weights is not None:
-            weights = read_weights(self.options.weights, self.network.state_dict())
-            self.network.load_state_dict(weights, strict=False)
+        if self.options.weights is None:
+            return None
+        own = self.network.state_dict()
+        weights, left = read_weights(self.options.weights, own)
+        self.network.load_state_dict(weights, strict=False)
+        if not left:
+            return None
+        name, theirs = next(iter(left.items()))
+        return (
+            f"the first layers ({STEM}*) of {self.options.weights} do not fit and start from scratch: {name} has the "
+            f"shape {theirs} there and {tuple(own[name].shape)} here (a `small` stem, or other channels than RGB)"
+        )
 
     def forward(self, x: torch.Tensor, batch: Batch) -> torch.Tensor:
         """(B, *shape) to (B, d).

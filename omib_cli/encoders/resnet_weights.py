@@ -15,8 +15,10 @@ COUNTER = "num_batches_tracked"
 """Of batch normalisation; not a weight, and some files leave it out."""
 
 
-def read_weights(folder: str, own: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The weights of a network, for loading.
+def read_weights(
+    folder: str, own: Mapping[str, torch.Tensor]
+) -> tuple[dict[str, torch.Tensor], dict[str, tuple[int, ...]]]:
+    """The weights of a network, for loading, and the shapes of those of its stem that do not fit.
 
     Parameters
     ----------
@@ -49,7 +51,9 @@ def read_weights(folder: str, own: Mapping[str, torch.Tensor]) -> dict[str, torc
     except (SafetensorError, OSError) as error:
         raise DataError("the pretrained weights cannot be read", where=path, got=error, do="copy them again") from error
     fitting = {name: value for name, value in found.items() if name in own and own[name].shape == value.shape}
-    lacking = [name for name in own if name not in fitting and not name.startswith(STEM) and COUNTER not in name]
+    unfit = [name for name in own if name not in fitting and COUNTER not in name]
+    left = {name: tuple(found[name].shape) for name in unfit if name.startswith(STEM) and name in found}
+    lacking = [name for name in unfit if name not in left]
     if lacking:
         there = found.get(lacking[0])
         raise DataError(
@@ -59,4 +63,4 @@ def read_weights(folder: str, own: Mapping[str, torch.Tensor]) -> dict[str, torc
             expected=f"{tuple(own[lacking[0]].shape)}, as in ResNet-18 with the recipe's `channels`",
             do="name a folder of ResNet-18 (microsoft/resnet-18)",
         )
-    return fitting
+    return fitting, left

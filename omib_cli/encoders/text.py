@@ -77,7 +77,7 @@ class TextEncoder(Encoder):
             self.top = nn.Linear(width, options.width, bias=bias)
         self.dropout = Dropout(options.dropout)
 
-    def load_pretrained(self) -> None:
+    def load_pretrained(self) -> str | None:
         """Load the pretrained layers from the folder that ``weights`` names.
 
         Raises
@@ -86,7 +86,7 @@ class TextEncoder(Encoder):
             No such folder, no text model in it, or another one than the dataset's tokens were made for.
         """
         if self.options.weights is None:
-            return
+            return None
         from safetensors import SafetensorError
         from transformers import AutoModel
 
@@ -107,6 +107,12 @@ class TextEncoder(Encoder):
             wrong.got = f"{len(missing)} weights missing, such as {missing[0]}" if missing else "weights of other sizes"
             raise wrong
         self.backbone.load_state_dict(found.state_dict())
+        if self._vocabulary is None:
+            return (
+                "the dataset is of an earlier version and does not hold its vocabulary: whether it is that of "
+                f"{self.options.weights} cannot be checked (`omib prepare` again stores it)"
+            )
+        return None
 
     def _must_be_of_the_tokens(self, found: Mapping[str, Any], folder: Any) -> None:
         """Refuse weights of another network, naming the first difference."""

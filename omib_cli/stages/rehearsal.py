@@ -41,7 +41,7 @@ def rehearse(recipe: Recipe, dataset: Dataset | Path, job: Job, *, main: bool) -
     with opened(dataset) as data:
         rows = data.rows("train")
         batch = read_samples(data, range(rows.start, min(rows.stop, rows.start + options.batch)), torch.device("cpu"))
-        model = fresh_model(recipe, dataset_facts(data), device)
+        model = fresh_model(recipe, dataset_facts(data), device, job.progress.warn)
     batch = batch.to(next(model.parameters()).device)
     started = time.monotonic()
     losses = (model.losses if main else model.warmup_losses)(batch.values, batch.batch)

@@ -132,7 +132,7 @@ def _train(
         state = Partial(out, state_key(fmt.MODEL, recipe, parents), job)
         train, validation = read_splits(data, recipe.train, "train", device, job)
         facts = dataset_facts(data)
-        model = fresh_model(recipe, facts, device)
+        model = fresh_model(recipe, facts, device, job.progress.warn)
         log = log_beside(out, _load_warmup(warmup, data, model) if warmup else [])
         beta = _set_beta(recipe, model, known, job)
         trainer = Trainer(model, main_phase(model, recipe), recipe.seed, state, log, job)

@@ -52,7 +52,7 @@ def run(recipe: Recipe, dataset: Dataset | Path, out: Path, job: Job) -> StageRe
         train, validation = read_splits(data, recipe.warmup, "warmup", device, job)
         facts = dataset_facts(data)
         partial = Partial(out, state_key(fmt.WARMUP, recipe, parents), job)
-        model = fresh_model(recipe, facts, device)
+        model = fresh_model(recipe, facts, device, job.progress.warn)
         log = log_beside(out)
         trainer = Trainer(model, warmup_phase(model, recipe), recipe.seed, partial, log, job)
         kept = trainer.run(train, validation)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -92,8 +92,12 @@ def build_model(recipe: Recipe, facts: Mapping[str, Any], device: torch.device) 
     return MultimodalModel(recipe, facts).to(device)
 
 
-def fresh_model(recipe: Recipe, facts: Mapping[str, Any], device: torch.device) -> MultimodalModel:
+def fresh_model(
+    recipe: Recipe, facts: Mapping[str, Any], device: torch.device, warn: Callable[[str], None]
+) -> MultimodalModel:
     """A model to train, with the pretrained weights that its encoders' options name.
+
+    ``warn`` is told what of a pretrained network is not used.
 
     Raises
     ------
@@ -101,8 +105,9 @@ def fresh_model(recipe: Recipe, facts: Mapping[str, Any], device: torch.device) 
         Weights that are missing or of another network.
     """
     model = build_model(recipe, facts, torch.device("cpu"))
-    for encoder in model.encoders:
-        encoder.load_pretrained()  # type: ignore[operator]
+    for name, encoder in zip(recipe.modalities, model.encoders, strict=True):
+        if (left := encoder.load_pretrained()) is not None:  # type: ignore[operator]
+            warn(f"modality {name!r}: {left}")
     return model.to(device)
 
 

@@ -190,16 +190,16 @@ def saved(folder, prefix: str = "", **options):
 def test_pretrained_weights_are_loaded_whoever_saved_them(tmp_path, prefix):
     expected = saved(tmp_path / "weights", prefix)
     encoder = slim((3, 32, 32), weights=str(tmp_path / "weights"))
-    encoder.load_pretrained()
+    assert encoder.load_pretrained() is None
     for name, value in encoder.network.state_dict().items():
         torch.testing.assert_close(value, expected[name])
 
 
-def test_a_stem_of_another_shape_keeps_its_own_weights(tmp_path):
+def test_a_stem_of_another_shape_keeps_its_own_weights_and_says_so(tmp_path):
     expected = saved(tmp_path / "weights")
     encoder = slim((65, 40), weights=str(tmp_path / "weights"))
     stem = encoder.network.embedder.embedder.convolution.weight.clone()
-    encoder.load_pretrained()
+    assert "start from scratch" in encoder.load_pretrained()
     assert torch.equal(encoder.network.embedder.embedder.convolution.weight, stem)
     last = "encoder.stages.3.layers.1.layer.1.convolution.weight"
     assert torch.equal(encoder.network.state_dict()[last], expected[last])
@@ -210,6 +210,13 @@ def refusal(encoder: ResNetEncoder) -> str:
         encoder.load_pretrained()
     assert caught.value.exit_code == 3
     return str(caught.value)
+
+
+def test_a_file_without_a_stem_is_refused_in_place_of_leaving_it_random(tmp_path):
+    saved(tmp_path / "weights")
+    file = tmp_path / "weights" / "model.safetensors"
+    save_file({name: value for name, value in load_file(file).items() if not name.startswith("embedder.")}, file)
+    assert "embedder.embedder.convolution.weight: missing" in refusal(slim((3, 32, 32), weights=str(file.parent)))
 
 
 def test_missing_damaged_and_foreign_weights_are_refused_with_a_way_out(tmp_path):
