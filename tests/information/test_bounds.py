@@ -90,6 +90,8 @@ def test_spread_over_seeds_is_that_of_each_seeds_bounds():
     first, second = 1 / 33, 1 / 27
     assert found["lower"] == pytest.approx(1 / 30)
     assert found["spread"]["lower"] == pytest.approx(abs(first - second) / 2**0.5)
+    for name, each in found["spread"]["upper"].items():  # I cut from totals of 6 + 5 - 4 and 4 + 5 - 4
+        assert each == pytest.approx(abs(1 / 21 - 1 / 15) / 2**0.5), name
     assert json.loads(json.dumps(found)) == found
 
 
@@ -138,18 +140,32 @@ def test_given_beta_needs_no_bounds_and_every_other_policy_does():
         choose_beta(BetaOptions(), None, 0)
 
 
-COPIES = bounds({"a": 0.69, "b": 0.69}, {("a", "b"): 0.60}, 0.1)
-"""Two copies of a binary column: ln 2 nats in all, whatever the number of samples."""
+def copies():
+    """Two copies of a binary column: ln 2 nats in all, whatever the number of samples."""
+    return bounds({"a": 0.69, "b": 0.69}, {("a", "b"): 0.60}, 0.1)
 
 
 def test_an_upper_bound_above_the_objectives_is_said():
-    assert COPIES["upper"]["star"] > COPIES["objective"]
-    assert any("M_u (star) is 0.427, above 0.333" in warning for warning in COPIES["warnings"])
+    assert copies()["upper"]["star"] > copies()["objective"]
+    assert any("M_u (star) is 0.427, above 0.333" in warning for warning in copies()["warnings"])
     assert not any("M_u" in warning for warning in TWO["warnings"])
 
 
+def test_an_upper_bound_is_that_of_the_objective_at_one_nat_in_all_and_said_to_be_more_only_below():
+    at, below = (bounds({"a": half, "b": half}, {("a", "b"): 0.0}, 0.1) for half in (0.5, 0.49))
+    assert at["upper"]["star"] == at["objective"]
+    assert at["warnings"] == []
+    assert [warning.split(",")[0] for warning in below["warnings"]] == [
+        f"M_u ({name}) is {below['objective'] / 0.98:.3g}" for name in ("star", "tree")
+    ]
+
+
+def test_the_least_information_for_a_bound_is_enough():
+    assert bounds({"a": 1.0, "b": 1.0}, {("a", "b"): 1.0}, 1.0)["total"] == {"star": 1.0, "tree": 1.0}
+
+
 def test_beta_between_the_two_bounds_is_not_called_inside():
-    chosen = choose_beta(BetaOptions(policy="upper"), COPIES, 0)
+    chosen = choose_beta(BetaOptions(policy="upper"), copies(), 0)
     assert chosen["above_objective"]
     assert not chosen["above"]
     assert not choose_beta(BetaOptions(policy="upper"), TWO, 0)["above_objective"]
