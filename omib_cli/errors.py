@@ -6,7 +6,17 @@ Messages say what is wrong, where, what was found, what was expected, and what t
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+SHOWN = 5
+"""How many of the offending names a message lists."""
+
+
+def listed(names: Iterable[object]) -> str:
+    """The first few names, and how many more there are."""
+    every = [str(name) for name in names]
+    more = f", ... ({len(every)} in all)" if len(every) > SHOWN else ""
+    return ", ".join(every[:SHOWN]) + more
 
 
 class OmibError(Exception):

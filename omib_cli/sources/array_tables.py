@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from omib_cli.errors import DataError
-from omib_cli.sources.sheets import ArraySheet, FrameSheet, Sheet, listed, not_there
+from omib_cli.errors import DataError, listed
+from omib_cli.sources.sheets import ArraySheet, FrameSheet, Sheet, not_there
 from omib_cli.sources.text_tables import reading
 
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from omib_cli.errors import DataError
+from omib_cli.errors import DataError, listed
 from omib_cli.sources.cells import FOREIGN, NUMBER, is_missing, is_rounded
-from omib_cli.sources.sheets import Sheet, listed, not_there
+from omib_cli.sources.sheets import Sheet, not_there
 from omib_cli.sources.text_tables import NAMELESS
 
 if TYPE_CHECKING:

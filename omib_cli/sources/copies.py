@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from omib_cli.errors import DataError
+from omib_cli.errors import DataError, listed
 from omib_cli.sources.joining import SampleRows
-from omib_cli.sources.sheets import listed
 from omib_cli.sources.table_files import FeatureTable
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from omib_cli.errors import DataError, RecipeError
+from omib_cli.errors import DataError, RecipeError, listed
 from omib_cli.sources.cells import exact_numbers, spelling
-from omib_cli.sources.sheets import counted, listed
+from omib_cli.sources.sheets import counted
 from omib_cli.sources.table_files import FeatureTable, Labels, Rows
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from omib_cli.artifacts import format as fmt
-from omib_cli.errors import DataError
+from omib_cli.errors import DataError, listed
 from omib_cli.sources.cells import exact_numbers
 from omib_cli.sources.rows import must_be_spelt_alike, must_be_whole
-from omib_cli.sources.sheets import counted, listed
+from omib_cli.sources.sheets import counted
 
 if TYPE_CHECKING:
     import numpy as np

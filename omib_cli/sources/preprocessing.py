@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from omib_cli.errors import DataError
-from omib_cli.sources.sheets import counted, listed
+from omib_cli.errors import DataError, listed
+from omib_cli.sources.sheets import counted
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,9 +11,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from omib_cli.errors import DataError
+from omib_cli.errors import DataError, listed
 from omib_cli.sources.cells import DOUBTFUL, ERROR, is_missing, is_rounded, spelling, without_missing
-from omib_cli.sources.sheets import counted, listed
+from omib_cli.sources.sheets import counted
 
 
 def must_be_as_many(found: int, expected: int, where: str, of: str = "rows") -> None:

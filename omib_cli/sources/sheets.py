@@ -4,25 +4,15 @@ from __future__ import annotations
 
 import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from omib_cli.errors import DataError
+from omib_cli.errors import DataError, listed
 from omib_cli.sources.cells import as_text, is_missing
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-SHOWN = 5
-"""How many of the offending names a message lists."""
-
-
-def listed(names: Iterable[object]) -> str:
-    """The first few names, and how many more there are."""
-    every = [str(name) for name in names]
-    more = f", ... ({len(every)} in all)" if len(every) > SHOWN else ""
-    return ", ".join(every[:SHOWN]) + more
 
 
 def counted(count: int, thing: str) -> str:

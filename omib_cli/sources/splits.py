@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from omib_cli.artifacts import format as fmt
-from omib_cli.errors import DataError
+from omib_cli.errors import DataError, listed
 from omib_cli.runtime.seeds import derive_seed
-from omib_cli.sources.sheets import counted, listed
+from omib_cli.sources.sheets import counted
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from omib_cli.artifacts.dataset_writer import Block, DatasetPlan, ModalityPlan
-from omib_cli.errors import DataError, RecipeError
+from omib_cli.errors import DataError, RecipeError, listed
 from omib_cli.sources.copies import labels_again, must_be_two
 from omib_cli.sources.joining import SampleRows, join
 from omib_cli.sources.labels import class_labels, must_be_learnable, value_labels
 from omib_cli.sources.preprocessing import Fitted, far_values, fit, must_be_complete, must_be_finite
 from omib_cli.sources.rows import doubtful_labels, labels_that_are_there, must_be_groups
-from omib_cli.sources.sheets import counted, listed
+from omib_cli.sources.sheets import counted
 from omib_cli.sources.splits import (
     TRAIN,
     VALIDATION,

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
 
-from omib_cli.errors import DataError
+from omib_cli.errors import DataError, listed
 from omib_cli.sources.cells import MISSING, NUMBER
-from omib_cli.sources.sheets import FrameSheet, counted, listed
+from omib_cli.sources.sheets import FrameSheet, counted
 
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 ENCODING = "utf-8-sig"  # UTF-8, whether or not a spreadsheet put its mark first

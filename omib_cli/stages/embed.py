@@ -59,7 +59,10 @@ def run(dataset: Path, model: Path, out: Path, job: Job) -> StageResult:
         device = prepare_torch(job)
         network, trained = load_model(model, recipe, data, job)
         if trained.parents.get(fmt.DATASET) != data.provenance.hash:
-            job.progress.note("this is not the dataset that the model was trained on; its splits are its own")
+            job.progress.note(
+                "this is not the dataset that the model was trained on: its splits, and what was fitted to prepare it "
+                "(scaling), are its own"
+            )
         partial = Partial(out, state_key(fmt.EMBEDDING, recipe, parents), job)
         arrays = _Arrays(partial, len(data.readable), network, recipe.seed, job)
         arrays.fill(data)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -11,20 +13,22 @@ from omib_cli.artifacts.checkpoint import read_checkpoint
 from omib_cli.artifacts.dataset import Dataset
 from omib_cli.artifacts.provenance import Provenance
 from omib_cli.data.samples import read_samples
-from omib_cli.errors import MismatchError
+from omib_cli.errors import MismatchError, listed
 from omib_cli.recipe.schema import Recipe
 from omib_cli.runtime.job import Job
 from omib_cli.runtime.machine import pick_device
 from omib_cli.training.model import MultimodalModel, build_model
 
 
-def dataset_facts(dataset: Dataset) -> dict[str, object]:
-    """What a network must know of a dataset: kinds, shapes and configurations of modalities, classes."""
+def dataset_facts(dataset: Dataset) -> dict[str, Any]:
+    """What a network must know of a dataset: kinds, shapes, configurations and features of modalities, classes."""
+    named = {name: dataset.features(name) for name in dataset.modalities}
     return {
         "shapes": {name: list(modality.shape) for name, modality in dataset.modalities.items()},
         "kinds": {name: modality.kind for name, modality in dataset.modalities.items()},
         "configs": {name: modality.config for name, modality in dataset.modalities.items() if modality.config},
         "classes": dataset.classes,
+        "features": {name: features for name, features in named.items() if features is not None},
     }
 
 
@@ -44,8 +48,13 @@ def load_model(path: Path, recipe: Recipe, dataset: Dataset, job: Job) -> tuple[
 
 
 def must_match(provenance: Provenance, dataset: Dataset, path: Path) -> None:
-    """Refuse a dataset whose modalities, shapes or classes are not those of a checkpoint."""
-    for key, found in dataset_facts(dataset).items():
+    """Refuse a dataset whose modalities, shapes, features or classes are not those of a checkpoint.
+
+    Checkpoints of earlier versions do not hold the names of features: those are then not compared.
+    """
+    facts = dataset_facts(dataset)
+    features = facts.pop("features")
+    for key, found in facts.items():
         if provenance.facts[key] != found:
             raise MismatchError(
                 f"checkpoint and dataset have different {key}",
@@ -54,6 +63,33 @@ def must_match(provenance: Provenance, dataset: Dataset, path: Path) -> None:
                 expected=f"checkpoint: {provenance.facts[key]}",
                 do="use the dataset the checkpoint was trained on, or one prepared in the same way",
             )
+    for name, trained in provenance.facts.get("features", {}).items():
+        _must_be_the_same(trained, features.get(name), f"modality {name!r} of {dataset.path}", path)
+
+
+def _must_be_the_same(trained: Sequence[str], found: Sequence[str] | None, where: str, path: Path) -> None:
+    """Refuse features that are other ones, or in another order, than a network was trained on.
+
+    Features without names, in as great a number, can only be taken for the same ones.
+    """
+    if found is None or list(found) == list(trained):
+        return
+    missing = sorted(set(trained) - set(found))
+    more = sorted(set(found) - set(trained))
+    if missing or more:
+        said = [f"{words} {listed(names)}" for words, names in (("without", missing), ("with", more)) if names]
+        got, expected = "; ".join(said), f"the {len(trained)} features that the model was trained on"
+    else:
+        place = next(place for place, pair in enumerate(zip(trained, found, strict=True)) if len(set(pair)) > 1)
+        got = f"the same features in another order: number {place + 1} is {found[place]!r}"
+        expected = repr(trained[place])
+    raise MismatchError(
+        "these are not the features that the model was trained on",
+        where=f"{where}, and {path}",
+        got=got,
+        expected=expected,
+        do="prepare the dataset with the same columns in the same order",
+    )
 
 
 @torch.no_grad()

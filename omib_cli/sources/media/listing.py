@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from omib_cli.artifacts.files import must_exist
-from omib_cli.errors import DataError
+from omib_cli.errors import DataError, listed
 from omib_cli.sources.media.naming import Naming, find
 from omib_cli.sources.rows import must_be_files_of_their_own
-from omib_cli.sources.sheets import listed
 from omib_cli.sources.table_files import Labels
 from omib_cli.sources.text_tables import ENCODING, reading
 

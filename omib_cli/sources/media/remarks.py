@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from omib_cli.sources.sheets import counted, listed
+from omib_cli.errors import listed
+from omib_cli.sources.sheets import counted
 
 FAR_OFF = 3.0
 """How many times shorter or longer a clip may be than the part that is used, without a word."""

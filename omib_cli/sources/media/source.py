@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from omib_cli.artifacts import format as fmt
 from omib_cli.artifacts.dataset_writer import Block, DatasetPlan, ModalityPlan
-from omib_cli.errors import DataError, RecipeError
+from omib_cli.errors import DataError, RecipeError, listed
 from omib_cli.sources.labels import class_labels, must_be_learnable, value_labels
 from omib_cli.sources.media.audio import filled, read_audio, spectrogram
 from omib_cli.sources.media.dividing import cut_groups, divide
@@ -20,7 +20,7 @@ from omib_cli.sources.media.naming import CREMA_D, RAVDESS
 from omib_cli.sources.media.remarks import alike, far_off
 from omib_cli.sources.media.video import read_frames
 from omib_cli.sources.rows import labels_that_are_there, must_be_groups
-from omib_cli.sources.sheets import counted, listed
+from omib_cli.sources.sheets import counted
 from omib_cli.sources.splits import remarks
 from omib_cli.sources.table_files import Files, input_folder
 from omib_cli.sources.text_tables import reading

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omib_cli.artifacts.files import must_exist
-from omib_cli.errors import DataError
+from omib_cli.errors import DataError, listed
 from omib_cli.sources.array_tables import read_npz
 from omib_cli.sources.mosi.utterances import Utterances, sentiments
 from omib_cli.sources.rows import must_be_ids, must_be_there
-from omib_cli.sources.sheets import counted, listed
+from omib_cli.sources.sheets import counted
 from omib_cli.sources.text_tables import read_text
 
 if TYPE_CHECKING:

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omib_cli.errors import DataError
+from omib_cli.errors import DataError, listed
 from omib_cli.sources.mosi.utterances import Utterances, sentiments, text_of, video_of
 from omib_cli.sources.restricted_pickle import read_pickle
 from omib_cli.sources.rows import must_be_as_many, must_be_ids
-from omib_cli.sources.sheets import listed
 
 if TYPE_CHECKING:
     import numpy as np

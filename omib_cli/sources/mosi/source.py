@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, cast
 from omib_cli.artifacts import format as fmt
 from omib_cli.artifacts.dataset_writer import Block, DatasetPlan, ModalityPlan
 from omib_cli.artifacts.files import must_exist
-from omib_cli.errors import DataError, RecipeError
+from omib_cli.errors import DataError, RecipeError, listed
 from omib_cli.sources.labels import must_be_learnable
 from omib_cli.sources.mosi.features import FeatureRows, KeepingAll, means, repeated
 from omib_cli.sources.mosi.folder import FEATURES, LABELS, read_folder
 from omib_cli.sources.mosi.pickles import read_utterances
 from omib_cli.sources.mosi.tokens import TokenizerFolder
 from omib_cli.sources.mosi.utterances import MODALITIES, Utterances
-from omib_cli.sources.sheets import counted, listed
+from omib_cli.sources.sheets import counted
 from omib_cli.sources.splits import (
     TEST,
     TRAIN,

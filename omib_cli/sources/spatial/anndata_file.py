@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from omib_cli.errors import DataError
+from omib_cli.errors import DataError, listed
 from omib_cli.sources.cells import as_text
-from omib_cli.sources.sheets import counted, listed, not_there
+from omib_cli.sources.sheets import counted, not_there
 from omib_cli.sources.spatial.section import (
     Picture,
     TissueSection,

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from omib_cli.errors import DataError
+from omib_cli.errors import DataError, listed
 from omib_cli.runtime.seeds import derive_seed
-from omib_cli.sources.sheets import counted, listed
+from omib_cli.sources.sheets import counted
 from omib_cli.sources.spatial.section import TissueSection
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from omib_cli.errors import DataError
+from omib_cli.errors import DataError, listed
 from omib_cli.sources.pixels import over_white, refused, rgb
-from omib_cli.sources.sheets import counted, listed
+from omib_cli.sources.sheets import counted
 
 if TYPE_CHECKING:
     import numpy as np

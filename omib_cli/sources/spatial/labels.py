@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omib_cli.errors import DataError
+from omib_cli.errors import DataError, listed
 from omib_cli.sources.rows import labels_that_are_there, must_be_files_of_their_own, must_be_spelt_alike, must_be_there
-from omib_cli.sources.sheets import Sheet, counted, listed, not_there
+from omib_cli.sources.sheets import Sheet, counted, not_there
 from omib_cli.sources.spatial.legacy import spot_names
 from omib_cli.sources.spatial.section import TissueSection, existing
 from omib_cli.sources.text_tables import read_text

@@ -6,9 +6,9 @@ import csv
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omib_cli.errors import DataError
+from omib_cli.errors import DataError, listed
 from omib_cli.sources.rows import must_be_there
-from omib_cli.sources.sheets import counted, listed, not_there
+from omib_cli.sources.sheets import counted, not_there
 from omib_cli.sources.spatial.section import (
     TissueSection,
     existing,

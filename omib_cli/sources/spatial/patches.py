@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from math import ceil, floor
 from typing import TYPE_CHECKING
 
-from omib_cli.errors import DataError
-from omib_cli.sources.sheets import counted, listed
+from omib_cli.errors import DataError, listed
+from omib_cli.sources.sheets import counted
 from omib_cli.sources.spatial.images import BLOCK, Image, look, open_image
 from omib_cli.sources.spatial.section import Picture, TissueSection
 

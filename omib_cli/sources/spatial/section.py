@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omib_cli.errors import DataError
+from omib_cli.errors import DataError, listed
 from omib_cli.sources.cells import is_missing
-from omib_cli.sources.sheets import counted, listed, not_there
+from omib_cli.sources.sheets import counted, not_there
 
 if TYPE_CHECKING:
     import numpy as np

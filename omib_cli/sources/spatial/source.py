@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from omib_cli.artifacts import format as fmt
 from omib_cli.artifacts.dataset_writer import Block, DatasetPlan, ModalityPlan
-from omib_cli.errors import DataError, RecipeError
+from omib_cli.errors import DataError, RecipeError, listed
 from omib_cli.recipe.sources.spatial import ColourOptions, DepthOptions, GenesOptions, PatchOptions
 from omib_cli.sources.labels import class_labels, must_be_seen
 from omib_cli.sources.rows import must_be_ids, must_be_spelt_alike
-from omib_cli.sources.sheets import counted, listed
+from omib_cli.sources.sheets import counted
 from omib_cli.sources.spatial.colours import colours
 from omib_cli.sources.spatial.colours import names as names_of_colours
 from omib_cli.sources.spatial.expression import (

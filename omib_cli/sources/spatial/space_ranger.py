@@ -8,8 +8,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omib_cli.errors import DataError
-from omib_cli.sources.sheets import counted, listed, not_there
+from omib_cli.errors import DataError, listed
+from omib_cli.sources.sheets import counted, not_there
 from omib_cli.sources.spatial.section import (
     Picture,
     TissueSection,
