@@ -187,15 +187,14 @@ class Files:
         """SHA-256 of each file that the recipe names, by name; never an absolute path."""
         import hashlib
 
-        found = {}
+        read: dict[Path, str] = {}
         for options in every:
-            paths = self._paths(options)
             names = getattr(options, "feature_names", None)
-            for path, where in [*paths, *([(self._path(names), names)] if names else [])]:
-                with reading(where), path.open("rb") as file:
-                    found[Path(where).name if Path(where).is_absolute() else where] = hashlib.file_digest(
-                        file, "sha256"
-                    ).hexdigest()
+            read.update([*self._paths(options), *([(self._path(names), names)] if names else [])])
+        found = {}
+        for path, name in _names(read).items():
+            with reading(name), path.open("rb") as file:
+                found[name] = hashlib.file_digest(file, "sha256").hexdigest()
         return dict(sorted(found.items()))
 
     def _paths(self, options: FileOptions) -> list[tuple[Path, str]]:
@@ -294,3 +293,18 @@ def input_folder(input_path: Path | None, recipe: str) -> Path:
     if not input_path.is_dir():
         raise DataError("not a folder", where=input_path, do="--input names the folder that holds the recipe's files")
     return input_path
+
+
+def _names(read: Mapping[Path, str]) -> dict[Path, str]:
+    """What each file is called where the machine's folders do not count: as in the recipe, if that is relative.
+
+    Of an absolute path the last parts, as few as tell it from the other files.
+    """
+    names = {path: name for path, name in read.items() if not Path(name).is_absolute()}
+    for path in (path for path in read if path not in names):
+        ends = [Path(*path.parts[-count:]).as_posix() for count in range(1, len(path.parts))]
+        others = [other.as_posix() for other in read if other != path]
+        names[path] = next(
+            (end for end in ends if not any(f"/{other}".endswith(f"/{end}") for other in others)), ends[-1]
+        )
+    return names

@@ -16,6 +16,7 @@ from real import REPOSITORY, real_data
 from table_data import ROWS, frame, label_frame, numbers, read, table_recipe, write_tables
 
 from omib_cli.recipe.schema import recipe_model
+from omib_cli.sources.tables import TablesSource
 
 RNA = numbers(3)
 TRAIN = np.array([row % 4 > 1 for row in range(ROWS)])
@@ -380,3 +381,20 @@ def test_a_file_is_found_compressed_or_not(tmp_path):
     again, same, _ = read(tmp_path)
     assert again.ids == plan.ids
     np.testing.assert_array_equal(same.values["rna"], block.values["rna"])
+
+
+def test_two_files_of_one_name_in_two_folders_are_both_on_record(tmp_path):
+    for name in ("r", "d"):
+        (tmp_path / name).mkdir()
+    write_tables(tmp_path, frame(numbers(3), "r"))
+    recipe = table_recipe()
+    tables = recipe.data.tables
+    for number, (name, options) in enumerate(tables.items()):
+        folder = tmp_path / "rd"[number % 2]
+        target = folder / "values.csv"
+        target.write_bytes((tmp_path / options.files).read_bytes() + b"\n" * number)
+        tables[name] = options.model_copy(update={"files": str(target)})
+    found = TablesSource(recipe, tmp_path).files()
+    assert {"r/values.csv", "d/values.csv"} <= set(found)
+    assert len(set(found.values())) == len(tables) + 1
+    assert not any(str(tmp_path) in name for name in found)

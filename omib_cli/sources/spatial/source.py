@@ -382,8 +382,8 @@ def _shared(places: list[Place]) -> list[str]:
     for place in places:
         if place.section.picture is not None and isinstance(place.section.picture.source, Path):
             of_image.setdefault(place.section.picture.source.resolve(), []).append(place.name)
-    several = {path.name: names for path, names in of_image.items() if len(names) > 1}
-    return [f"sections {listed(names)} are cut out of one image, {name}" for name, names in several.items()]
+    several = [(path.name, names) for path, names in of_image.items() if len(names) > 1]
+    return [f"sections {listed(names)} are cut out of one image, {name}" for name, names in several]
 
 
 def _smoothed(features: Features, count: int | None, places: list[Place]) -> Features:
