@@ -77,7 +77,7 @@ class RunScores:
     groups
         Number of groups on each split, where there are any.
     baseline
-        The main metric of the best constant prediction on the headline split, or None.
+        The main metric, on the headline split, of the constant that suits the training split best; or None.
     """
 
     splits: dict[str, dict[str, Scores]]

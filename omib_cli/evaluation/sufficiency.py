@@ -25,11 +25,12 @@ LEAST_LABELS = 20
 
 @dataclass(frozen=True)
 class Quantity:
-    """A quantity in nats with its interval, and what it is in words."""
+    """A quantity with its interval and unit, and what it is in words."""
 
     name: str
     estimate: Measurement
     words: str
+    unit: str = "nats"
 
 
 def information_plane(run: Run, bootstrap: int) -> list[Quantity]:
@@ -62,10 +63,10 @@ def information_plane(run: Run, bootstrap: int) -> list[Quantity]:
             if gap is not None:
                 seen = branch.present[rows]
                 estimate = _mean(gap[rows][seen], [each[:, seen] for each in counts])
-                words = f"what {branch.name} beside ξ changes in the prediction"
+                words, unit = f"what {branch.name} beside ξ changes in the prediction", "nats"
                 if run.recipe.task.kind == "regression":
-                    words += "; of Gaussians with variance 1, and so in the label's unit squared"
-                found.append(Quantity(f"KL(ŷ {branch.name} ‖ ŷ)", estimate, words))
+                    words, unit = f"{words}; of Gaussians with variance 1", "label's unit squared"
+                found.append(Quantity(f"KL(ŷ {branch.name} ‖ ŷ)", estimate, words, unit))
     return found
 
 

@@ -26,8 +26,8 @@ def information_block(
     """
     content = []
     if plane:
-        rows = [[_named(each), shown(each.estimate.value), _range(each.estimate)] for each in plane]
-        content.append(table(["", "nats", "95 % interval"], rows))
+        rows = [[_named(each), shown(each.estimate.value), _range(each.estimate), esc(each.unit)] for each in plane]
+        content.append(table(["", "value", "95 % interval", "unit"], rows))
     if recovery:
         rows = [[esc(name), _share(each.r2), _share(each.control)] for name, each in recovery.items()]
         content.append(table(["part", "R²", "R², shuffled"], rows))

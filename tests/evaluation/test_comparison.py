@@ -206,21 +206,63 @@ def test_surprises_are_those_of_the_nearest_neighbours():
     np.testing.assert_allclose(surprises_of(labels), digamma(60) - digamma(3) + np.log(2 * third))
 
 
-def test_an_entropy_of_many_classes_is_not_biased_and_its_interval_covers_it():
-    """Ten classes of equal share, fifty samples, a prediction that knows nothing: I(ξ; y) is 0."""
-    rng = np.random.default_rng(0)
-    bound = []
+def guessing(labels, scores):
+    """A run of ten classes, all of it test samples."""
+    fused = Predictor("fused", scores, np.ones(len(labels), dtype=bool))
+    return SimpleNamespace(
+        predictors=[fused], split=np.full(len(labels), "test"), headline="test", labels=labels, groups=None,
+        task=classification(10), compression={}, branches_see_embedding=False,
+        recipe=SimpleNamespace(task=SimpleNamespace(kind="classification"), seed=0),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("right", [0.1, 0.6])
+def test_an_entropy_of_many_classes_is_not_biased_and_its_interval_covers_the_truth(right):
+    """Fifty samples of ten classes, seen right with this probability, and the exact posterior as the prediction."""
+    rng, wrong = np.random.default_rng(0), (1 - right) / 9
+    truth = math.log(10) + right * math.log(right) + (1 - right) * math.log(wrong)
+    found = []
     for _ in range(200):
-        labels = rng.integers(0, 10, 50).astype(float)
-        task, split = classification(10), np.full(50, "test")
-        fused = Predictor("fused", np.full((50, 10), -math.log(10)), np.ones(50, dtype=bool))
-        kind = SimpleNamespace(kind="classification")
-        run = SimpleNamespace(
-            predictors=[fused], split=split, headline="test", labels=labels, task=task, groups=None,
-            compression={}, branches_see_embedding=False, recipe=SimpleNamespace(task=kind, seed=0),
-        )  # fmt: skip
-        bound.append(information_plane(run, 100)[0].estimate)
-    assert np.mean([each.value for each in bound]) == pytest.approx(0.0, abs=0.01)
+        seen = rng.integers(0, 10, 50)
+        labels = np.where(rng.random(50) < right, seen, (seen + rng.integers(1, 10, 50)) % 10).astype(float)
+        scores = np.full((50, 10), math.log(wrong))
+        scores[np.arange(50), seen] = math.log(right)
+        found.append(information_plane(guessing(labels, scores), 200)[0].estimate)
+    assert np.mean([each.value for each in found]) == pytest.approx(truth, abs=0.02)
+    assert np.mean([each.low <= truth <= each.high for each in found]) >= 0.9
+
+
+@pytest.mark.parametrize("kind", ["classification", "regression"])
+def test_what_a_branch_changes_is_in_the_unit_that_it_has(tmp_path, kind):
+    run = read_run(make_embedding(tmp_path / "e.h5ad", kind))
+    units = {each.name: each.unit for each in information_plane(run, 20)}
+    own = {unit for name, unit in units.items() if name.startswith("KL(")}
+    assert own == ({"nats"} if kind == "classification" else {"label's unit squared"})
+    assert {unit for name, unit in units.items() if not name.startswith("KL(")} <= {"nats"}
+
+
+def test_what_an_embedding_may_hold_of_all_modalities_is_said_of_one_draw_where_draws_are_averaged(tmp_path):
+    run = read_run(make_embedding(tmp_path / "e.h5ad"))
+    run = replace(run, compression={"x1": np.ones(len(run.labels))})
+    averaged = run.recipe.model_copy(update={"fusion": run.recipe.fusion.model_copy(update={"inference_samples": 8})})
+
+    def words(run):
+        return next(each.words for each in information_plane(run, 20) if each.name == "Σ KL")
+
+    assert "one draw" not in words(run)
+    assert "of one draw; this one averages 8, and may hold more" in words(replace(run, recipe=averaged))
+
+
+@pytest.mark.parametrize(
+    ("split", "said"),
+    [("test", "proves"), ("validation", "optimistic where this split chose"), ("train", "no bound for new ones")],
+)
+def test_what_a_prediction_proves_is_said_of_the_split_it_is_proved_on(tmp_path, split, said):
+    run = read_run(make_embedding(tmp_path / "e.h5ad"))
+    alone = replace(run, split=np.full(len(run.labels), split))
+    words = information_plane(alone, 20)[0].words
+    assert said in words
+    assert ("optimistic" in words, "proves" in words) == (split == "validation", split != "train")
 
 
 def test_a_sweep_is_drawn_with_its_parts_its_bound_and_powers_of_ten_in_words():

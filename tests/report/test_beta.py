@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from embeddings import BETA, information, make_embedding
 
@@ -12,8 +14,8 @@ from omib_cli.evaluation.metrics import score_run
 from omib_cli.evaluation.runs import read_run
 from omib_cli.information.bounds import bounds, choose_beta
 from omib_cli.recipe.information import BetaOptions
-from omib_cli.report.blocks import limits, warnings_of
-from omib_cli.report.compression import beta_and_bounds
+from omib_cli.report.blocks import headline, limits, warnings_of
+from omib_cli.report.compression import beta_and_bounds, weights_in_words
 from omib_cli.report.figures import draw_run
 from omib_cli.report.strip import beta_figure
 from omib_cli.runtime.progress import Progress
@@ -33,8 +35,8 @@ def at(value, entropy, mutual):
     return choose_beta(BetaOptions(policy="value", value=value), bounds(entropy, mutual, 0.01), 0, len(entropy))
 
 
-def plain(html):
-    return re.sub(r"<[^>]+>", "", html).replace("&nbsp;", " ").replace("\u00a0", " ")
+def plain(page):
+    return re.sub(r"<[^>]+>", "", page).replace("&nbsp;", " ").replace("\u00a0", " ")
 
 
 def said(run, beta, estimates=None):
@@ -133,3 +135,42 @@ def test_a_single_seed_has_a_mean_and_no_spread(run):
     assert "6.400" in text
     assert "sd" not in text
     assert "sd over seeds" in said(run, BETA, {**one, "entropy": {"a": [6.4, 0.2], "b": [6.9, 0.1]}})
+
+
+def weighed(run, *values):
+    name = run.modalities[1]
+    rows = [{"phase": "train", "epoch": epoch, f"r/{name}": value} for epoch, value in enumerate(values)]
+    return plain(weights_in_words(with_notes(run, history=rows)))
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ((0.5, 0.7), "weighed less than that on"),
+        ((1.2, 1.4), "weighed more than that on"),
+        ((1.0, 1.01), "close to inert"),
+        ((0.8, 1.2), "around 1 on average, though it moved"),
+    ],
+)
+def test_a_weight_is_said_of_the_penalty_and_never_of_what_passed(run, values, said):
+    text = weighed(run, *values)
+    assert said in text
+    assert "What passed each bottleneck is its KL, which can order modalities otherwise" in text
+    assert not any(word in text for word in ("compressed more", "compressed less", "lets through"))
+
+
+def test_the_constant_prediction_is_called_what_it_is(run):
+    text = html.unescape(plain(headline(run, score_run(run, 20, Progress()))))
+    assert "Predicting the training split's most frequent class for every sample reaches" in text
+
+
+@pytest.mark.parametrize(
+    ("select", "said"), [("validation", "they are optimistic for new data"), ("last", "may have guided")]
+)
+def test_numbers_of_a_validation_split_are_said_to_be_optimistic_where_it_is_the_headline(run, select, said):
+    train = run.recipe.train.model_copy(update={"select": select})
+    warmup = run.recipe.warmup.model_copy(update={"select": "last"})
+    own = replace(run, recipe=run.recipe.model_copy(update={"train": train, "warmup": warmup}))
+    own = replace(own, split=np.where(own.split == "test", "validation", own.split))
+    assert own.headline == "validation"
+    assert said in plain(warnings_of(own, score_run(own, 0, Progress())))
