@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from omib_cli.artifacts import format as fmt
-from omib_cli.artifacts.checkpoint import read_checkpoint, read_header
+from omib_cli.artifacts.checkpoint import read_header, read_tensors
 from omib_cli.artifacts.embedding import embedding_digests
 from omib_cli.artifacts.files import HDF5, SAFETENSORS, must_exist, signature
 from omib_cli.artifacts.hashing import described
@@ -77,8 +77,8 @@ def verify(path: Path) -> Provenance:
             except (OSError, KeyError) as error:
                 raise DataError("the file is damaged", where=path, got=error, do="make it again") from error
     elif provenance.kind in (fmt.WARMUP, fmt.MODEL):
-        weights, _ = read_checkpoint(path, provenance.kind)
-        arrays = {name: described(value.numpy()) for name, value in weights.items()}
+        tensors, _ = read_tensors(path, provenance.kind)
+        arrays = {name: described(value.numpy()) for name, value in tensors.items()}
     else:  # what readers of a report take its numbers from
         arrays, provenance = {}, replace(provenance, facts=_report_content(path)[1])
     expected = provenance.expected_hash(arrays)

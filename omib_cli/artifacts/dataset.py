@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TRAINING = ("train", "validation")
-EVERYTHING = fmt.SPLITS
+EVERYTHING = fmt.ALL_SPLITS
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,8 @@ class Dataset:
         self._allowed = tuple(splits)
         self._limit = max((self._starts[name].stop for name in splits), default=0)
         self._must_have_unique_ids()
-        _must_have_labels(self.labels(self.readable), self.classes, path, unknown=self.task == "anomaly")
+        known = 0 if self.task == "anomaly" else min(self._limit, self._starts[fmt.NEW].start)
+        _must_have_labels(self.labels(self.readable), self.classes, path, known)
 
     def _must_have_unique_ids(self) -> None:
         rows = range(0, len(self.readable), fmt.BLOCK_ROWS)
@@ -185,10 +186,10 @@ class Dataset:
 
     def split_names(self, rows: range) -> list[str]:
         """Name of the split of each row."""
-        return [fmt.SPLITS[code] for code in self._read(fmt.SPLIT, rows)]
+        return [fmt.ALL_SPLITS[code] for code in self._read(fmt.SPLIT, rows)]
 
-    def preprocessing(self, modality: str) -> dict[str, NDArray[np.float64]]:
-        """Offset, scale and fill value of each feature, as fitted on the training split; empty where none was done."""
+    def preprocessing(self, modality: str) -> dict[str, NDArray[Any]]:
+        """What was fitted on the training split, by name; empty where nothing was."""
         group = self._file.get(f"{fmt.MODALITIES}/{modality}/{fmt.PREPROCESSING}")
         return {} if group is None else {name: group[name][:] for name in group}
 
@@ -299,14 +300,14 @@ def _all_differ(ids: Iterable[str], count: int) -> bool:
     return len(np.unique(codes)) == count
 
 
-def _must_have_labels(labels: NDArray[np.float64], classes: Sequence[str], path: Path, *, unknown: bool) -> None:
+def _must_have_labels(labels: NDArray[np.float64], classes: Sequence[str], path: Path, known: int) -> None:
+    """Refuse labels that are none; NaN is one that nobody knows, which the first ``known`` rows must not have."""
     import numpy as np
 
     good = np.isfinite(labels)
     if classes:
         good &= (labels >= 0) & (labels < len(classes)) & (labels == np.floor(labels))
-    if unknown:
-        good |= np.isnan(labels)
+    good[known:] |= np.isnan(labels[known:])
     if not good.all():
         row = int(np.argmin(good))
         raise DataError(
@@ -322,7 +323,7 @@ def _split_starts(split: h5py.Dataset, path: Path) -> dict[str, range]:
     import numpy as np
 
     codes = split[:]
-    if codes.size and (np.any(np.diff(codes.astype(int)) < 0) or codes.max() >= len(fmt.SPLITS)):
+    if codes.size and (np.any(np.diff(codes.astype(int)) < 0) or codes.max() >= len(fmt.ALL_SPLITS)):
         raise DataError("rows are not ordered by split", where=f"{path}:/{fmt.SPLIT}", do="make the dataset again")
-    edges = np.searchsorted(codes, range(len(fmt.SPLITS) + 1))
-    return {name: range(int(edges[i]), int(edges[i + 1])) for i, name in enumerate(fmt.SPLITS)}
+    edges = np.searchsorted(codes, range(len(fmt.ALL_SPLITS) + 1))
+    return {name: range(int(edges[i]), int(edges[i + 1])) for i, name in enumerate(fmt.ALL_SPLITS)}

@@ -71,7 +71,7 @@ class DatasetPlan:
     ids
         N unique sample ids, in the final order of rows.
     split
-        N indices into ``format.SPLITS``, never decreasing.
+        N indices into ``format.ALL_SPLITS``, never decreasing.
     facts
         Further content: the simulation's truth, counts of what was dropped, hashes of source files.
     """
@@ -99,7 +99,8 @@ class Block:
 class Source(Protocol):
     """Anything that can be made into a dataset: a simulation, tables, a folder of clips.
 
-    Made as ``Class(recipe, input_path)``.
+    Made as ``Class(recipe, input_path, like)``. Where ``like`` says what a trained model's data were prepared with
+    (``artifacts.prepared``), all samples are of the split ``new``, nothing is fitted, and labels may be unknown (NaN).
     """
 
     @property

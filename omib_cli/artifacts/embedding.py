@@ -1,6 +1,7 @@
 """``embedding.h5ad``: the embedding as AnnData, ready for scanpy, with predictions and posterior spread beside it.
 
-``X`` (N, k) is xi; ``obs`` holds ids (index), split, label, group, prediction and its uni-modal counterparts;
+``X`` (N, k) is xi; ``obs`` holds ids (index), split, label, group, prediction and its uni-modal counterparts
+(classes by name, missing where unknown), class probabilities and their entropy, how novel each modality of a sample is;
 ``obsm`` holds the outputs behind the predictions (class probabilities with their logits, the value, or the anomaly
 score) and the posterior's standard deviations; ``uns["omib"]["provenance"]`` is the artifact's description of itself,
 as JSON.
@@ -8,7 +9,7 @@ as JSON.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,12 +39,27 @@ POSTERIOR_SD = "posterior_sd"
 """``obsm`` key prefix of the bottlenecks' standard deviations: ``posterior_sd_<modality>`` (N, k)."""
 COMPRESSION = "kl"
 """Prefix of the ``obs`` columns of the bottlenecks' divergence from the prior in nats: ``kl_<modality>`` (N,)."""
+NOVELTY = "novelty"
+"""Prefix of the ``obs`` columns of how unlike the training samples one is: ``novelty_<modality>`` (N,), 0 to 1."""
+PROBABILITY = "probability"
+"""Prefix of the ``obs`` columns of class probabilities: ``probability_<class>`` (N,)."""
+ENTROPY = "entropy"
+"""``obs`` column of the entropy of the predicted class probabilities in nats (N,)."""
 SPATIAL = "spatial"
 """``obsm`` key of coordinates, where scanpy and squidpy look for them."""
 
 
 Read = Callable[[range], Mapping[str, "NDArray[Any]"]]
 """Consecutive rows to their part of every array, by its place in the file: ``X``, ``obs/label``, ``obsm/output``."""
+
+
+def probability_columns(classes: Sequence[str]) -> list[str]:
+    """The ``obs`` column of each class's probability; HDF5 has no names with a slash, so that ``a/b`` is ``a_b``."""
+    columns: list[str] = []
+    for name in classes:
+        column = f"{PROBABILITY}_{name.replace('/', '_')}"
+        columns.append(column if column not in columns else f"{column}_{len(columns)}")
+    return columns
 
 
 def write_embedding(out: Path, count: int, read: Read, provenance: Provenance) -> Provenance:
@@ -63,7 +79,10 @@ def write_embedding(out: Path, count: int, read: Read, provenance: Provenance) -
 
 
 def _fill(file: h5py.File, count: int, read: Read) -> list[str]:
-    """All arrays, as AnnData encodes them: numbers as they are, text but for the ids as categories. Their places."""
+    """All arrays, as AnnData encodes them: numbers as they are, text but for the ids as categories. Their places.
+
+    Empty text is a missing category.
+    """
     import h5py
     import numpy as np
 
@@ -77,7 +96,7 @@ def _fill(file: h5py.File, count: int, read: Read) -> list[str]:
             is_text = values.dtype.kind in "OSUT"
             if is_text and place != IDS:
                 codes, all_codes = labels.setdefault(place, ({}, np.empty(count, dtype=np.int32)))
-                all_codes[start:stop] = [codes.setdefault(value, len(codes)) for value in values.tolist()]
+                all_codes[start:stop] = [codes.setdefault(text, len(codes)) if text else -1 for text in values.tolist()]
                 continue
             if place not in file:
                 dtype = h5py.string_dtype() if is_text else values.dtype
@@ -86,7 +105,7 @@ def _fill(file: h5py.File, count: int, read: Read) -> list[str]:
             file[place][start:stop] = values
     for place, (codes, all_codes) in labels.items():
         names = sorted(codes)  # they were numbered as they came
-        rank = np.argsort(np.argsort([*codes])).astype(np.min_scalar_type(-len(names)))
+        rank = np.append(np.argsort(np.argsort([*codes])), -1).astype(np.min_scalar_type(-max(1, len(names))))
         group = file.create_group(place)
         _encoded(group, "categorical", ordered=False)
         _encoded(group.create_dataset("codes", data=rank[all_codes]), "array")
@@ -155,7 +174,7 @@ class _Labels:
         import numpy as np
 
         self._codes = group["codes"]
-        self._names = np.array([text(name) for name in group["categories"][:]], dtype=object)
+        self._names = np.array([*(text(name) for name in group["categories"][:]), ""], dtype=object)  # -1 is none
         self.shape, self.dtype = self._codes.shape, self._names.dtype
 
     def __getitem__(self, rows: slice) -> NDArray[Any]:
@@ -170,3 +189,13 @@ def _plain(item: Any) -> Any:
     if isinstance(item, h5py.Group):
         return _Labels(item)
     return item.asstr() if h5py.check_string_dtype(item.dtype) is not None else item
+
+
+def write_table(path: Path, out: Path) -> None:
+    """The samples' part of an embedding, ids first, as CSV: whole or not at all."""
+    from anndata.io import read_elem
+
+    with open_hdf5(path, fmt.EMBEDDING) as file:
+        table = read_elem(file["obs"])
+    with replacing(out) as temporary:
+        table.to_csv(temporary, index_label="id", float_format="%.9g")

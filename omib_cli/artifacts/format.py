@@ -1,6 +1,6 @@
 """Every kind, path, attribute, dtype and shape of omib's own files, in one place.
 
-Notation: N samples in rows, ordered train, validation, test; D features; M modalities, in recipe order.
+Notation: N samples in rows, ordered train, validation, test, new; D features; M modalities, in recipe order.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ PROVENANCE: Final = {  # scalar utf-8 dataset | JSON: recipe, parents, facts, no
 
 # dataset.h5
 IDS: Final = "ids"  # (N,)      utf-8   | unique sample ids
-SPLIT: Final = "split"  # (N,)    uint8   | index into SPLITS, never decreasing
-LABELS: Final = "labels"  # (N,)   float64 | class index, or the value in its own unit; NaN: unknown (anomaly only)
+SPLIT: Final = "split"  # (N,)    uint8   | index into ALL_SPLITS, never decreasing
+LABELS: Final = "labels"  # (N,)   float64 | class index, or the value in its own unit; NaN: unknown (anomaly, new)
 GROUPS: Final = "groups"  # (N,)   utf-8   | optional: patient, video, actor, section
 COORDINATES: Final = "coordinates"  # (N, 2) float64 | optional: position, pixels of the original image
 MODALITIES: Final = "modalities"  # group, one child group per modality
@@ -37,7 +37,7 @@ VALUES: Final = "values"  # (N, ...) DTYPES[kind] | zeros where the modality is 
 PRESENT: Final = "present"  # (N,)  bool    | whether the sample has this modality
 NEIGHBOURS: Final = "neighbours"  # (N, K) int32 | of a graph: rows of the neighbours, -1 where there is none
 FEATURES: Final = "features"  # (D,)  utf-8   | feature names
-PREPROCESSING: Final = "preprocessing"  # group | offset, scale, fill (D,) float64, kept (D,) int64, from train
+PREPROCESSING: Final = "preprocessing"  # group | what was fitted on train; arrays of the source's own
 TRUTH: Final = "truth"  # group        | simulation: delta (number of task-relevant columns,) float64
 ATTR_MODALITY_KIND: Final = "kind"  # str  | one of the kinds below
 
@@ -60,6 +60,14 @@ DTYPES: Final = {
 }
 
 SPLITS: Final = ("train", "validation", "test")
+NEW: Final = "new"
+"""The split of samples that a trained model is to predict: prepared with what it was trained with, labels or not."""
+ALL_SPLITS: Final = (*SPLITS, NEW)
+
+# model.safetensors: beside the weights, by name
+PREPARED: Final = "prepared.{}."  # of a modality: the arrays of PREPROCESSING, as they were in its dataset
+NOVELTY: Final = "novelty.{}."  # of a modality: what encodings of training samples are like
+CARRIED: Final = ("prepared.", "novelty.")
 
 # information.h5: values in nats, of shape (estimators' seeds,)
 ENTROPY: Final = "entropy"  # group: one (seeds,) float64 per modality   | I(v_i; v_i)

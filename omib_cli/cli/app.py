@@ -17,6 +17,7 @@ from omib_cli.cli import (
     evaluate,
     inspect,
     options,
+    predict,
     prepare,
     run,
     simulate,
@@ -46,6 +47,7 @@ app.command(
 app.command(epilog=warmup.EXAMPLES, short_help="Train each modality's encoder alone.")(warmup.warmup)
 app.command(epilog=train.EXAMPLES, short_help="Train the whole network.")(train.train)
 app.command(epilog=embed.EXAMPLES, short_help="Embed a dataset's samples and predict their labels.")(embed.embed)
+app.command(epilog=predict.EXAMPLES, short_help="Predict new samples from raw files.")(predict.predict)
 app.command(epilog=evaluate.EXAMPLES, short_help="Measure predictions and write a report.")(evaluate.evaluate)
 app.command(epilog=run.EXAMPLES, short_help="Do everything from raw data to report.")(run.run)
 app.command(epilog=compare.EXAMPLES, short_help="Run methods, ablations and seeds; put them side by side.")(

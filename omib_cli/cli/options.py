@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from omib_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from omib_cli.stages.new_samples import NewData
 
 Dataset = Annotated[Path, typer.Argument(metavar="DATASET", help="A dataset, from omib simulate or omib prepare.")]
 Out = Annotated[Path | None, typer.Option("--out", "-o", metavar="PATH", help="What to write.")]
@@ -54,6 +59,32 @@ DryRun = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="The result as one line of JSON.")]
+Modality = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--modality", metavar="NAME=FILE", help="Another file for a modality; none if the samples have no such. Repeat."
+    ),
+]
+Labels = Annotated[
+    str | None,
+    typer.Option("--labels", metavar="FILE[:COLUMN]", help="The new samples' labels, if there are any; or none."),
+]
+AllowMissing = Annotated[
+    float,
+    typer.Option(
+        "--allow-missing",
+        min=0.0,
+        max=1.0,
+        metavar="SHARE",
+        help="Largest share of a modality's values that may be missing: the training samples' own stand in.",
+    ),
+]
+DataRecipe = Annotated[
+    str | None,
+    typer.Option(
+        "--recipe", metavar="RECIPE", help="A recipe whose `data` section reads the new files; else the model's."
+    ),
+]
 SEEDS = 3
 """Runs of each cell of a grid, where neither an option nor a study says otherwise."""
 Recipes = Annotated[
@@ -76,6 +107,34 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show more: machi
 def names(text: str) -> list[str]:
     """The names in a list with commas."""
     return [name for part in text.split(",") if (name := part.strip())]
+
+
+def new_data(
+    input_path: Path | None,
+    recipe: str | None,
+    overrides: list[str] | None,
+    modality: list[str] | None,
+    labels: str | None,
+    allow_missing: float,
+) -> NewData:
+    """Where new samples are, from the options that say it.
+
+    Raises
+    ------
+    UsageError
+        A modality without a file, or named twice.
+    """
+    from omib_cli.stages.new_samples import NewData
+
+    files: dict[str, str] = {}
+    for one in modality or ():
+        name, equals, file = one.partition("=")
+        if not (name and equals and file) or name in files:
+            raise UsageError(
+                "--modality names a modality and its file", got=one, expected="--modality rna=new.csv, once each"
+            )
+        files[name] = file
+    return NewData(input_path, recipe, overrides or (), files, labels, allow_missing)
 
 
 def with_precision(overrides: list[str] | None, precision: str | None) -> list[str]:

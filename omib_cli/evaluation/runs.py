@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omib_cli.artifacts.embedding import COMPRESSION, LOGITS, OUTPUT, SPATIAL, read_embedding
-from omib_cli.artifacts.format import SPLITS
+from omib_cli.artifacts.format import ALL_SPLITS
 from omib_cli.artifacts.provenance import Provenance
 from omib_cli.artifacts.stored_recipe import recipe_of
 from omib_cli.errors import DataError
@@ -89,13 +89,13 @@ class Run:
     @property
     def sizes(self) -> dict[str, int]:
         """Number of samples in each split that has any."""
-        counts = {name: int((self.split == name).sum()) for name in SPLITS}
+        counts = {name: int((self.split == name).sum()) for name in ALL_SPLITS}
         return {name: count for name, count in counts.items() if count}
 
     @property
     def headline(self) -> str:
-        """The split whose numbers are quoted: test, or the nearest thing to it that the embedding has."""
-        return next(name for name in reversed(SPLITS) if name in self.sizes)
+        """The split whose numbers are quoted: new samples, test, or the nearest thing to it that the embedding has."""
+        return next(name for name in reversed(ALL_SPLITS) if name in self.sizes)
 
     @property
     def data(self) -> str:
@@ -173,7 +173,7 @@ def read_run(path: Path) -> Run:
             values=np.asarray(data.X, dtype=np.float32),
             ids=data.obs_names.to_numpy().astype(str),
             split=data.obs["split"].to_numpy().astype(str),
-            labels=data.obs["label"].to_numpy(dtype=np.float64),
+            labels=_labels(data, classes),
             groups=data.obs["group"].to_numpy().astype(str) if "group" in data.obs else None,
             coordinates=np.asarray(data.obsm[SPATIAL], dtype=np.float64) if SPATIAL in data.obsm else None,
             predictors=_predictors(data, task, modalities),
@@ -185,6 +185,15 @@ def read_run(path: Path) -> Run:
         )
     except KeyError as error:
         raise DataError("the embedding lacks a part", where=path, got=error, do="omib embed makes it again") from error
+
+
+def _labels(data: anndata.AnnData, classes: list[str]) -> NDArray[np.float64]:
+    """Class index or value (N,), NaN where unknown; earlier versions wrote the index in place of the name."""
+    column = data.obs["label"]
+    if not classes or column.dtype.kind == "f":
+        return np.asarray(column.to_numpy(dtype=np.float64))
+    index = {name: float(code) for code, name in enumerate(classes)}
+    return np.array([index.get(str(name), np.nan) for name in column])
 
 
 def _predictors(data: anndata.AnnData, task: Task, modalities: list[str]) -> list[Predictor]:

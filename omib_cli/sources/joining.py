@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -52,13 +52,14 @@ def join(tables: Mapping[str, FeatureTable], labels: Labels, how: str, recipe: s
     labelled = np.flatnonzero([value != "" for value in labels.values])
     if not len(labelled):
         raise DataError("no sample has a label", where=labels.where)
-    joined = _by_id(tables, labels, labelled, recipe) if how == "id" else _by_row(tables, labels, labelled)
+    joined = (
+        _by_id(tables, labels, labelled, recipe)
+        if how == "id"
+        else _by_row({"labels": labels, **tables}, tables, labelled)
+    )
     joined.dropped["rows of the labels without a label"] = labels.count - len(labelled)
-    for name, table in tables.items():
-        rows = joined.rows[name]
-        empty = np.asarray(np.isnan(table.values).all(axis=1))  # a row without a single value is a missing modality
-        joined.rows[name] = np.where((rows >= 0) & empty[rows], -1, rows)
-    bare = np.flatnonzero(np.all([rows < 0 for rows in joined.rows.values()], axis=0))
+    _drop_empty(joined, tables)
+    bare = np.flatnonzero(_bare(joined))
     if len(bare):
         raise DataError(
             f"{len(bare)} labelled sample{'s have' if len(bare) > 1 else ' has'} no modality at all",
@@ -70,60 +71,122 @@ def join(tables: Mapping[str, FeatureTable], labels: Labels, how: str, recipe: s
     return joined
 
 
-def _by_id(tables: Mapping[str, FeatureTable], labels: Labels, labelled: NDArray[np.int64], recipe: str) -> SampleRows:
+def join_new(tables: Mapping[str, FeatureTable], labels: Labels | None, how: str, recipe: str) -> SampleRows:
+    """Match the tables of new samples, which need no label; samples without any modality are left out.
+
+    Raises
+    ------
+    RecipeError, DataError
+        As :func:`join`; no sample at all.
+    """
     import numpy as np
 
-    every: dict[str, Rows] = {"labels": labels, **{f"tables.{name}": table for name, table in tables.items()}}
-    nameless = [f"data.{name}.id: samples are joined by id, but no column of ids is named" for name in every]
-    nameless = [line for line, rows in zip(nameless, every.values(), strict=True) if rows.ids is None]
-    if nameless or labels.ids is None:
+    every: dict[str, Rows] = {**({} if labels is None else {"labels": labels}), **tables}
+    if how == "row":
+        joined = _by_row(every, tables, np.arange(next(iter(tables.values())).count))
+        joined.label_rows = joined.label_rows if labels is not None else np.full(len(joined.ids), -1)
+    else:
+        _must_have_ids(every, recipe)
+        ids = list(dict.fromkeys(one for table in tables.values() for one in table.ids or []))
+        joined = SampleRows(ids, _rows_of(ids, labels), {name: _rows_of(ids, table) for name, table in tables.items()})
+        for one, other in combinations(every.values(), 2):
+            _must_be_spelt_as(one, other)
+        unknown = 0 if labels is None else len(set(labels.ids or []) - set(ids))
+        joined.dropped["rows of the labels without a sample"] = unknown
+    _drop_empty(joined, tables)
+    kept = np.flatnonzero(~_bare(joined))
+    if not len(kept):
+        raise DataError("no sample has a value", where=" and ".join(table.where for table in tables.values()))
+    dropped = {**joined.dropped, "samples without a value in any modality: left out": len(joined.ids) - len(kept)}
+    rows = {name: own[kept] for name, own in joined.rows.items()}
+    return SampleRows([joined.ids[row] for row in kept], joined.label_rows[kept], rows, dropped)
+
+
+def _rows_of(ids: Sequence[str], rows: Rows | None) -> NDArray[np.int64]:
+    """The row of each id (N,), -1 where there is none."""
+    import numpy as np
+
+    place = {one: row for row, one in enumerate((rows.ids if rows is not None else None) or [])}
+    return np.array([place.get(one, -1) for one in ids], dtype=np.int64)
+
+
+def _drop_empty(joined: SampleRows, tables: Mapping[str, FeatureTable]) -> None:
+    """A row without a single value is a missing modality."""
+    import numpy as np
+
+    for name, table in tables.items():
+        rows = joined.rows[name]
+        empty = np.asarray(np.isnan(table.values).all(axis=1))
+        joined.rows[name] = np.where((rows >= 0) & empty[rows], -1, rows)
+
+
+def _bare(joined: SampleRows) -> NDArray[np.bool_]:
+    """Which samples (N,) have no modality at all."""
+    import numpy as np
+
+    return np.asarray(np.all([rows < 0 for rows in joined.rows.values()], axis=0))
+
+
+def _must_have_ids(every: Mapping[str, Rows], recipe: str) -> None:
+    """Refuse to join by id what has none; ``every`` table by its name, the labels too."""
+    places = {name: name if name == "labels" else f"tables.{name}" for name in every}
+    nameless = [
+        f"data.{places[name]}.id: samples are joined by id, but no column of ids is named"
+        for name, rows in every.items()
+        if rows.ids is None
+    ]
+    if nameless:
         raise RecipeError(recipe, [*nameless, "data.join: `row` joins by position instead"])
-    ids = [labels.ids[row] for row in labelled]
+
+
+def _by_id(tables: Mapping[str, FeatureTable], labels: Labels, labelled: NDArray[np.int64], recipe: str) -> SampleRows:
+
+    _must_have_ids({"labels": labels, **tables}, recipe)
+    ids = [(labels.ids or [])[row] for row in labelled]
     joined = SampleRows(ids, labelled, {})
     known = set(ids)
     for name, table in tables.items():
-        place = {one: row for row, one in enumerate(table.ids or [])}
-        joined.rows[name] = np.array([place.get(one, -1) for one in ids], dtype=np.int64)
-        unlabelled = sum(one not in known for one in place)
-        if unlabelled == len(place):
+        joined.rows[name] = _rows_of(ids, table)
+        unlabelled = sum(one not in known for one in table.ids or [])
+        if unlabelled == table.count:
             raise DataError(
                 f"no id of {name!r} has a label",
                 where=table.where,
-                got=listed(map(repr, place)),
+                got=listed(map(repr, table.ids or [])),
                 expected=f"ids as in {labels.where}: {listed(map(repr, ids))}",
                 do="name the columns of ids in the recipe (`id`), or write the ids alike",
             )
-        _must_be_spelt_as(name, table, labels)
+        _must_be_spelt_as(table, labels)
         if unlabelled:
             joined.dropped[f"rows of {name} without a label"] = unlabelled
     return joined
 
 
-def _must_be_spelt_as(name: str, table: FeatureTable, labels: Labels) -> None:
+def _must_be_spelt_as(table: Rows, other: Rows) -> None:
     """Refuse ids that would fit if they were written alike: a spreadsheet made 7 of 007, another tool 7.0."""
-    own, theirs = set(table.ids or []), set(labels.ids or [])
+    own, theirs = set(table.ids or []), set(other.ids or [])
     known = {spelling(one): one for one in theirs - own}
     near = {one: known[spelling(one)] for one in own - theirs if spelling(one) in known}
     if near:
         raise DataError(
-            f"ids of {name!r} and of the labels that are the same but for how they are written",
+            "ids of two tables that are the same but for how they are written",
             where=table.where,
             got=listed(map(repr, near)),
-            expected=f"{listed(map(repr, near.values()))}, as in {labels.where}",
+            expected=f"{listed(map(repr, near.values()))}, as in {other.where}",
             do="write them alike, as text",
         )
 
 
-def _by_row(tables: Mapping[str, FeatureTable], labels: Labels, labelled: NDArray[np.int64]) -> SampleRows:
-    lengths = {"labels": labels.count, **{name: table.count for name, table in tables.items()}}
+def _by_row(every: Mapping[str, Rows], modalities: Iterable[str], labelled: NDArray[np.int64]) -> SampleRows:
+    """Match by position; ``every`` table by its name, the labels first where there are any."""
+    lengths = {name: table.count for name, table in every.items()}
     if len(set(lengths.values())) > 1:
         raise DataError(
             "tables of different lengths cannot be joined by row",
-            where=labels.where,
+            where=next(iter(every.values())).where,
             got=", ".join(f"{name} {count}" for name, count in lengths.items()),
             do="name columns of ids and set `data.join: id`; or look at `header`, which takes a line from the data",
         )
-    every: dict[str, Rows] = {"labels": labels, **tables}
     named = {name: rows for name, rows in every.items() if rows.ids is not None}
     first = next(iter(named.values()), None)
     for rows in named.values():
@@ -133,7 +196,7 @@ def _by_row(tables: Mapping[str, FeatureTable], labels: Labels, labelled: NDArra
         _must_not_hide_ids(rows, other)
     known = first.ids if first is not None else None
     ids = [known[row] if known else f"r{row:07d}" for row in labelled]
-    return SampleRows(ids, labelled, {name: labelled.copy() for name in tables})
+    return SampleRows(ids, labelled, {name: labelled.copy() for name in modalities})
 
 
 def _must_agree(own: Sequence[str], where: str, expected: Sequence[str], first: str, what: str = "ids") -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from omib_cli.artifacts import format as fmt
@@ -77,6 +77,46 @@ def value_labels(values: Sequence[str], names: Sequence[str], where: str) -> NDA
                 do="correct it, or set `task.kind: classification` if labels are names",
             )
     return np.array([float(value) for value in values])
+
+
+def known_labels(
+    values: Sequence[str], names: Sequence[str], classes: Sequence[str], where: str, warnings: list[str]
+) -> NDArray[np.float64]:
+    """Labels of new samples (N,) for a trained model: class index or value, NaN where there is none.
+
+    Parameters
+    ----------
+    values
+        (N,) as they are written, empty where unknown. A whole number is a class however it is written (``1.0`` is "1").
+    classes
+        Those that the model knows; empty where labels are values.
+    warnings
+        Told of labels that are none of them: such samples count as unknown.
+    """
+    import numpy as np
+
+    found = np.full(len(values), np.nan)
+    there = [row for row, value in enumerate(values) if value]
+    if not classes:
+        found[there] = value_labels([values[row] for row in there], [names[row] for row in there], where)
+        return found
+    index = {name: code for code, name in enumerate(classes)}
+    written = {value: _as_class(value, index) for value in {values[row] for row in there}}
+    strange = [values[row] for row in there if written[values[row]] not in index]
+    if strange:
+        warnings.append(
+            f"{where}: classes that the model does not know, which count as unknown: "
+            f"{listed(map(repr, dict.fromkeys(strange)))} ({counted(len(strange), 'sample')})"
+        )
+    for row in there:
+        found[row] = index.get(written[values[row]], np.nan)
+    return found
+
+
+def _as_class(value: str, classes: Collection[str]) -> str:
+    """A label as :func:`class_labels` names its class, if there is one: ``1.0`` may be class "1"."""
+    number = None if value in classes or CODE.fullmatch(value) else exact_numbers([value])
+    return value if number is None or number[0] != int(number[0]) else str(int(number[0]))
 
 
 def must_be_learnable(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -49,16 +49,28 @@ class Fitted:
         (K,) columns of the table that are features.
     offset, scale, fill
         (K,) float64, in the unit of the table.
+    width
+        Columns of the table.
     """
 
     kept: NDArray[np.int64]
     offset: NDArray[np.float64]
     scale: NDArray[np.float64]
     fill: NDArray[np.float64]
+    width: int
 
-    def arrays(self) -> dict[str, NDArray[np.float64] | NDArray[np.int64]]:
+    def arrays(self) -> dict[str, NDArray[Any]]:
         """As they go into the dataset."""
-        return {"kept": self.kept, "offset": self.offset, "scale": self.scale, "fill": self.fill}
+        import numpy as np
+
+        fitted = {name: getattr(self, name) for name in ("kept", "offset", "scale", "fill")}
+        return {**fitted, "width": np.array([self.width])}
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, NDArray[Any]]) -> Fitted:
+        """What :meth:`arrays` gave."""
+        fitted = {name: arrays[name] for name in ("kept", "offset", "scale", "fill")}
+        return cls(**fitted, width=int(arrays["width"][0]))
 
     def apply(self, values: NDArray[np.float64], present: NDArray[np.bool_]) -> NDArray[np.float32]:
         """Standardised features: (N, D) and (N,) to (N, K) float32, zeros where the modality is missing."""
@@ -115,7 +127,7 @@ def fit(
     empty = np.isnan(low)
     offset = np.where(empty, 0.0, offset)
     scale = np.where(varies & (scale > 0), scale, 1.0)
-    return Fitted(kept, offset, scale, np.where(np.isnan(fill), 0.0, fill))
+    return Fitted(kept, offset, scale, np.where(np.isnan(fill), 0.0, fill), values.shape[1])
 
 
 def must_be_finite(
@@ -146,10 +158,13 @@ def far_values(scaled: NDArray[np.float32], columns: Sequence[str], options: Sca
     return [f"{where}: values that far outside what training has, in its deviations: {listed(found)}"] if found else []
 
 
+IMPUTE = "set `data.impute` to mean, median or zero; it is fitted on the training split"
+
+
 def must_be_complete(
-    values: NDArray[np.floating[Any]], name: Callable[[int], str], columns: Sequence[str], where: str
+    values: NDArray[np.floating[Any]], name: Callable[[int], str], columns: Sequence[str], where: str, do: str = IMPUTE
 ) -> None:
-    """Refuse missing values in rows that have the modality, under ``impute: refuse``."""
+    """Refuse missing values in rows that have the modality, under ``impute: refuse``; ``do`` is what helps."""
     import numpy as np
 
     missing = np.isnan(values)
@@ -160,7 +175,7 @@ def must_be_complete(
         f"{counted(int(missing.sum()), 'missing value')}, in {counted(int(missing.any(axis=1).sum()), 'sample')}",
         where=f"{where}, {name(row)}, column {columns[column]!r}",
         got="nothing (and no other value is filled in unless the recipe says so)",
-        do="set `data.impute` to mean, median or zero; it is fitted on the training split",
+        do=do,
     )
 
 
@@ -182,12 +197,15 @@ def _kept(varies: NDArray[np.bool_], columns: Sequence[str], policy: str, where:
 
 
 def _fill(rows: NDArray[np.float64], policy: str) -> NDArray[np.float64]:
-    """(K,) what stands in for a missing value; NaN where training has no value to go by."""
+    """(K,) what stands in for a missing value; NaN where training has no value to go by.
+
+    Under ``refuse`` nothing is missing in training; new samples may be allowed to lack a value, and get the mean.
+    """
     import numpy as np
 
-    if policy not in ("mean", "median"):
+    if policy == "zero":
         return np.zeros(rows.shape[1])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        found = np.nanmean(rows, axis=0) if policy == "mean" else np.nanmedian(rows, axis=0)
+        found = np.nanmedian(rows, axis=0) if policy == "median" else np.nanmean(rows, axis=0)
     return np.asarray(found, dtype=np.float64)

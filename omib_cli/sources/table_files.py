@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omib_cli.artifacts import format as fmt
 from omib_cli.artifacts.files import must_exist
-from omib_cli.errors import DataError, RecipeError
+from omib_cli.errors import DataError, RecipeError, listed
 from omib_cli.sources.array_tables import read_h5ad, read_h5mu, read_npz
 from omib_cli.sources.columns import (
     candidates,
@@ -22,7 +22,7 @@ from omib_cli.sources.columns import (
 )
 from omib_cli.sources.rows import must_be_as_many, must_be_files_of_their_own
 from omib_cli.sources.sheet_rows import ids_of, must_be_below_the_header, must_be_different, must_not_contradict
-from omib_cli.sources.sheets import Sheet, not_there
+from omib_cli.sources.sheets import Sheet, counted, not_there
 from omib_cli.sources.text_tables import ENCODING, read_text, reading
 
 if TYPE_CHECKING:
@@ -102,13 +102,23 @@ class Files:
         self.warnings: list[str] = []
         self._label_arrays: set[tuple[str, str]] = set()
 
-    def table(self, options: TableOptions, labels: LabelOptions, ids: Sequence[str] = ()) -> FeatureTable:
+    def table(
+        self,
+        options: TableOptions,
+        labels: LabelOptions,
+        ids: Sequence[str] = (),
+        known: Set[str] | None = None,
+    ) -> FeatureTable:
         """Read a modality; label, group and split are never features.
 
         Parameters
         ----------
         ids
             Names of columns of ids in other tables. Such a column is taken for this table's ids where none is named.
+        known
+            Names of the features that a model was trained on: these are read, whatever their kind, and no others; what
+            the recipe would take beside them is left out with a word. If the table has none of them, all are read, for
+            a table whose columns have no names.
         """
         import numpy as np
 
@@ -123,12 +133,11 @@ class Files:
             own = [column for column in own if isinstance(column, int) or column in sheet.names]
             foreign = [*ids, *(column for column in said if isinstance(column, str))]
             every = candidates(
-                sheet, [*own, *_named(options.id)], foreign, self.warnings, all_kinds=bool(options.columns)
+                sheet, [*own, *_named(options.id)], foreign, self.warnings, all_kinds=bool(options.columns or known)
             )
             names = self._names(sheet, every, options)
-            picked = [place for place, name in enumerate(names) if matches(name, options.columns)]
+            picked = self._picked(sheet, names, options.columns, known)
             found = [names[place] for place in picked]
-            must_match(options.columns, names, sheet.where)
             must_be_the_same(sheet.where, sheets[0].where if sheets else "", found, found if chosen is None else chosen)
             chosen = found
             sheets.append(sheet)
@@ -183,6 +192,22 @@ class Files:
         groups = None if options.group is None else flat[options.group]
         return Labels(**rows, values=flat[options.column], groups=groups, column=str(options.column))
 
+    def labels_if_any(self, options: LabelOptions, ids: Sequence[str] = ()) -> Labels | None:
+        """The labels of new samples, or None where their file has no column of labels, which is said.
+
+        A column of groups may be missing too; the split that a file gives is not asked for.
+        """
+        paths = self._paths(options)
+        beside = [one for one in (options.column, options.group) if one is not None]
+        text = [*beside, *ids, *_named(options.id)]
+        sheets = [self._sheet(path, where, options, text, values=False) for path, where in paths]
+        there = {one for one in beside if all(_has(sheet, one) for sheet in sheets)}
+        if options.column not in there:
+            self.warnings.append(f"{sheets[0].where}: no column {options.column!r}: these samples have no labels")
+            return None
+        group = options.group if options.group in there else None
+        return self.labels(options.model_copy(update={"group": group, "split": None}), ids=ids)
+
     def hashes(self, every: Sequence[FileOptions]) -> dict[str, str]:
         """SHA-256 of each file that the recipe names, by name; never an absolute path."""
         import hashlib
@@ -197,6 +222,21 @@ class Files:
                 found[name] = hashlib.file_digest(file, "sha256").hexdigest()
         return dict(sorted(found.items()))
 
+    def _picked(self, sheet: Sheet, names: Sequence[str], patterns: Sequence[str], known: Set[str] | None) -> list[int]:
+        """Which of the names are features: those that the patterns are like, or those that a model knows."""
+        picked = [place for place, name in enumerate(names) if matches(name, patterns)]
+        if known is None:
+            must_match(patterns, names, sheet.where)
+        elif not known.isdisjoint(names):
+            left = [names[place] for place in picked if names[place] not in known]
+            if left:
+                self.warnings.append(
+                    f"{sheet.where}: {counted(len(left), 'column')} that the model does not use: left out "
+                    f"({listed(left)})"
+                )
+            picked = [place for place, name in enumerate(names) if name in known]
+        return picked
+
     def _paths(self, options: FileOptions) -> list[tuple[Path, str]]:
         """Path and name of each file, in the order of splits."""
         if isinstance(options.files, str):
@@ -205,12 +245,19 @@ class Files:
         must_be_files_of_their_own({f"the {name} split": path for name, path in found.items()}, "a file for each split")
         return [(path, options.files[name]) for name, path in found.items()]
 
-    def _path(self, name: str) -> Path:
-        """The file, compressed or not: published folders come either way."""
+    def is_there(self, name: str) -> bool:
+        """Whether there is a file of this name, compressed or not."""
+        return self._found(name).is_file()
+
+    def _found(self, name: str) -> Path:
+        """The file, or the same one compressed, or not: published folders come either way."""
         path = self.folder / name
-        if not path.is_file():
-            twin = path.with_suffix("") if path.suffix == ".gz" else path.with_name(path.name + ".gz")
-            path = twin if twin.is_file() else path
+        twin = path.with_suffix("") if path.suffix == ".gz" else path.with_name(path.name + ".gz")
+        return twin if twin.is_file() and not path.is_file() else path
+
+    def _path(self, name: str) -> Path:
+        """The file, which has to be there."""
+        path = self._found(name)
         if not path.is_file():
             beside = sorted(one.name for one in path.parent.iterdir()) if path.parent.is_dir() else []
             error = not_there("file", path.name, beside, str(path.parent))
@@ -273,6 +320,11 @@ class Files:
             "sheets": list(sheets),
             "counts": list(counts),
         }
+
+
+def _has(sheet: Sheet, column: str | int) -> bool:
+    """Whether a sheet has a column."""
+    return column < len(sheet.names) if isinstance(column, int) else column in (*sheet.names, *sheet.text_names)
 
 
 def _named(column: str | int | None) -> list[str | int]:

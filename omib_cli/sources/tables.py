@@ -12,6 +12,7 @@ from omib_cli.errors import DataError, RecipeError, listed
 from omib_cli.sources.copies import labels_again, must_be_two
 from omib_cli.sources.joining import SampleRows, join
 from omib_cli.sources.labels import class_labels, must_be_learnable, value_labels
+from omib_cli.sources.new_tables import new_files, prepare_new
 from omib_cli.sources.preprocessing import Fitted, far_values, fit, must_be_complete, must_be_finite
 from omib_cli.sources.rows import doubtful_labels, labels_that_are_there, must_be_groups
 from omib_cli.sources.sheets import counted
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from omib_cli.artifacts.prepared import Prepared
     from omib_cli.recipe.schema import Recipe
     from omib_cli.recipe.sources.tables import TablesOptions
 
@@ -44,6 +46,8 @@ class TablesSource:
         Its ``data`` section says which files and how they belong together.
     input_path
         The folder that the file names are relative to.
+    like
+        What a trained model's data were prepared with: the tables are then of new samples for it.
 
     Raises
     ------
@@ -51,9 +55,10 @@ class TablesSource:
         A task that tables have no labels for; no such folder.
     """
 
-    def __init__(self, recipe: Recipe, input_path: Path | None) -> None:
+    def __init__(self, recipe: Recipe, input_path: Path | None, like: Prepared | None = None) -> None:
         self.recipe = recipe
         self.options = cast("TablesOptions", recipe.data)
+        self._like = like
         if recipe.task.kind == "anomaly":
             raise RecipeError(
                 recipe.name,
@@ -72,6 +77,9 @@ class TablesSource:
 
     def files(self) -> dict[str, str]:
         """SHA-256 of each source file by name."""
+        if self._like is not None:
+            chosen = new_files(self.options, Files(self._files.folder))
+            return self._files.hashes([*chosen.tables.values(), *([] if chosen.labels is None else [chosen.labels])])
         return self._files.hashes(
             [*(self.options.tables[name] for name in self.recipe.modalities), self.options.labels]
         )
@@ -86,6 +94,10 @@ class TablesSource:
         """
         import numpy as np
 
+        if self._like is not None:
+            made = prepare_new(self.recipe, self.options, self._files, self._like)
+            self._values, self._present, self._labels = made.values, made.present, made.labels
+            return made.plan
         tables, labels = self._read()
         joined = join(tables, labels, self.options.join, self.recipe.name)
         for one, other in combinations(tables, 2):

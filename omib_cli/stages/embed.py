@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ import torch
 from omib_cli.artifacts import embedding as layout
 from omib_cli.artifacts import format as fmt
 from omib_cli.artifacts.catalogue import already_done
-from omib_cli.artifacts.checkpoint import read_header
+from omib_cli.artifacts.checkpoint import read_carried, read_header
 from omib_cli.artifacts.dataset import EVERYTHING, Dataset
 from omib_cli.artifacts.files import explained, reserve
 from omib_cli.artifacts.partial import Partial
@@ -31,6 +32,7 @@ from omib_cli.stages.result import StageResult
 from omib_cli.tasks.base import Task
 from omib_cli.training.inference import load_model
 from omib_cli.training.model import MultimodalModel
+from omib_cli.training.novelty import novelty_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,13 +60,15 @@ def run(dataset: Path, model: Path, out: Path, job: Job) -> StageResult:
             return StageResult.of(out, found, already_there=True)
         device = prepare_torch(job)
         network, trained = load_model(model, recipe, data, job)
-        if trained.parents.get(fmt.DATASET) != data.provenance.hash:
+        if data.provenance.hash != trained.parents.get(fmt.DATASET) and data.provenance.parents != {
+            fmt.MODEL: header.hash
+        }:
             job.progress.note(
                 "this is not the dataset that the model was trained on: its splits, and what was fitted to prepare it "
                 "(scaling), are its own"
             )
         partial = Partial(out, state_key(fmt.EMBEDDING, recipe, parents), job)
-        arrays = _Arrays(partial, len(data.readable), network, recipe.seed, job)
+        arrays = _Arrays(partial, len(data.readable), network, read_carried(model)[0], recipe.seed, job)
         arrays.fill(data)
         facts = {
             "task": recipe.task.kind,
@@ -78,6 +82,7 @@ def run(dataset: Path, model: Path, out: Path, job: Job) -> StageResult:
             "information": trained.notes.get("information"),
             "beta": trained.facts.get("beta"),
             "figures": {"samples": arrays.count, "width": arrays.read(range(1))[layout.X].shape[1]},
+            "prepared": data.provenance.notes.get("warnings", []),
         }
 
         def read(rows: range) -> dict[str, NDArray[Any]]:
@@ -96,8 +101,17 @@ class _Arrays:
     files and saves the state.
     """
 
-    def __init__(self, partial: Partial, count: int, network: MultimodalModel, seed: int, job: Job) -> None:
+    def __init__(
+        self,
+        partial: Partial,
+        count: int,
+        network: MultimodalModel,
+        carried: Mapping[str, NDArray[Any]],
+        seed: int,
+        job: Job,
+    ) -> None:
         self.count = count
+        self._novelty = {name: novelty_of(carried, name)[0] for name in network.names}
         self._partial, self._network, self._seed, self._job = partial, network, seed, job
         self._device = next(network.parameters()).device
         self._places: list[str] = []
@@ -140,9 +154,15 @@ class _Arrays:
         return found
 
     def _infer(self, samples: Samples) -> dict[str, NDArray[Any]]:
-        fused = self._network.fuse(samples)
+        batch = samples.batch
+        encodings = self._network.encode(samples.values, batch)
+        fused = self._network.fusion.fuse(encodings, batch)
         found = {layout.X: fused.embedding.cpu().numpy(), **self._outputs(fused.output, "")}
         for i, name in enumerate(self._network.names):
+            if (known := self._novelty[name]) is not None:
+                novelty = known.novelty(encodings[i].float().cpu().numpy())
+                novelty[~samples.present[:, i].cpu().numpy()] = np.nan
+                found[f"obs/{layout.NOVELTY}_{name}"] = novelty
             if name in fused.branch_outputs:
                 seen = samples.present[:, i, None]  # a branch says nothing about a sample it has not seen
                 output = fused.branch_outputs[name].masked_fill(~seen, torch.nan)
@@ -198,26 +218,37 @@ def _about(
     data: Dataset, rows: range, network: MultimodalModel, computed: dict[str, NDArray[Any]]
 ) -> dict[str, NDArray[Any]]:
     """What is known of the samples: ids, split, label, group, which modalities they have, predictions, positions."""
-    labels = data.labels(rows)
-    obs: dict[str, Any] = {"id": data.ids(rows), "split": data.split_names(rows), "label": labels}
-    if data.classes:
-        obs["label_name"] = [data.classes[int(code)] if code == code else "" for code in labels]
+    task = network.task
+    obs: dict[str, Any] = {"id": data.ids(rows), "split": data.split_names(rows)}
+    obs["label"] = _readable(data.classes, data.labels(rows))
     if (groups := data.groups(rows)) is not None:
         obs["group"] = groups
-    obs["prediction"] = _prediction(network.task, computed, "")
+    scores = _scores(task, computed, "")
+    names = task.classes if task.has_logits else []
+    obs["prediction"] = _readable(names, task.prediction(scores))
+    if task.has_logits:
+        columns = layout.probability_columns(task.classes)
+        obs |= dict(zip(columns, task.readable(scores).T, strict=True))
+        obs[layout.ENTROPY] = -np.sum(np.exp(scores) * scores, axis=1)
     present = data.present(rows)
     for i, name in enumerate(network.names):
         obs[f"has_{name}"] = present[:, i]
         if f"obsm/{layout.OUTPUT}_{name}" in computed:
-            obs[f"prediction_{name}"] = np.where(present[:, i], _prediction(network.task, computed, f"_{name}"), np.nan)
+            own = task.prediction(_scores(task, computed, f"_{name}"))
+            obs[f"prediction_{name}"] = _readable(names, np.where(present[:, i], own, np.nan))
     coordinates = data.coordinates(rows)
     placed = {} if coordinates is None else {f"obsm/{layout.SPATIAL}": coordinates}
     texts = {f"obs/{name}": np.array(v, dtype=object) if isinstance(v, list) else v for name, v in obs.items()}
     return {**texts, **placed}
 
 
-def _prediction(task: Task, computed: dict[str, NDArray[Any]], suffix: str) -> NDArray[np.float64]:
-    """What a head predicts (N,), from what is kept of its output."""
+def _readable(classes: list[str], values: NDArray[np.float64]) -> list[str] | NDArray[np.float64]:
+    """Classes by their names, none where nothing is known; values as they are."""
+    return [classes[int(code)] if code == code else "" for code in values] if classes else values
+
+
+def _scores(task: Task, computed: dict[str, NDArray[Any]], suffix: str) -> NDArray[np.float64]:
+    """What a head's predictions are made of (N, C), from what is kept of its output."""
     if task.has_logits:
-        return task.prediction(task.scores(computed[f"obsm/{layout.LOGITS}{suffix}"]))
-    return task.prediction(task.from_readable(computed[f"obsm/{layout.OUTPUT}{suffix}"]))
+        return task.scores(computed[f"obsm/{layout.LOGITS}{suffix}"])
+    return task.from_readable(computed[f"obsm/{layout.OUTPUT}{suffix}"])

@@ -13,6 +13,7 @@ from omib_cli.artifacts.checkpoint import read_checkpoint, write_checkpoint
 from omib_cli.artifacts.dataset import Dataset, opened
 from omib_cli.artifacts.information import Information, read_information
 from omib_cli.artifacts.partial import Partial
+from omib_cli.artifacts.prepared import arrays_of
 from omib_cli.errors import MismatchError
 from omib_cli.information.bounds import choose_beta, spread
 from omib_cli.recipe.schema import Recipe
@@ -44,6 +45,7 @@ from omib_cli.stages.result import StageResult
 from omib_cli.training.inference import dataset_facts, must_match
 from omib_cli.training.loop import Trainer
 from omib_cli.training.model import fresh_model
+from omib_cli.training.novelty import fit_novelty
 from omib_cli.training.phases import main_phase
 
 
@@ -137,13 +139,17 @@ def _train(
         beta = _set_beta(recipe, model, known, job)
         trainer = Trainer(model, main_phase(model, recipe), recipe.seed, state, log, job)
         kept = trainer.run(train, validation)
-    provenance = make_provenance(fmt.MODEL, recipe, parents, {**facts, "epoch": kept, "beta": beta}, device, job)
+        prepared = arrays_of(data)
+        carried = {**prepared, **fit_novelty(model, data, recipe.seed)}
+    provenance = make_provenance(
+        fmt.MODEL, recipe, parents, {**facts, "prepared": sorted(prepared), "epoch": kept, "beta": beta}, device, job
+    )
     provenance.notes = {
         "history": log.history,
         "information": _summary(known),
         "figures": _figures(log.rows, kept, beta),
     }
-    write_checkpoint(out, model.state_dict(), provenance)
+    write_checkpoint(out, model.state_dict(), provenance, carried)
     state.discard()
     return StageResult.of(out, provenance)
 

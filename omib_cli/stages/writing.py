@@ -19,13 +19,17 @@ from omib_cli.runtime.job import Job
 from omib_cli.stages.result import StageResult
 
 
-def write_dataset(recipe: Recipe, source: Source, out: Path, job: Job, phase: str) -> StageResult:
+def write_dataset(
+    recipe: Recipe, source: Source, out: Path, job: Job, phase: str, parents: Mapping[str, str] | None = None
+) -> StageResult:
     """Make a dataset, continue one, or find that it is there.
 
     Parameters
     ----------
     phase
         What the progress display calls it.
+    parents
+        Content hash of the model that the samples are prepared for, where there is one.
 
     Raises
     ------
@@ -36,8 +40,8 @@ def write_dataset(recipe: Recipe, source: Source, out: Path, job: Job, phase: st
     Interrupted
         Stopped with the state saved.
     """
-    files = source.files()
-    found = already_done(out, fmt.DATASET, recipe, {}, job)
+    files, parents = source.files(), dict(parents or {})
+    found = already_done(out, fmt.DATASET, recipe, parents, job)
     if found is not None:
         _must_be_same_files(found.facts.get("files", {}), files, out)
         return StageResult.of(out, found, already_there=True)
@@ -49,9 +53,15 @@ def write_dataset(recipe: Recipe, source: Source, out: Path, job: Job, phase: st
     figures = _figures(plan)
     notes = {"figures": figures, **({"warnings": list(source.warnings)} if source.warnings else {})}
     provenance = Provenance(
-        fmt.DATASET, recipe.resolved(), recipe.hash("dataset"), notes=notes, threads=job.threads, command=job.command
+        fmt.DATASET,
+        recipe.resolved(),
+        recipe.hash("dataset"),
+        parents=parents,
+        notes=notes,
+        threads=job.threads,
+        command=job.command,
     )
-    with DatasetWriter(plan, Partial(out, _key(recipe, files), job)) as writer:
+    with DatasetWriter(plan, Partial(out, _key(recipe, files, parents), job)) as writer:
         _copy(source, writer, job, phase)
         provenance = writer.finish(out, provenance)
     return StageResult.of(out, provenance, **figures)
@@ -68,15 +78,19 @@ def _copy(source: Source, writer: DatasetWriter, job: Job, phase: str) -> None:
     job.progress.end()
 
 
-def _key(recipe: Recipe, files: Mapping[str, str]) -> str:
+def _key(recipe: Recipe, files: Mapping[str, str], parents: Mapping[str, str]) -> str:
     """What a saved state must have been made from to be continued."""
-    text = json.dumps([fmt.DATASET, recipe.hash("dataset"), files])
+    text = json.dumps([fmt.DATASET, recipe.hash("dataset"), files, *([parents] if parents else [])])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _figures(plan: DatasetPlan) -> dict[str, Any]:
     """The line on the terminal: samples, splits, widths, what is missing."""
-    counts = {name: int((plan.split == code).sum()) for code, name in enumerate(fmt.SPLITS)}
+    counts = {name: int((plan.split == code).sum()) for code, name in enumerate(fmt.ALL_SPLITS)}
+    if not counts[fmt.NEW]:
+        counts.pop(fmt.NEW)
+    elif counts[fmt.NEW] == len(plan.split):
+        counts = {}
     widths = {name: list(modality.shape) for name, modality in plan.modalities.items()}
     shown = {name: shape[0] if len(shape) == 1 else shape for name, shape in widths.items()}
     figures: dict[str, Any] = {"samples": len(plan.ids), **counts, "modalities": shown}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Literal, Self
 
 from pydantic import model_validator
 
@@ -12,6 +13,8 @@ from omib_cli.recipe.options import (
 )
 
 SplitName = Literal["train", "validation", "test"]
+NONE = "none"
+"""What stands for a file where new samples have none: a modality that they lack, labels that nobody knows."""
 
 
 class SourceOptions(Options):
@@ -26,6 +29,27 @@ class SourceOptions(Options):
     def frames(self, modality: str) -> int | None:
         """Frames of each clip that will be stored; None for what is no video, or where only the data can tell."""
         return None
+
+    def renamed(self, files: Mapping[str, str], labels: str | None) -> Self:
+        """These options with the files of new samples in place of the recipe's.
+
+        Parameters
+        ----------
+        files
+            By modality; ``none`` for one that the samples lack.
+        labels
+            The file of the labels, perhaps with ``:COLUMN`` behind it, or ``none``.
+
+        Raises
+        ------
+        ValueError
+            The source takes no file by modality, or none for labels.
+        """
+        if files:
+            raise ValueError(f"the source {self.source} has no file for each modality; --input says where files are")
+        if labels is not None:
+            raise ValueError(f"the source {self.source} has no file of labels of its own")
+        return self
 
 
 class FileOptions(Options):
@@ -50,6 +74,12 @@ class LabelOptions(FileOptions):
     """The column (or NPZ array) that says which samples belong together (patient, video, actor)."""
     split: str | None = None
     """The column (or NPZ array) that names each sample's split."""
+
+    def of_file(self, said: str) -> Self:
+        """These options for another file, given as ``FILE`` or ``FILE:COLUMN``."""
+        file, colon, column = said.rpartition(":")
+        changed = {"files": file, "column": column} if colon and file else {"files": said}
+        return self.model_copy(update=changed)
 
     @model_validator(mode="after")
     def _the_label_is_nothing_else(self) -> LabelOptions:

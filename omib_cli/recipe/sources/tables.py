@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Literal, Self
 
 from omib_cli.recipe.sources.common import FileOptions, LabelOptions, SourceOptions, SplitOptions
 
@@ -36,3 +37,18 @@ class TablesOptions(SourceOptions):
     """What replaces a missing value, fitted on the training split only; `refuse` is an error."""
     constant: Literal["refuse", "drop", "keep"] = "refuse"
     """What to do with features that have one value throughout the training split, but for rounding."""
+
+    def renamed(self, files: Mapping[str, str], labels: str | None) -> Self:
+        """With other files of tables; labels that stood in one of them stand in its new file too."""
+        unknown = [name for name in files if name not in self.tables]
+        if unknown:
+            raise ValueError(f"the model has no modality {unknown[0]!r}, but {', '.join(self.tables)}")
+        tables = {
+            name: table.model_copy(update={"files": files[name]}) if name in files else table
+            for name, table in self.tables.items()
+        }
+        beside = {
+            files[name] for name, table in self.tables.items() if name in files and table.files == self.labels.files
+        }
+        own = self.labels.of_file(beside.pop()) if len(beside) == 1 else self.labels
+        return self.model_copy(update={"tables": tables, "labels": own if labels is None else own.of_file(labels)})

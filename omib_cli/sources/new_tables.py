@@ -1,0 +1,294 @@
+"""Tables of new samples: their features found by name, their values prepared with what a model's training data taught.
+
+Nothing is fitted here. Labels may be there or not; a sample may lack a modality, and so may all of them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from omib_cli.artifacts import format as fmt
+from omib_cli.artifacts.dataset_writer import DatasetPlan, ModalityPlan
+from omib_cli.artifacts.prepared import Prepared, PreparedModality
+from omib_cli.errors import MismatchError, UsageError, listed
+from omib_cli.recipe.sources.common import NONE
+from omib_cli.sources.joining import SampleRows, join_new
+from omib_cli.sources.labels import known_labels
+from omib_cli.sources.preprocessing import Fitted, must_be_complete, must_be_finite
+from omib_cli.sources.rows import doubtful_labels, labels_that_are_there
+from omib_cli.sources.sheets import counted
+from omib_cli.sources.table_files import FeatureTable, Files, Labels
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from omib_cli.recipe.schema import Recipe
+    from omib_cli.recipe.sources.common import FileOptions, LabelOptions
+    from omib_cli.recipe.sources.tables import TableOptions, TablesOptions
+
+
+class NewFiles(NamedTuple):
+    """The files of new samples: of each modality that there is, and of the labels, if there are any."""
+
+    tables: dict[str, TableOptions]
+    labels: LabelOptions | None
+
+
+class NewRows(NamedTuple):
+    """New samples as the dataset will hold them: the plan, values and presence by modality, labels (N,)."""
+
+    plan: DatasetPlan
+    values: dict[str, NDArray[np.float32]]
+    present: dict[str, NDArray[np.bool_]]
+    labels: NDArray[np.float64]
+
+
+def new_files(options: TablesOptions, files: Files) -> NewFiles:
+    """Which of the recipe's files are those of the new samples.
+
+    A recipe that has a file for each split says nothing about new samples: the one of them that is there is taken.
+
+    Raises
+    ------
+    UsageError
+        Several of a modality's files are there, or nothing is of any modality.
+    DataError
+        A file is not there.
+    """
+    tables = {}
+    for name, one in options.tables.items():
+        found = _there(one, files)
+        if len(found) != 1:
+            raise UsageError(
+                f"which file of {name!r} holds the new samples?",
+                got=f"{listed(found)} are there" if found else f"none of {listed(dict(one.files).values())} is there",  # type: ignore[arg-type]
+                do=f"--modality {name}=FILE names it; --modality {name}={NONE} if these samples have no {name}",
+            )
+        if found != [NONE]:
+            tables[name] = one.model_copy(update={"files": found[0]})
+    if not tables:
+        raise UsageError("no modality is left to predict from", do="name the file of one: --modality NAME=FILE")
+    return NewFiles(tables, _labels(options.labels, files))
+
+
+def _there(options: FileOptions, files: Files) -> list[str]:
+    """The one file that is named, there or not; of files for each split those that are there."""
+    if isinstance(options.files, str):
+        return [options.files]
+    return [name for name in options.files.values() if files.is_there(name)]
+
+
+def _labels(options: LabelOptions, files: Files) -> LabelOptions | None:
+    """Labels are there for evaluation only: where it is not clear which, there are none, and that is said."""
+    found = [name for name in _there(options, files) if name != NONE]
+    if len(found) > 1:
+        files.warnings.append(f"labels are not read: {listed(found)} are there, and --labels FILE names none of them")
+        return None
+    if not found or not files.is_there(found[0]):
+        return None
+    return options.model_copy(update={"files": found[0], "split": None})
+
+
+def prepare_new(recipe: Recipe, options: TablesOptions, files: Files, like: Prepared) -> NewRows:
+    """Read, match and scale everything.
+
+    Raises
+    ------
+    DataError
+        The first thing that cannot be used, with its place.
+    MismatchError
+        Features that the model needs are not there.
+    """
+    import numpy as np
+
+    chosen = new_files(options, files)
+    ids = _id_names(options, chosen)
+    tables = {
+        name: files.table(one, options.labels, ids, set(like.modalities[name].features or ()))
+        for name, one in chosen.tables.items()
+    }
+    for table in tables.values():
+        must_be_finite(table.values, table.name, table.columns, table.where)
+    labels = None if chosen.labels is None else files.labels_if_any(chosen.labels, ids)
+    joined = join_new(tables, labels, options.join, recipe.name)
+    files.warnings.extend(f"{count} {why}" for why, count in joined.dropped.items() if count)
+    count = len(joined.ids)
+    plans, values, present, missing = {}, {}, {}, {}
+    for name, one in like.modalities.items():
+        rows = joined.rows.get(name, np.full(count, -1))
+        present[name] = rows >= 0
+        missing[name] = int(np.sum(~present[name]))
+        values[name] = np.zeros((count, *one.shape), dtype=np.float32)
+        if present[name].any():
+            values[name] = _prepared(tables[name], rows, one, options.impute, like.allow_missing, files.warnings)
+        plans[name] = ModalityPlan(one.shape, one.kind, one.features, one.fitted, one.config)
+    facts: dict[str, Any] = {"missing": {name: lacking for name, lacking in missing.items() if lacking}}
+    files.warnings.extend(
+        f"{counted(lacking, 'sample')} of {count} without {name}: kept and masked"
+        for name, lacking in facts["missing"].items()
+    )
+    plan = DatasetPlan(
+        ids=joined.ids,
+        split=np.full(count, fmt.ALL_SPLITS.index(fmt.NEW), dtype=np.uint8),
+        task=recipe.task.kind,
+        classes=like.classes,
+        modalities=plans,
+        groups=_groups(labels, joined),
+        facts={key: value for key, value in facts.items() if value},
+    )
+    return NewRows(plan, values, present, _targets(labels, joined, like.classes, files.warnings))
+
+
+def _id_names(options: TablesOptions, chosen: NewFiles) -> list[str]:
+    """Names of columns of ids, which are no features in any table that is joined by row."""
+    every: list[FileOptions] = [*chosen.tables.values(), options.labels]
+    return list(dict.fromkeys(one.id for one in every if isinstance(one.id, str))) if options.join == "row" else []
+
+
+def _prepared(
+    table: FeatureTable,
+    rows: NDArray[np.int64],
+    like: PreparedModality,
+    impute: str,
+    allowed: float,
+    warnings: list[str],
+) -> NDArray[np.float32]:
+    """Values (N, K) of the model's features, scaled as in training; ``rows`` (N,) of the table, -1 where missing."""
+    import numpy as np
+
+    fitted = Fitted.of(like.fitted)
+    present = rows >= 0
+    columns, absent = _columns(table, like, fitted, warnings)
+    names = like.features or [str(column) for column in fitted.kept.tolist()]
+    values = np.full((len(rows), len(columns)), np.nan)
+    there = columns >= 0
+    values[:, there] = table.values[rows][:, columns[there]]
+    must_be_allowed(absent, len(columns), allowed, table.where)
+    found, places = values[present], rows[present].tolist()
+    lacking = np.isnan(found).mean()
+    if impute == "refuse" and lacking > allowed:
+        must_be_complete(
+            found[:, there],
+            lambda row: table.name(places[row]),
+            [name for name, here in zip(names, there.tolist(), strict=True) if here],
+            table.where,
+            do=f"--allow-missing {lacking:.2g} fills them with the training samples' means",
+        )
+    if lacking:
+        warnings.append(
+            f"{table.where}: {100 * lacking:.3g} % of the values are missing, and filled with the training samples' own"
+            + (f"; all of {counted(len(absent), 'feature')}: {listed(absent)}" if absent else "")
+        )
+    # `kept` has done its work: the columns are the features already
+    scaled = Fitted(np.arange(len(columns)), fitted.offset, fitted.scale, fitted.fill, len(columns)).apply(
+        values, present
+    )
+    must_be_finite(scaled, lambda row: table.name(rows[row]), names, f"{table.where}, after standardisation to float32")
+    return scaled
+
+
+def _columns(
+    table: FeatureTable, like: PreparedModality, fitted: Fitted, warnings: list[str]
+) -> tuple[NDArray[np.int64], list[str]]:
+    """The table's column of each of the model's features, -1 where it has none; and the names of those.
+
+    Raises
+    ------
+    MismatchError
+        No feature in common; or columns without names, and not as many as in training.
+    """
+    if like.features is not None and table.named:
+        found = places_of(like.features, table.columns, table.where)
+        return found, [name for name, place in zip(like.features, found.tolist(), strict=True) if place < 0]
+    if len(table.columns) != fitted.width:
+        raise MismatchError(
+            "columns without names cannot be told from one another, and there are not as many as in training",
+            where=table.where,
+            got=f"{len(table.columns)} columns",
+            expected=f"{fitted.width}, in the order of the training data",
+            do="give the table a header (`header: true`) or a file of names (`feature_names`)",
+        )
+    warnings.append(
+        f"{table.where}: columns are taken in their order, since "
+        + ("they have no names" if like.features else "those of the training data had no names")
+    )
+    return fitted.kept, []
+
+
+def places_of(wanted: Sequence[str], found: Sequence[str], where: str) -> NDArray[np.int64]:
+    """Where each wanted feature stands among the found ones (K,), -1 where it does not.
+
+    A name that several features have, in training and here alike, is matched in their order.
+
+    Raises
+    ------
+    MismatchError
+        Nothing in common, or a name that more or fewer columns have than in training.
+    """
+    import numpy as np
+
+    places: dict[str, list[int]] = {}
+    for place, name in enumerate(found):
+        places.setdefault(name, []).append(place)
+    counts = Counter(wanted)
+    odd = [name for name, count in counts.items() if name in places and len(places[name]) != count]
+    if odd:
+        raise MismatchError(
+            "features whose name several columns have",
+            where=where,
+            got=f"{odd[0]!r} {len(places[odd[0]])} times",
+            expected=f"{counts[odd[0]]}, as in training",
+            do="rename or remove the copies",
+        )
+    if places.keys().isdisjoint(counts):
+        raise MismatchError(
+            "not one of the features that the model was trained on is here",
+            where=where,
+            got=listed(map(repr, found)),
+            expected=listed(map(repr, counts)),
+            do="name the features as the training data do; or is this the file of another modality?",
+        )
+    queues = {name: iter(own) for name, own in places.items()}
+    return np.array([next(queues[name]) if name in queues else -1 for name in wanted], dtype=np.int64)
+
+
+def must_be_allowed(absent: Sequence[str], count: int, allowed: float, where: str) -> None:
+    """Refuse features that are not there, unless so large a share of ``count`` may be missing."""
+    if absent and len(absent) / count > allowed:
+        raise MismatchError(
+            f"{counted(len(absent), 'feature')} that the model needs {'is' if len(absent) == 1 else 'are'} not here",
+            where=where,
+            got=listed(absent) + (f"; --allow-missing is {allowed:g}" if allowed else ""),
+            expected=f"the {count} features that the model was trained on, by name",
+            do=f"--allow-missing {_share(len(absent), count)} fills them with the training samples' values",
+        )
+
+
+def _share(part: int, whole: int) -> str:
+    """A share, rounded up to two digits behind the point."""
+    return f"{-(-100 * part // whole) / 100:g}"
+
+
+def _groups(labels: Labels | None, joined: SampleRows) -> list[str] | None:
+    """Groups of the samples, where the labels' file says them of every one."""
+    if labels is None or labels.groups is None or (joined.label_rows < 0).any():
+        return None
+    return [labels.groups[row] for row in joined.label_rows]
+
+
+def _targets(
+    labels: Labels | None, joined: SampleRows, classes: Sequence[str], warnings: list[str]
+) -> NDArray[np.float64]:
+    """Class index or value (N,), NaN where nobody knows it."""
+    import numpy as np
+
+    if labels is None:
+        return np.full(len(joined.ids), np.nan)
+    where = f"{labels.where}, column {labels.column!r}"
+    warnings.extend(doubtful_labels(labels.values, where))
+    said = labels_that_are_there(labels.values, labels.where)
+    values = ["" if row < 0 else said[row] for row in joined.label_rows.tolist()]
+    return known_labels(values, joined.ids, classes, where, warnings)
