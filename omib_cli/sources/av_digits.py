@@ -14,6 +14,7 @@ from omib_cli.errors import DataError, RecipeError
 from omib_cli.runtime.seeds import derive_seed
 from omib_cli.sources.digit_files import Recording, read_idx, read_recordings
 from omib_cli.sources.media.audio import filled, spectrogram
+from omib_cli.sources.new_digits import IMAGES, LABELS, RECORDINGS, NewDigits, scaled_spectrogram
 from omib_cli.sources.splits import TEST, TRAIN, VALIDATION
 from omib_cli.sources.table_files import input_folder
 
@@ -21,10 +22,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from omib_cli.artifacts.prepared import Prepared
     from omib_cli.recipe.schema import Recipe
     from omib_cli.recipe.sources.media import AvDigitsOptions
 
-IMAGES, LABELS, RECORDINGS = "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz", "recordings.tar.xz"
 STREAMS = ("image", "audio")
 CLASSES = 10
 
@@ -43,6 +44,9 @@ class AvDigitsSource:
         Its modalities are ``image``, ``audio``, or both.
     input_path
         The folder.
+    like
+        What a trained model's data were prepared with: image and recording of equal rank, by name, are then a new
+        sample, and either file may be missing; so may the labels, without which no recording is paired by its digit.
 
     Raises
     ------
@@ -50,7 +54,7 @@ class AvDigitsSource:
         Other modalities or another task; no such folder.
     """
 
-    def __init__(self, recipe: Recipe, input_path: Path | None) -> None:
+    def __init__(self, recipe: Recipe, input_path: Path | None, like: Prepared | None = None) -> None:
         self.options = cast("AvDigitsOptions", recipe.data)
         self.names, self.seed, self.warnings = list(recipe.modalities), recipe.seed, list[str]()
         self.folder = input_folder(input_path, recipe.name)
@@ -60,11 +64,14 @@ class AvDigitsSource:
         problems += ["task.kind: the labels of digits are classes"] if recipe.task.kind != "classification" else []
         if problems:
             raise RecipeError(recipe.name, problems)
+        self._new = None if like is None else NewDigits(self.folder, self.options.audio, like, self.warnings)
 
     def files(self) -> dict[str, str]:
         """SHA-256 of the three files."""
         found = {}
         for name in (IMAGES, LABELS, RECORDINGS):
+            if self._new is not None and not (self.folder / name).is_file():
+                continue
             with must_exist(self.folder / name, "file of digits").open("rb") as file:
                 found[name] = hashlib.file_digest(file, "sha256").hexdigest()
         return found
@@ -79,6 +86,8 @@ class AvDigitsSource:
         """
         import numpy as np
 
+        if self._new is not None:
+            return self._new.plan()
         images, digits = read_idx(self.folder / IMAGES, 3), read_idx(self.folder / LABELS, 1)
         if len(images) != len(digits) or digits.max(initial=0) >= CLASSES:
             raise DataError(
@@ -110,6 +119,8 @@ class AvDigitsSource:
         """Rows ``start`` to ``stop`` of what :meth:`plan` made."""
         import numpy as np
 
+        if self._new is not None:
+            return self._new.block(start, stop)
         made: dict[str, Callable[[int], NDArray[Any]]] = {"image": self._image, "audio": self._audio}
         return Block(
             values={name: np.stack([made[name](row) for row in range(start, stop)]) for name in self.names},
@@ -189,8 +200,7 @@ class AvDigitsSource:
         noise = self._noise("audio", row, sound.shape)
         if noise is not None:
             sound = sound + noise * np.sqrt(np.mean(sound**2))
-        raw = spectrogram(sound, self.options.audio)
-        return ((raw - self._offset[:, np.newaxis]) / self._scale[:, np.newaxis]).astype(np.float32)
+        return scaled_spectrogram(sound, self.options.audio, self._offset, self._scale)
 
     def _noise(self, name: str, row: int, shape: tuple[int, ...]) -> NDArray[np.float64] | None:
         """Gaussian noise of the strength asked for, of the row's own; None for a sample that is to stay as it is."""

@@ -66,8 +66,13 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(sizes)
 
 
-def read_recordings(path: Path, options: AudioOptions) -> list[Recording]:
+def read_recordings(path: Path, options: AudioOptions, *, new: bool = False) -> list[Recording]:
     """The recordings ``{digit}_{speaker}_{n}.wav`` of an archive, by name, one channel, at ``options.rate``.
+
+    Parameters
+    ----------
+    new
+        Whether all WAV files are taken, of whatever name; the digit is -1 and the speaker empty where it says neither.
 
     Raises
     ------
@@ -80,13 +85,15 @@ def read_recordings(path: Path, options: AudioOptions) -> list[Recording]:
         with tarfile.open(path) as archive:
             for member in archive:
                 match = NAME.fullmatch(Path(member.name).stem)
-                content = archive.extractfile(member) if match is not None and member.name.endswith(".wav") else None
-                if match is None or content is None:
+                wanted = member.isfile() and member.name.endswith(".wav") and (new or match is not None)
+                content = archive.extractfile(member) if wanted else None
+                if content is None:
                     continue
                 where = f"{path}, {member.name}"
                 channels, rate, _ = read_sound_file(io.BytesIO(content.read()), where, LONGEST)
                 samples = prepared(channels, rate, options, where)
-                found.append(Recording(match[0], int(match["digit"]), match["speaker"], samples))
+                digit, speaker = (-1, "") if match is None else (int(match["digit"]), match["speaker"])
+                found.append(Recording(Path(member.name).stem, digit, speaker, samples))
     except (tarfile.TarError, lzma.LZMAError, OSError, EOFError) as error:
         raise DataError("the recordings cannot be read", where=path, got=error, do="copy the file again") from error
     if not found:

@@ -71,7 +71,7 @@ def new_files(options: TablesOptions, files: Files) -> NewFiles:
             tables[name] = one.model_copy(update={"files": found[0]})
     if not tables:
         raise UsageError("no modality is left to predict from", do="name the file of one: --modality NAME=FILE")
-    return NewFiles(tables, _labels(options.labels, files))
+    return NewFiles(tables, new_labels(options.labels, files))
 
 
 def _there(options: FileOptions, files: Files) -> list[str]:
@@ -81,8 +81,11 @@ def _there(options: FileOptions, files: Files) -> list[str]:
     return [name for name in options.files.values() if files.is_there(name)]
 
 
-def _labels(options: LabelOptions, files: Files) -> LabelOptions | None:
-    """Labels are there for evaluation only: where it is not clear which, there are none, and that is said."""
+def new_labels(options: LabelOptions, files: Files) -> LabelOptions | None:
+    """Where the labels of new samples are, which are there for evaluation only; None if there are none.
+
+    Where it is not clear which of several they are, there are none, and that is said.
+    """
     found = [name for name in _there(options, files) if name != NONE]
     if len(found) > 1:
         files.warnings.append(f"labels are not read: {listed(found)} are there, and --labels FILE names none of them")

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, cast, overload
 
 from omib_cli.artifacts import format as fmt
 from omib_cli.artifacts.dataset_writer import Block, DatasetPlan, ModalityPlan
-from omib_cli.errors import RecipeError
+from omib_cli.errors import RecipeError, UsageError
 from omib_cli.runtime.seeds import derive_seed
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from omib_cli.artifacts.prepared import Prepared
     from omib_cli.recipe.schema import Recipe
     from omib_cli.recipe.sources.simulation import SimulationOptions
 
@@ -42,9 +43,22 @@ class SimulationSource:
         Its ``data`` section is a simulation.
     input_path
         Not used: a simulation reads nothing.
+    like
+        A trained model, for which no files of new samples can be read.
+
+    Raises
+    ------
+    UsageError
+        New samples are asked for.
     """
 
-    def __init__(self, recipe: Recipe, input_path: Path | None = None) -> None:
+    def __init__(self, recipe: Recipe, input_path: Path | None = None, like: Prepared | None = None) -> None:
+        if like is not None:
+            raise UsageError(
+                "the model was trained on simulated data, of which there are no files",
+                where=like.path,
+                do="omib simulate, then omib embed",
+            )
         self.options = cast("SimulationOptions", recipe.data)
         self.seed = recipe.seed
         self.warnings: list[str] = []

@@ -95,7 +95,7 @@ def fit_distances(z: NDArray[np.floating[Any]], held: NDArray[np.floating[Any]] 
 
 
 def _whitened(z: NDArray[np.floating[Any]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean (d,) and whitening (d, d) of encodings; a direction in which nothing varies counts as one that hardly does."""
+    """Mean (d,) and whitening (d, d) of encodings; what does not vary counts as what hardly does."""
     from sklearn.covariance import ledoit_wolf
 
     values = z.astype(np.float64)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from omib_cli.recipe.options import Count, Options, Positive
-from omib_cli.recipe.sources.common import LabelOptions, SourceOptions, SplitOptions
+from omib_cli.recipe.sources.common import NONE, LabelOptions, SourceOptions, SplitOptions
 
 Stream = Literal["audio", "video"]
 
@@ -100,6 +101,15 @@ class MediaOptions(ClipOptions):
     """The table of labels, with the clip's id in the column `id`."""
     names: Literal["ravdess"] | None = None
     """Take label and actor from names as in RAVDESS: modality-channel-emotion-intensity-statement-repetition-actor."""
+
+    def renamed(self, files: Mapping[str, str], labels: str | None) -> Self:
+        """With other patterns of files, ``audio/{id}.wav``, and another table of labels."""
+        odd = [pattern for pattern in files.values() if pattern != NONE and pattern.count("{id}") != 1]
+        if odd or (self.names is not None and (files or labels)):
+            got = repr(odd[0]) if odd else "the names of the clips say where they are, and their labels"
+            raise ValueError(f"a modality of clips is named by a pattern, such as audio={{id}}.wav; got {got}")
+        own = self.labels if labels is None or self.labels is None else self.labels.of_file(labels)
+        return self.model_copy(update={"files": {**self.files, **files}, "labels": own})
 
     @model_validator(mode="after")
     def _one_way_to_label(self) -> MediaOptions:

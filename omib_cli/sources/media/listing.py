@@ -46,25 +46,35 @@ class Listing:
     dropped: dict[str, int] = field(default_factory=dict)
 
 
-def by_name(folder: Path, naming: Naming, modalities: Iterable[str], split: Mapping[str, str] | None = None) -> Listing:
+def by_name(
+    folder: Path,
+    naming: Naming,
+    modalities: Iterable[str],
+    split: Mapping[str, str] | None = None,
+    *,
+    others: bool = False,
+) -> Listing:
     """The clips whose names follow a collection's rule.
 
     Parameters
     ----------
     split
         The split of each clip of published lists: only these clips are taken, whether or not their files are there.
+    others
+        Whether clips with other names are taken too, without a label.
     """
     found = {name: find(folder, naming.files[name]) for name in modalities}
     listing = Listing([], str(folder), list(naming.classes.values()))
     there = sorted(set().union(*found.values()))
     strange = 0
     for clip in there if split is None else split:
-        said = naming.read(clip)
+        said: tuple[str, str | None] | None = naming.read(clip) or (("", None) if others else None)
         if said is None:
             strange += 1
             continue
         files = {name: paths[clip] for name, paths in found.items() if clip in paths}
-        listing.clips.append(Clip(clip, files, *said, None if split is None else split[clip]))
+        label, group = said
+        listing.clips.append(Clip(clip, files, label, group, None if split is None else split[clip]))
     if not listing.clips:
         patterns = [pattern for name in found for pattern in naming.files[name]]
         raise DataError(
@@ -77,6 +87,28 @@ def by_name(folder: Path, naming: Naming, modalities: Iterable[str], split: Mapp
     unlisted = 0 if split is None else len(set(there) - set(split))
     listing.dropped = {"clips in no list": unlisted, "clips with other names": strange}
     return listing
+
+
+def by_pattern(folder: Path, labels: Labels | None, patterns: Mapping[str, str]) -> Listing:
+    """The clips that the patterns find, with the labels and groups that a table may say of them.
+
+    Raises
+    ------
+    DataError
+        There is no such file.
+    """
+    found = {name: find(folder, [pattern]) for name, pattern in patterns.items()}
+    every = sorted(set().union(*found.values()))
+    if not every:
+        raise DataError("no clip is here", where=folder, got=f"no file like {listed(patterns.values())}")
+    row = {clip: place for place, clip in enumerate((labels.ids if labels is not None else None) or [])}
+    clips = [Clip(clip, {name: paths[clip] for name, paths in found.items() if clip in paths}, "") for clip in every]
+    for clip in clips:
+        if labels is not None and clip.id in row:
+            clip.label = labels.values[row[clip.id]]
+            clip.group = None if labels.groups is None else labels.groups[row[clip.id]]
+    dropped = {"rows of the labels without a file": len(set(row) - set(every))}
+    return Listing(clips, str(folder) if labels is None else labels.where, None, dropped)
 
 
 def by_table(folder: Path, labels: Labels, patterns: Mapping[str, str]) -> Listing:

@@ -12,24 +12,28 @@ from typing import TYPE_CHECKING, Any, cast
 from omib_cli.artifacts import format as fmt
 from omib_cli.artifacts.dataset_writer import Block, DatasetPlan, ModalityPlan
 from omib_cli.errors import DataError, RecipeError, listed
-from omib_cli.sources.labels import class_labels, must_be_learnable, value_labels
+from omib_cli.recipe.sources.common import NONE
+from omib_cli.sources.labels import class_labels, known_labels, must_be_learnable, value_labels
 from omib_cli.sources.media.audio import filled, read_audio, spectrogram
 from omib_cli.sources.media.dividing import cut_groups, divide
-from omib_cli.sources.media.listing import Clip, Listing, by_name, by_table, read_lists
+from omib_cli.sources.media.listing import Clip, Listing, by_name, by_pattern, by_table, read_lists
 from omib_cli.sources.media.naming import CREMA_D, RAVDESS
 from omib_cli.sources.media.remarks import alike, far_off
 from omib_cli.sources.media.video import read_frames
+from omib_cli.sources.new_tables import new_labels
 from omib_cli.sources.rows import labels_that_are_there, must_be_groups
 from omib_cli.sources.sheets import counted
 from omib_cli.sources.splits import remarks
-from omib_cli.sources.table_files import Files, input_folder
+from omib_cli.sources.table_files import Files, Labels, input_folder
 from omib_cli.sources.text_tables import reading
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from omib_cli.artifacts.prepared import Prepared
     from omib_cli.recipe.schema import Recipe
+    from omib_cli.recipe.sources.common import LabelOptions
     from omib_cli.recipe.sources.media import ClipOptions, CremaDOptions, MediaOptions
 
 STREAMS = ("audio", "video")
@@ -47,6 +51,8 @@ class ClipSource(ABC):
         Its modalities are ``audio``, ``video``, or both.
     input_path
         The folder.
+    like
+        What a trained model's data were prepared with: the clips are then new samples for it, labelled or not.
 
     Raises
     ------
@@ -54,8 +60,9 @@ class ClipSource(ABC):
         Other modalities; no such folder.
     """
 
-    def __init__(self, recipe: Recipe, input_path: Path | None) -> None:
+    def __init__(self, recipe: Recipe, input_path: Path | None, like: Prepared | None = None) -> None:
         self.recipe = recipe
+        self._like = like
         self.options = cast("ClipOptions", recipe.data)
         self.names = list(recipe.modalities)
         self.warnings: list[str] = []
@@ -108,14 +115,22 @@ class ClipSource(ABC):
         unreadable = self._try_files(every, lengths)
         clips = [clip for clip in every if clip.files]
         missing = {name: sum(name not in clip.files for clip in clips) for name in self.names}
-        self._must_be_complete(every, unreadable, listing.where)
+        if self._like is None:
+            self._must_be_complete(every, unreadable, listing.where)
+        elif not clips:
+            raise DataError("no clip can be read", where=listing.where, got=listed(unreadable) or "no file")
         labels, classes = self._targets(clips, listing)
-        grouped = any(clip.group is not None for clip in clips)
+        grouped = any(clip.group is not None for clip in clips) and (
+            self._like is None or all(clip.group for clip in clips)
+        )
         if grouped:
             must_be_groups([clip.group or "" for clip in clips], [clip.id for clip in clips], listing.where)
-        split = divide(clips, labels, self.options.split, self.recipe, listing.where)
-        self.warnings.extend(self._remarks(clips, split, labels, classes))
-        must_be_learnable(labels, split, classes, listing.where)
+        if self._like is None:
+            split = divide(clips, labels, self.options.split, self.recipe, listing.where)
+            self.warnings.extend(self._remarks(clips, split, labels, classes))
+            must_be_learnable(labels, split, classes, listing.where)
+        else:
+            split = np.full(len(clips), fmt.ALL_SPLITS.index(fmt.NEW), dtype=np.uint8)
         order = np.argsort(split, kind="stable").tolist()
         self._clips, self._labels = [clips[row] for row in order], labels[order]
         dropped = {"clips without a readable file": len(every) - len(clips), **listing.dropped}
@@ -217,6 +232,9 @@ class ClipSource(ABC):
 
     def _targets(self, clips: Sequence[Clip], listing: Listing) -> tuple[NDArray[np.float64], list[str]]:
         values = [clip.label for clip in clips]
+        if self._like is not None:
+            ids, known = [clip.id for clip in clips], self._like.classes
+            return known_labels(values, ids, known, listing.where, self.warnings), known
         if self.recipe.task.kind == "regression" and listing.classes is None:
             return value_labels(values, [clip.id for clip in clips], listing.where), []
         if self.recipe.task.kind != "classification":
@@ -249,6 +267,8 @@ class CremaDSource(ClipSource):
     """CREMA-D in its public layout; emotion and actor from the clips' names."""
 
     def _list(self) -> Listing:
+        if self._like is not None:
+            return by_name(self.folder, CREMA_D, self.names, others=True)
         given = self.options.split.by == "given"
         split = read_lists(self.folder, self._lists(), CREMA_D) if given else None
         return by_name(self.folder, CREMA_D, self.names, split)
@@ -256,7 +276,7 @@ class CremaDSource(ClipSource):
     def _beside(self) -> dict[str, str]:
         import hashlib
 
-        lists = self._lists().values() if self.options.split.by == "given" else ()
+        lists = self._lists().values() if self.options.split.by == "given" and self._like is None else ()
         return {name: hashlib.sha256((self.folder / name).read_bytes()).hexdigest() for name in lists}
 
     def _lists(self) -> dict[str, str]:
@@ -267,8 +287,8 @@ class CremaDSource(ClipSource):
 class MediaSource(ClipSource):
     """Any folder of clips, with a table of labels or with names that say them."""
 
-    def __init__(self, recipe: Recipe, input_path: Path | None) -> None:
-        super().__init__(recipe, input_path)
+    def __init__(self, recipe: Recipe, input_path: Path | None, like: Prepared | None = None) -> None:
+        super().__init__(recipe, input_path, like)
         self._media = cast("MediaOptions", recipe.data)
         self._tables = Files(self.folder)
         self.warnings = self._tables.warnings
@@ -278,11 +298,27 @@ class MediaSource(ClipSource):
 
     def _list(self) -> Listing:
         if self._media.labels is None:
-            return by_name(self.folder, RAVDESS, self.names)
-        labels = self._tables.labels(self._media.labels)
-        labels.values = labels_that_are_there(labels.values, labels.where)
+            return by_name(self.folder, RAVDESS, self.names, others=self._like is not None)
         patterns = {str(name): pattern for name, pattern in self._media.files.items() if name in self.names}
+        patterns = {name: pattern for name, pattern in patterns.items() if pattern != NONE}
+        labels = self._labels_there()
+        if labels is not None:
+            labels.values = labels_that_are_there(labels.values, labels.where)
+        if self._like is not None:
+            return by_pattern(self.folder, labels, patterns)
+        assert labels is not None, "checked by the recipe"
         return by_table(self.folder, labels, patterns)
 
+    def _labels_there(self) -> Labels | None:
+        """The table of labels; of new samples, if there is one."""
+        options = cast("LabelOptions", self._media.labels)
+        if self._like is None:
+            return self._tables.labels(options)
+        chosen = new_labels(options, self._tables)
+        return None if chosen is None else self._tables.labels_if_any(chosen)
+
     def _beside(self) -> dict[str, str]:
-        return {} if self._media.labels is None else self._tables.hashes([self._media.labels])
+        if self._media.labels is None:
+            return {}
+        chosen = self._media.labels if self._like is None else new_labels(self._media.labels, self._tables)
+        return {} if chosen is None else self._tables.hashes([chosen])

@@ -7,11 +7,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from omib_cli.artifacts import format as fmt
+from omib_cli.errors import MismatchError
 from omib_cli.sources.preprocessing import Fitted, fit
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from omib_cli.artifacts.prepared import PreparedModality
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,30 @@ class FeatureRows:
         fitted = fit(elements.astype(np.float64), np.ones(len(elements), dtype=bool), columns, scaling, where)
         scaled = [((one - fitted.offset) / fitted.scale).astype(np.float32) for one in self.values]
         return replace(self, values=scaled), fitted
+
+
+def scaled_like(rows: FeatureRows, like: PreparedModality, where: str) -> FeatureRows:
+    """Features scaled by what a trained model's data taught, in rows of the length that it knows.
+
+    Raises
+    ------
+    MismatchError
+        Features of another width.
+    """
+    import numpy as np
+
+    fitted = Fitted.of(like.fitted)
+    width = rows.values[0].shape[-1]
+    if width != len(fitted.offset):
+        raise MismatchError(
+            "not as many features as the model was trained on",
+            where=where,
+            got=f"{width}",
+            expected=f"{len(fitted.offset)}",
+            do="use the features, of the same release, that the training data have",
+        )
+    scaled = [((one - fitted.offset) / fitted.scale).astype(np.float32) for one in rows.values]
+    return replace(rows, values=scaled, length=like.shape[0] if rows.kind == fmt.SEQUENCE else 0)
 
 
 def repeated(words: NDArray[np.float32], belongs: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from omib_cli.artifacts.files import must_exist
 from omib_cli.errors import DataError, listed
 from omib_cli.sources.array_tables import read_npz
-from omib_cli.sources.mosi.utterances import Utterances, sentiments
+from omib_cli.sources.mosi.utterances import Utterances, sentiments, video_of
 from omib_cli.sources.rows import must_be_ids, must_be_there
 from omib_cli.sources.sheets import counted
 from omib_cli.sources.text_tables import read_text
@@ -25,7 +25,9 @@ LEARNT = ("text", "visual")
 """Features of Poria et al. 2017 that were themselves trained with labels; the audio features were not."""
 
 
-def read_folder(folder: Path, fold: str, wanted: Sequence[str], warnings: list[str]) -> Utterances:
+def read_folder(
+    folder: Path, fold: str, wanted: Sequence[str], warnings: list[str], *, new: bool = False
+) -> Utterances:
     """The utterances of ``label.csv`` with what ``features.npz`` has of them.
 
     Parameters
@@ -34,6 +36,8 @@ def read_folder(folder: Path, fold: str, wanted: Sequence[str], warnings: list[s
         Which of the two published divisions.
     wanted
         The modalities whose features are read; without any, no ``features.npz`` is needed.
+    new
+        Whether these are new samples, which need neither a label nor a fold.
 
     Raises
     ------
@@ -44,14 +48,17 @@ def read_folder(folder: Path, fold: str, wanted: Sequence[str], warnings: list[s
 
     columns: list[str | int] = [ID, "video_id", "label", FOLDS[fold]]
     sheet = read_text(folder / LABELS, LABELS, header=True, text_columns=[*columns, "text"], warnings=warnings)
-    ids, videos, labels, split = (sheet.text(column) for column in columns)
+    there = {column: sheet.text(column) for column in columns if not new or column in sheet.names}
+    nothing = [""] * sheet.rows
+    ids, videos, labels, split = (there.get(column, nothing) for column in columns)
+    videos = videos if "video_id" in there else [video_of(one) for one in ids]
     must_be_ids(ids, sheet.rows, LABELS, "utterance")
     must_be_there(videos, ids, "utterances without a video", LABELS)
-    made = Utterances(LABELS, ids, videos, split, sentiments(labels, ids, LABELS))
+    made = Utterances(LABELS, ids, videos, split, sentiments(labels, ids, LABELS, unknown=new))
     made.texts = sheet.text("text") if "text" in sheet.names else None
     for name in wanted:
         made.vectors[name] = _features(made, folder / FEATURES, name, warnings)
-        if name in LEARNT and "bclstm_split" in sheet.names:
+        if name in LEARNT and "bclstm_split" in sheet.names and not new:
             made.learnt_from[name] = np.array([one == "train" for one in sheet.text("bclstm_split")])
     return made
 

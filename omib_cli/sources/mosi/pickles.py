@@ -26,13 +26,15 @@ MMSA_ROWS = ("regression_labels", "raw_text", *(f"{key}{of}" for key in MMSA_NAM
 """Arrays that have a row for each id of their split."""
 
 
-def read_utterances(path: Path, layout: str) -> Utterances:
+def read_utterances(path: Path, layout: str, *, new: bool = False) -> Utterances:
     """The utterances in a pickle file.
 
     Parameters
     ----------
     layout
         ``mag-bert``, ``mmsa``, or ``auto`` for whichever it is.
+    new
+        Whether these are new samples, which need no label and are in splits of any name.
 
     Raises
     ------
@@ -41,7 +43,7 @@ def read_utterances(path: Path, layout: str) -> Utterances:
     """
     where = path.name
     found = read_pickle(path, where)
-    there = layout_of(found)
+    there = layout_of(found, new=new)
     expected = [there] if layout == "auto" and there else [MAG_BERT, MMSA] if layout == "auto" else [layout]
     if there not in expected:
         raise DataError(
@@ -54,15 +56,16 @@ def read_utterances(path: Path, layout: str) -> Utterances:
             else "fetch mosi.pkl (MAG-BERT, MIB) or aligned_50.pkl "
             "(MMSA); other copies of CMU-MOSI differ under the same file name",
         )
-    return _mag_bert(found, where) if there == MAG_BERT else _mmsa(found, where)
+    return _mag_bert(found, where, new=new) if there == MAG_BERT else _mmsa(found, where, new=new)
 
 
-def layout_of(found: Any) -> str | None:
-    """Which layout the contents of a pickle are of, or None."""
-    if not isinstance(found, dict) or not {"train", "test"} <= set(found):
+def layout_of(found: Any, *, new: bool = False) -> str | None:
+    """Which layout the contents of a pickle are of, or None; ``new`` samples have neither labels nor given splits."""
+    if not isinstance(found, dict) or not (found if new else {"train", "test"} <= set(found)):
         return None
     splits = list(found.values())
-    if all(isinstance(split, dict) and {"id", "regression_labels"} <= set(split) for split in splits):
+    wanted = {"id"} if new else {"id", "regression_labels"}
+    if all(isinstance(split, dict) and wanted <= set(split) for split in splits):
         return MMSA
     if all(isinstance(split, (list, tuple)) and all(map(_is_triple, split)) for split in splits):
         return MAG_BERT
@@ -82,12 +85,12 @@ def _in_words(found: Any) -> str:
     return f"keys {listed(found)}" + (f", with {listed(inside)} inside" if inside else "")
 
 
-def _mag_bert(found: Mapping[str, Sequence[Any]], where: str) -> Utterances:
+def _mag_bert(found: Mapping[str, Sequence[Any]], where: str, *, new: bool) -> Utterances:
     """Words with the vectors of each: visual before acoustic, as the file has them."""
     items = [(split, *item) for split, every in found.items() for item in every]
     ids = [text_of(segment, f"{where}, segment") for *_, segment in items]
     must_be_ids(ids, len(items), where, "utterance")
-    labels = sentiments([label for _, _, label, _ in items], ids, where)
+    labels = sentiments([label for _, _, label, _ in items], ids, where, unknown=new)
     made = Utterances(where, ids, [video_of(one) for one in ids], [split for split, *_ in items], labels)
     made.words = [
         [text_of(word, f"{where}, utterance {one!r}") for word in words]
@@ -114,14 +117,15 @@ def _must_be_aligned(
             )
 
 
-def _mmsa(found: Mapping[str, Mapping[str, Any]], where: str) -> Utterances:
+def _mmsa(found: Mapping[str, Mapping[str, Any]], where: str, *, new: bool) -> Utterances:
     """Padded arrays (N, T, D); the padding is taken off."""
     for fold, part in found.items():
         for key in (key for key in MMSA_ROWS if key in part):
             must_be_as_many(len(part[key]), len(part["id"]), f"{where}, {fold}/{key}", "ids")
     ids = [text_of(one, f"{where}, {fold}/id") for fold, part in found.items() for one in part["id"]]
     must_be_ids(ids, sum(len(part["id"]) for part in found.values()), where, "utterance")
-    labels = sentiments([label for part in found.values() for label in part["regression_labels"]], ids, where)
+    said = [part.get("regression_labels", [None] * len(part["id"])) for part in found.values()]
+    labels = sentiments([label for part in said for label in part], ids, where, unknown=new)
     split = [name for name, part in found.items() for _ in part["id"]]
     made = Utterances(where, ids, [video_of(one) for one in ids], split, labels)
     if _in_all("raw_text", found, where):

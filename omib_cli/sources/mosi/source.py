@@ -12,7 +12,7 @@ from omib_cli.artifacts.dataset_writer import Block, DatasetPlan, ModalityPlan
 from omib_cli.artifacts.files import must_exist
 from omib_cli.errors import DataError, RecipeError, listed
 from omib_cli.sources.labels import must_be_learnable
-from omib_cli.sources.mosi.features import FeatureRows, KeepingAll, means, repeated
+from omib_cli.sources.mosi.features import FeatureRows, KeepingAll, means, repeated, scaled_like
 from omib_cli.sources.mosi.folder import FEATURES, LABELS, read_folder
 from omib_cli.sources.mosi.pickles import read_utterances
 from omib_cli.sources.mosi.tokens import TokenizerFolder
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from omib_cli.artifacts.prepared import Prepared
     from omib_cli.recipe.schema import Recipe
     from omib_cli.recipe.sources.mosi import CmuMosiOptions
 
@@ -50,10 +51,13 @@ class CmuMosiSource:
         Its ``data`` section says which layout and which features.
     input_path
         The folder of the published files, or a pickle file.
+    like
+        What a trained model's data were prepared with: the utterances are then new samples for it.
     """
 
-    def __init__(self, recipe: Recipe, input_path: Path | None) -> None:
+    def __init__(self, recipe: Recipe, input_path: Path | None, like: Prepared | None = None) -> None:
         self.recipe = recipe
+        self._like = like
         self.options = cast("CmuMosiOptions", recipe.data)
         self.warnings: list[str] = []
         self._must_fit_the_task()
@@ -61,7 +65,8 @@ class CmuMosiSource:
         self.folder = input_folder(file.parent if file else input_path, recipe.name)
         self._pickle = file or self._find_pickle()
         self.kinds = {name: self._kind(name) for name in recipe.modalities}
-        self._tokenizer = TokenizerFolder(str(self.options.tokenizer)) if fmt.TOKENS in self.kinds.values() else None
+        with_tokens = fmt.TOKENS in self.kinds.values() and like is None
+        self._tokenizer = TokenizerFolder(str(self.options.tokenizer)) if with_tokens else None
         self._rows: dict[str, FeatureRows] = {}
         self._labels: NDArray[np.float64] | None = None
 
@@ -87,14 +92,19 @@ class CmuMosiSource:
         """
         import numpy as np
 
+        new = self._like is not None
         if self._pickle is not None:
-            data = read_utterances(self._pickle, self.options.layout)
+            data = read_utterances(self._pickle, self.options.layout, new=new)
         else:
-            data = read_folder(self.folder, self.options.fold, self._with_features(), self.warnings)
-        split = self._split(data)
-        self._must_be_honest(data, split)
+            data = read_folder(self.folder, self.options.fold, self._with_features(), self.warnings, new=new)
+        if self._like is not None:
+            split = np.full(len(data.ids), fmt.ALL_SPLITS.index(fmt.NEW), dtype=np.uint8)
+            rows, plans = self._prepare_like(data, self._like)
+        else:
+            split = self._split(data)
+            self._must_be_honest(data, split)
+            rows, plans = self._prepare(data, split == TRAIN)
         order = np.argsort(split, kind="stable")
-        rows, plans = self._prepare(data, split == TRAIN)
         self._rows = {name: one.taken(order) for name, one in rows.items()}
         self._labels = data.labels[order]
         return DatasetPlan(
@@ -200,7 +210,8 @@ class CmuMosiSource:
         for name in self.recipe.modalities:
             if self.kinds[name] == fmt.TOKENS:
                 assert self._tokenizer is not None
-                plans[name] = ModalityPlan(rows[name].shape, fmt.TOKENS, config=self._tokenizer.config())
+                contents, config = self._tokenizer.contents(), self._tokenizer.config()
+                plans[name] = ModalityPlan(rows[name].shape, fmt.TOKENS, preprocessing=contents, config=config)
                 continue
             raw = self._features(data, name)
             scaled, fitted = raw.standardised(training, KeepingAll(self.options.standardise), f"{data.where}, {name}")
@@ -209,6 +220,35 @@ class CmuMosiSource:
                 scaled = replace(scaled, values=pieces)
             rows[name] = scaled
             plans[name] = ModalityPlan(scaled.shape, scaled.kind, preprocessing=fitted.arrays())
+        return {name: rows[name] for name in plans}, plans
+
+    def _prepare_like(self, data: Utterances, like: Prepared) -> tuple[dict[str, FeatureRows], dict[str, ModalityPlan]]:
+        """As :meth:`_prepare`, with what the model carries; a modality that the file lacks is missing in all."""
+        import numpy as np
+
+        rows: dict[str, FeatureRows] = {}
+        belongs = None
+        for name, one in like.modalities.items():
+            if one.kind == fmt.TOKENS:
+                with TokenizerFolder.carried(one.fitted) as tokenizer:
+                    rows[name], belongs = self._tokens(data, tokenizer)
+        for name, one in like.modalities.items():
+            if one.kind == fmt.TOKENS:
+                continue
+            if name not in data.vectors and name not in data.sequences:
+                width = len(one.fitted["offset"])
+                nothing = [np.zeros((0, width) if one.kind == fmt.SEQUENCE else width, np.float32)] * len(data.ids)
+                rows[name] = FeatureRows(one.kind, nothing, np.zeros(len(data.ids), dtype=bool), one.shape[0])
+                continue
+            scaled = scaled_like(self._features(data, name), one, f"{data.where}, {name}")
+            if belongs is not None and scaled.kind == fmt.SEQUENCE:
+                pieces = [repeated(words, of) for words, of in zip(scaled.values, belongs, strict=True)]
+                scaled = replace(scaled, values=pieces)
+            rows[name] = scaled
+        plans = {
+            name: ModalityPlan(one.shape, one.kind, one.features, one.fitted, one.config)
+            for name, one in like.modalities.items()
+        }
         return {name: rows[name] for name in plans}, plans
 
     def _tokens(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from omib_cli.encoders.pretrained import model_folder, not_a_text_model, read_config, read_tokenizer, vocabulary
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 KEY = "data.tokenizer"
+FILE = "file:"
+"""How the names of a tokenizer's files begin among what a model carries."""
 FILES = ("config.json", "vocab*", "merges.txt", "tokenizer*", "special_tokens_map.json", "added_tokens.json", "*.model")
 """What decides how a text becomes tokens, and for which model."""
 
@@ -48,6 +52,25 @@ class TokenizerFolder:
             raise wrong
         self._first, self._last = special
 
+    @classmethod
+    @contextmanager
+    def carried(cls, files: Mapping[str, NDArray[np.uint8]]) -> Iterator[TokenizerFolder]:
+        """The tokenizer that a model carries, from what :meth:`contents` gave; its files are there for as long."""
+        with TemporaryDirectory(prefix="omib-tokenizer-") as folder:
+            for name, content in files.items():
+                (Path(folder) / name.removeprefix(FILE)).write_bytes(content.tobytes())
+            yield cls(folder)
+
+    def contents(self) -> dict[str, NDArray[np.uint8]]:
+        """The bytes of each file that decides about tokens: another machine needs them to tokenise alike."""
+        import numpy as np
+
+        return {FILE + path.name: np.frombuffer(path.read_bytes(), dtype=np.uint8).copy() for path in self._files()}
+
+    def _files(self) -> list[Path]:
+        """What decides how a text becomes tokens, and for which model."""
+        return sorted({path for pattern in FILES for path in self.folder.glob(pattern) if path.is_file()})
+
     def config(self) -> dict[str, Any]:
         """What an encoder must know of the tokens."""
         return {"model": self.model, "tokenizer": self.folder.name, "vocabulary": vocabulary(self._tokenizer)}
@@ -56,8 +79,7 @@ class TokenizerFolder:
         """SHA-256 of each file that decides about tokens."""
         import hashlib
 
-        paths = sorted({path for pattern in FILES for path in self.folder.glob(pattern) if path.is_file()})
-        return {f"tokenizer/{path.name}": hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+        return {f"tokenizer/{path.name}": hashlib.sha256(path.read_bytes()).hexdigest() for path in self._files()}
 
     def must_take(self, length: int) -> None:
         """Refuse more tokens than the model has positions for."""

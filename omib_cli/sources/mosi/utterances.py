@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from omib_cli.errors import DataError
+from omib_cli.sources.cells import is_missing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,8 +82,13 @@ def video_of(utterance: str) -> str:
     return found["video"] if found else utterance
 
 
-def sentiments(values: Sequence[Any], ids: Sequence[str], where: str) -> NDArray[np.float64]:
+def sentiments(values: Sequence[Any], ids: Sequence[str], where: str, *, unknown: bool = False) -> NDArray[np.float64]:
     """Labels (N,) from numbers or arrays of one number.
+
+    Parameters
+    ----------
+    unknown
+        Whether a label may be missing (None, empty or NaN), as of new samples: it is NaN then.
 
     Raises
     ------
@@ -93,6 +99,9 @@ def sentiments(values: Sequence[Any], ids: Sequence[str], where: str) -> NDArray
 
     found = np.empty(len(ids))
     for row, (value, name) in enumerate(zip(values, ids, strict=True)):
+        if unknown and (value is None or is_missing(str(value).strip("[]"))):
+            found[row] = np.nan
+            continue
         try:
             found[row] = np.asarray(value, dtype=np.float64).reshape(())
         except (TypeError, ValueError):

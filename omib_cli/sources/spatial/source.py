@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from omib_cli.artifacts import format as fmt
 from omib_cli.artifacts.dataset_writer import Block, DatasetPlan, ModalityPlan
-from omib_cli.errors import DataError, RecipeError, listed
+from omib_cli.errors import DataError, RecipeError, UsageError, listed
 from omib_cli.recipe.sources.spatial import ColourOptions, DepthOptions, GenesOptions, PatchOptions
 from omib_cli.sources.labels import class_labels, must_be_seen
 from omib_cli.sources.rows import must_be_ids, must_be_spelt_alike
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from omib_cli.artifacts.prepared import Prepared
     from omib_cli.recipe.schema import Recipe
     from omib_cli.recipe.sources.spatial import Feature, SpatialOptions
 
@@ -72,6 +73,8 @@ class SpatialSource:
         Its ``data`` section names the sections and the parts they play.
     input_path
         The folder that file names are relative to.
+    like
+        A trained model, for which new sections cannot be prepared yet.
 
     Raises
     ------
@@ -79,7 +82,13 @@ class SpatialSource:
         Modalities that are made of nothing, or a task that spots have no labels for.
     """
 
-    def __init__(self, recipe: Recipe, input_path: Path | None) -> None:
+    def __init__(self, recipe: Recipe, input_path: Path | None, like: Prepared | None = None) -> None:
+        if like is not None:
+            raise UsageError(
+                "new sections of tissue cannot be prepared for a trained model yet",
+                where=like.path,
+                do="prepare them as test sections of the recipe that the model was trained with, then omib embed",
+            )
         self.recipe = recipe
         self.options = cast("SpatialOptions", recipe.data)
         self._folder = input_folder(input_path, recipe.name)
