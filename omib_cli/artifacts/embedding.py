@@ -45,6 +45,8 @@ PROBABILITY = "probability"
 """Prefix of the ``obs`` columns of class probabilities: ``probability_<class>`` (N,)."""
 ENTROPY = "entropy"
 """``obs`` column of the entropy of the predicted class probabilities in nats (N,)."""
+CLASSES = ("obs/label", "obs/prediction")
+"""How the places of columns begin whose text is names of classes."""
 SPATIAL = "spatial"
 """``obsm`` key of coordinates, where scanpy and squidpy look for them."""
 
@@ -70,7 +72,7 @@ def write_embedding(out: Path, count: int, read: Read, provenance: Provenance) -
     written = None
     if processes.is_rank_zero():
         with replacing(out) as temporary, created_hdf5(temporary) as file:
-            places = _fill(file, count, read)
+            places = _fill(file, count, read, provenance.facts.get("classes") or [])
             provenance.seal(embedding_digests(file))
             _frame(file, places, provenance)
             write_provenance(file, provenance)
@@ -78,10 +80,10 @@ def write_embedding(out: Path, count: int, read: Read, provenance: Provenance) -
     return Provenance.from_json(processes.all_gather(written)[0], str(out))
 
 
-def _fill(file: h5py.File, count: int, read: Read) -> list[str]:
+def _fill(file: h5py.File, count: int, read: Read, classes: Sequence[str]) -> list[str]:
     """All arrays, as AnnData encodes them: numbers as they are, text but for the ids as categories. Their places.
 
-    Empty text is a missing category.
+    Empty text is a missing category. Labels and predictions have all ``classes`` as categories: they can be compared.
     """
     import h5py
     import numpy as np
@@ -95,7 +97,9 @@ def _fill(file: h5py.File, count: int, read: Read) -> list[str]:
         for place, values in block.items():
             is_text = values.dtype.kind in "OSUT"
             if is_text and place != IDS:
-                codes, all_codes = labels.setdefault(place, ({}, np.empty(count, dtype=np.int32)))
+                known = classes if place.startswith(CLASSES) else ()
+                begun = {name: code for code, name in enumerate(known)}
+                codes, all_codes = labels.setdefault(place, (begun, np.empty(count, dtype=np.int32)))
                 all_codes[start:stop] = [codes.setdefault(text, len(codes)) if text else -1 for text in values.tolist()]
                 continue
             if place not in file:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from omib_cli.artifacts.format import ALL_SPLITS
 from omib_cli.evaluation.resampling import count_chunks, group_codes, resampled
 from omib_cli.evaluation.runs import FUSED, Predictor, Run
 from omib_cli.runtime.progress import Progress
@@ -105,7 +106,7 @@ def finite(value: float) -> float | None:
 
 def score_run(run: Run, bootstrap: int, progress: Progress) -> RunScores:
     """Metrics of each split and predictor of a run; the bootstrap's seed derives from the recipe's."""
-    splits = [name for name in ("test", "validation", "train") if name in run.sizes]
+    splits = [name for name in reversed(ALL_SPLITS) if name in run.sizes]
     progress.begin("evaluate", len(splits) * len(run.predictors), "tables")
     scores: dict[str, dict[str, Scores]] = {}
     drawn: dict[str, str] = {}

@@ -152,7 +152,7 @@ def read_run(path: Path) -> Run:
     Raises
     ------
     DataError
-        Missing, damaged, not an embedding of omib's, or without samples.
+        Missing, damaged, not an embedding of omib's, or without samples, or without a label that could be compared.
     MismatchError
         Its recipe is of a version that this one does not understand.
     """
@@ -164,6 +164,8 @@ def read_run(path: Path) -> Run:
     classes = [str(name) for name in provenance.facts.get("classes") or []]
     task = TASKS.implementation(recipe.task.kind)(recipe.task, classes)
     try:
+        if recipe.task.kind != "anomaly":
+            data = _labelled(data, classes, path)
         return Run(
             path=path,
             provenance=provenance,
@@ -185,6 +187,18 @@ def read_run(path: Path) -> Run:
         )
     except KeyError as error:
         raise DataError("the embedding lacks a part", where=path, got=error, do="omib embed makes it again") from error
+
+
+def _labelled(data: anndata.AnnData, classes: list[str], path: Path) -> anndata.AnnData:
+    """The samples whose label is known: of new samples it may not be."""
+    known = ~np.isnan(_labels(data, classes))
+    if not known.any():
+        raise DataError(
+            "no sample has a label: there is nothing to compare the predictions with",
+            where=path,
+            do="omib predict --labels FILE:COLUMN names the labels of new samples",
+        )
+    return data if known.all() else data[known]
 
 
 def _labels(data: anndata.AnnData, classes: list[str]) -> NDArray[np.float64]:

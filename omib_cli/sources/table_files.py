@@ -136,6 +136,8 @@ class Files:
                 sheet, [*own, *_named(options.id)], foreign, self.warnings, all_kinds=bool(options.columns or known)
             )
             names = self._names(sheet, every, options)
+            if not sheet.rows:
+                raise DataError("a table without a row", where=sheet.where, expected="a row for each sample")
             picked = self._picked(sheet, names, options.columns, known)
             found = [names[place] for place in picked]
             must_be_the_same(sheet.where, sheets[0].where if sheets else "", found, found if chosen is None else chosen)

@@ -98,7 +98,7 @@ def test_each_head_has_its_own_centre_set_once_for_each_phase(tmp_path, job):
     from safetensors.torch import load_file
 
     before, after = load_file(tmp_path / "warmup.safetensors"), load_file(tmp_path / "model.safetensors")
-    centres = {name for name in after if name.endswith("centre")}
+    centres = {name for name in after if name.startswith("fusion.") and name.endswith("centre")}
     assert len(centres) == 3
     assert len({tuple(after[name].tolist()) for name in centres}) == 3
     assert all(after[name].abs().min() >= 0.1 - 1e-6 for name in centres)
@@ -125,9 +125,9 @@ def test_anomalies_score_higher_and_are_judged_section_by_section(tmp_path, job)
     train.run(recipe(train=LONGER), path, model, job)
     embed.run(path, model, out, job)
     data, _ = read_embedding(out)
-    scores, labels = data.obs["prediction"].to_numpy(), data.obs["label"].to_numpy()
+    scores, labels = data.obs["prediction"].to_numpy(), data.obs["label"].astype(str).to_numpy()
     assert np.allclose(scores, data.obsm["output"][:, 0])
-    assert scores[labels == 1].mean() > scores[labels == 0].mean()
+    assert scores[labels == "anomalous"].mean() > scores[labels == "normal"].mean()
     result = evaluate.run([out], tmp_path / "report", job)
     import json
 
