@@ -14,7 +14,6 @@ from omib_cli.errors import UsageError
 
 EXAMPLES = opt.examples(
     "omib prepare rosmap --input data/rosmap",
-    "omib prepare my-study.yaml --input tables/ -o my-study.h5",
     "omib prepare --like model.safetensors --input clinic-b/ -o clinic-b.h5",
 )
 

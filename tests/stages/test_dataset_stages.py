@@ -185,7 +185,7 @@ def test_figures_and_verification_of_a_prepared_dataset(tmp_path, job):
     assert verify(tmp_path / "data.h5").hash == result.hash
     with Dataset(tmp_path / "data.h5", EVERYTHING) as data:
         assert data.present(range(40)).sum() == 77
-        assert set(data.preprocessing("rna")) == {"kept", "offset", "scale", "fill"}
+        assert set(data.preprocessing("rna")) == {"kept", "offset", "scale", "fill", "width"}
         assert str(tmp_path) not in str(data.provenance.facts)
 
 
