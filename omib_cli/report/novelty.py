@@ -47,7 +47,7 @@ def likeness_block(run: Run) -> str:
 def _modality(name: str, shift: Mapping[str, Any]) -> str:
     words = (
         f"{name}: {100 * shift['outside']:.3g} % of the values of {shift['samples']:,} samples are outside the "
-        f"training range; {shift['far']:,} of {shift['features']:,} features have a mean that is far from that of training."
+        f"training range; {shift['far']:,} of {shift['features']:,} features have a mean far from that of training."
     )
     rows = [[esc(feature), *map(shown, numbers)] for feature, *numbers in shift["most"]]
     titles = [f"{esc(name)}: shifted most", "Standardised difference", "Mean in training", "Mean here"]

@@ -86,7 +86,7 @@ def run(dataset: Path, model: Path, out: Path, job: Job) -> StageResult:
             "figures": {"samples": arrays.count, "width": arrays.read(range(1))[layout.X].shape[1]},
             "prepared": data.provenance.notes.get("warnings", []),
         }
-        if set(data.provenance.parents) == {fmt.MODEL}:  # new samples
+        if len(data.rows(fmt.NEW)):
             provenance.notes |= _likeness(data, carried, arrays.novelty(), job)
 
         def read(rows: range) -> dict[str, NDArray[Any]]:
