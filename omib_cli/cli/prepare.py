@@ -19,7 +19,7 @@ EXAMPLES = opt.examples(
 )
 
 
-class Split(StrEnum):
+class SplitOfNew(StrEnum):
     """What new samples are for: predicting, training further, or judging."""
 
     new = "new"
@@ -45,9 +45,9 @@ def prepare(
     labels: opt.Labels = None,
     allow_missing: opt.AllowMissing = 0.0,
     split: Annotated[
-        Split,
+        SplitOfNew,
         typer.Option("--split", help="With --like: the split that the samples are put in; all but new need labels."),
-    ] = Split.new,
+    ] = SplitOfNew.new,
     overrides: opt.Overrides = None,
     seed: opt.Seed = None,
     fresh: opt.Fresh = False,
@@ -62,7 +62,7 @@ def prepare(
     need. With --like, nothing is fitted: the samples, labelled or not, are prepared with what the model carries, and
     RECIPE, if given, only says how to read them.
     """
-    _must_agree(recipe, like, seed, modality or labels or allow_missing or split != Split.new)
+    _must_agree(recipe, like, seed, modality or labels or allow_missing or split != SplitOfNew.new)
     with working(fresh=fresh, max_minutes=max_minutes, quiet=quiet, verbose=verbose) as job:
         if like is not None:
             from omib_cli.stages.new_samples import prepare_like

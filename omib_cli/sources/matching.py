@@ -66,3 +66,15 @@ def must_be_allowed(absent: Sequence[str], count: int, allowed: float, where: st
 def _share(part: int, whole: int) -> str:
     """A share, rounded up to two digits behind the point."""
     return f"{-(-100 * part // whole) / 100:g}"
+
+
+def as_bytes(names: Sequence[str]) -> NDArray[np.uint8]:
+    """Names, none of which has a line break, as UTF-8 lines: what a model can carry."""
+    import numpy as np
+
+    return np.frombuffer("\n".join(names).encode(), dtype=np.uint8)
+
+
+def from_bytes(lines: NDArray[np.uint8]) -> list[str]:
+    """What :func:`as_bytes` made of names."""
+    return lines.tobytes().decode().split("\n")

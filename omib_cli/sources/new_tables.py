@@ -15,10 +15,12 @@ from omib_cli.errors import MismatchError, UsageError, listed
 from omib_cli.recipe.sources.common import NONE
 from omib_cli.sources.joining import SampleRows, join_new
 from omib_cli.sources.labels import known_labels
-from omib_cli.sources.matching import must_be_allowed, places_of
-from omib_cli.sources.preprocessing import Fitted, must_be_complete, must_be_finite
+from omib_cli.sources.matching import from_bytes, must_be_allowed, places_of
+from omib_cli.sources.matrices import DenseMatrix, Matrix
+from omib_cli.sources.preprocessing import Fitted, ScaledRows, must_be_complete, must_be_finite
 from omib_cli.sources.rows import doubtful_labels, labels_that_are_there
 from omib_cli.sources.sheets import counted
+from omib_cli.sources.step_list import apply_steps, needed
 from omib_cli.sources.table_files import FeatureTable, Files, Labels
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
     from omib_cli.recipe.schema import Recipe
     from omib_cli.recipe.sources.common import FileOptions, LabelOptions
+    from omib_cli.recipe.sources.steps import StepOptions
     from omib_cli.recipe.sources.tables import TableOptions, TablesOptions
 
 
@@ -41,7 +44,7 @@ class NewRows(NamedTuple):
     """New samples as the dataset will hold them: the plan, values and presence by modality, labels (N,)."""
 
     plan: DatasetPlan
-    values: dict[str, NDArray[np.float32]]
+    values: dict[str, NDArray[np.float32] | ScaledRows]
     present: dict[str, NDArray[np.bool_]]
     labels: NDArray[np.float64]
 
@@ -110,7 +113,7 @@ def prepare_new(recipe: Recipe, options: TablesOptions, files: Files, like: Prep
     chosen = new_files(options, files)
     ids = _id_names(options, chosen)
     tables = {
-        name: files.table(one, options.labels, ids, set(like.modalities[name].features or ()))
+        name: files.table(one, options.labels, ids, set(_inputs(like.modalities[name]) or ()))
         for name, one in chosen.tables.items()
     }
     for table in tables.values():
@@ -119,14 +122,19 @@ def prepare_new(recipe: Recipe, options: TablesOptions, files: Files, like: Prep
     joined = join_new(tables, labels, options.join, recipe.name)
     files.warnings.extend(f"{count} {why}" for why, count in joined.dropped.items() if count)
     count = len(joined.ids)
-    plans, values, present, missing = {}, {}, {}, {}
+    plans, present, missing = {}, {}, {}
+    values: dict[str, NDArray[np.float32] | ScaledRows] = {}
     for name, one in like.modalities.items():
         rows = joined.rows.get(name, np.full(count, -1))
         present[name] = rows >= 0
         missing[name] = int(np.sum(~present[name]))
         values[name] = np.zeros((count, *one.shape), dtype=np.float32)
         if present[name].any():
-            values[name] = _prepared(tables[name], rows, one, options.impute, like.allow_missing, files.warnings)
+            steps, given = options.tables[name].preprocess, (options.impute, like.allow_missing, files.warnings)
+            if steps or tables[name].large:
+                values[name] = _stepped(tables[name], rows, one, steps, *given)
+            else:
+                values[name] = _prepared(tables[name], rows, one, *given)
         plans[name] = ModalityPlan(one.shape, one.kind, one.features, one.fitted, one.config)
     facts: dict[str, Any] = {"missing": {name: lacking for name, lacking in missing.items() if lacking}}
     files.warnings.extend(
@@ -191,6 +199,63 @@ def _prepared(
     )
     must_be_finite(scaled, lambda row: table.name(rows[row]), names, f"{table.where}, after standardisation to float32")
     return scaled
+
+
+def _stepped(
+    table: FeatureTable,
+    rows: NDArray[np.int64],
+    like: PreparedModality,
+    steps: Sequence[StepOptions],
+    impute: str,
+    allowed: float,
+    warnings: list[str],
+) -> ScaledRows:
+    """Features (N, K) that the steps of the model's recipe make of the columns that it had in training."""
+    import numpy as np
+
+    inputs = _inputs(like) or table.columns
+    columns, told = places_of(inputs, table.columns, table.where), needed(steps, like.fitted, len(inputs))
+    absent = [inputs[place] for place in told.tolist() if columns[place] < 0]
+    must_be_allowed(absent, len(told), 0.0 if table.large else allowed, table.where)
+    if uncounted := int((columns < 0).sum()) - len(absent):
+        warnings.append(f"{table.where}: {counted(uncounted, 'column')} that only counted in sums: not here")
+    if table.large is not None:
+        matrix: Matrix = table.large.select(columns.tolist())
+    else:
+        values = np.full((table.count, len(inputs)), np.nan)
+        values[:, columns >= 0] = table.values[:, columns[columns >= 0]]
+        _must_be_there(values[:, told], table, rows, [inputs[place] for place in told.tolist()], impute, allowed)
+        matrix = DenseMatrix(values)
+    if absent:
+        warnings.append(
+            f"{table.where}: {counted(len(absent), 'feature')} of {len(told)} not here: the training samples' own "
+            f"values stand in ({listed(absent)})"
+        )
+    return ScaledRows(apply_steps(matrix, steps, like.fitted, table.where), Fitted.of(like.fitted), rows)
+
+
+def _inputs(like: PreparedModality) -> list[str] | None:
+    """The columns of a file that a modality was made of in training."""
+    return from_bytes(like.fitted["inputs"]) if "inputs" in like.fitted else like.features
+
+
+def _must_be_there(
+    values: NDArray[np.float64],
+    table: FeatureTable,
+    rows: NDArray[np.int64],
+    names: list[str],
+    impute: str,
+    allowed: float,
+) -> None:
+    """Refuse missing values (rows of the table, K) of samples, unless so large a share may be missing."""
+    import numpy as np
+
+    there = rows[rows >= 0]
+    found = values[there]
+    whole = np.asarray(~np.isnan(found).all(axis=0))  # columns that are not here at all have been judged
+    if impute == "refuse" and np.isnan(found).mean() > allowed:
+        own = [name for name, here in zip(names, whole.tolist(), strict=True) if here]
+        must_be_complete(found[:, whole], lambda row: table.name(int(there[row])), own, table.where)
 
 
 def _columns(

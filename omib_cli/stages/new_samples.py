@@ -115,6 +115,6 @@ def recipe_for(new: NewData, model: Path) -> Recipe:
                 expected=own.data.source,
             )
     try:
-        return own.model_copy(update={"data": data.renamed(new.files, new.labels)})
+        return own.model_copy(update={"data": data.prepared_as(own.data).renamed(new.files, new.labels)})
     except ValueError as error:
         raise UsageError(str(error)) from error

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from omib_cli.errors import DataError, listed
 from omib_cli.runtime.seeds import derive_seed
-from omib_cli.sources.matching import must_be_allowed, places_of
+from omib_cli.sources.matching import as_bytes, from_bytes, must_be_allowed, places_of
 from omib_cli.sources.sheets import counted
 from omib_cli.sources.spatial.section import TissueSection
 
@@ -83,18 +83,6 @@ class GeneChoice:
         """From what :meth:`arrays` made."""
         counted, chosen = (from_bytes(fitted[name]) for name in ("counted", "chosen"))
         return cls(counted, chosen, float(fitted["target"][0]), fitted["fill"])
-
-
-def as_bytes(names: Sequence[str]) -> NDArray[np.uint8]:
-    """Names, none of which has a line break, as UTF-8 lines: what a model can carry."""
-    import numpy as np
-
-    return np.frombuffer("\n".join(names).encode(), dtype=np.uint8)
-
-
-def from_bytes(lines: NDArray[np.uint8]) -> list[str]:
-    """What :func:`as_bytes` made of names."""
-    return lines.tobytes().decode().split("\n")
 
 
 @dataclass

@@ -11,6 +11,7 @@ from omib_cli.artifacts.dataset_writer import Block, DatasetPlan, ModalityPlan
 from omib_cli.errors import RecipeError, UsageError
 from omib_cli.recipe.sources.spatial import ColourOptions, DepthOptions, GenesOptions, PatchOptions
 from omib_cli.sources.labels import known_labels
+from omib_cli.sources.matching import from_bytes
 from omib_cli.sources.rows import must_be_ids, must_be_spelt_alike
 from omib_cli.sources.spatial.colours import names as names_of_colours
 from omib_cli.sources.spatial.expression import (
@@ -18,7 +19,6 @@ from omib_cli.sources.spatial.expression import (
     columns_like,
     depth_like,
     express_like,
-    from_bytes,
     matched,
     thin,
 )
