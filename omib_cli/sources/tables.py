@@ -118,10 +118,11 @@ class TablesSource:
             fitted = self._standardise(name, table, joined.rows[name][order], split)
             plans[name] = _described(table, fitted)
             missing[name] = int(np.sum(~self._present[name]))
-            dropped[name] = len(table.columns) - len(fitted.kept)
+            kept = set(fitted.kept.tolist())
+            dropped[name] = [column for place, column in enumerate(table.columns) if place not in kept]
         facts["missing"] = {name: count for name, count in missing.items() if count}
-        facts["dropped_columns"] = {name: count for name, count in dropped.items() if count}
-        self._report(facts)
+        facts["dropped_columns"] = {name: len(columns) for name, columns in dropped.items() if columns}
+        self._report(facts, dropped)
         return DatasetPlan(
             ids=[joined.ids[row] for row in order],
             split=split,
@@ -259,12 +260,13 @@ class TablesSource:
         self._values[name], self._present[name] = scaled, present
         return fitted
 
-    def _report(self, facts: dict[str, Any]) -> None:
+    def _report(self, facts: dict[str, Any], dropped: Mapping[str, list[str]]) -> None:
         """Put what was left out into words."""
         self.warnings.extend(f"{count} {why}: left out" for why, count in facts["dropped_rows"].items())
         self.warnings.extend(
-            f"{counted(count, 'constant column')} of {name}: dropped"
-            for name, count in facts["dropped_columns"].items()
+            f"{counted(len(columns), 'column')} of {name} constant in the training split: dropped ({listed(columns)})"
+            for name, columns in dropped.items()
+            if columns
         )
         self.warnings.extend(
             f"{counted(count, 'sample')} without {name}: kept and masked" for name, count in facts["missing"].items()

@@ -35,8 +35,9 @@ class TablesOptions(SourceOptions):
     """Scaling of each feature, fitted on the training split only."""
     impute: Literal["refuse", "mean", "median", "zero"] = "refuse"
     """What replaces a missing value, fitted on the training split only; `refuse` is an error."""
-    constant: Literal["refuse", "drop", "keep"] = "refuse"
-    """What to do with features that have one value throughout the training split, but for rounding."""
+    constant: Literal["refuse", "drop", "keep"] = "drop"
+    """What to do with features that have one value throughout the training split, but for rounding: `drop` leaves them
+    out with a word."""
 
     def renamed(self, files: Mapping[str, str], labels: str | None) -> Self:
         """With other files of tables; labels that stood in one of them stand in its new file too."""
