@@ -12,14 +12,16 @@ from omib_cli.artifacts.files import must_exist
 from omib_cli.errors import DataError, RecipeError, listed
 from omib_cli.sources.array_tables import read_h5ad, read_h5mu, read_npz
 from omib_cli.sources.columns import (
+    Barred,
     candidates,
-    matches,
+    must_be_some,
     must_be_the_same,
-    must_match,
+    must_not_be_barred,
     odd_names,
     row_numbers,
     sentinels,
 )
+from omib_cli.sources.patterns import as_patterns, places_like
 from omib_cli.sources.rows import must_be_as_many, must_be_files_of_their_own
 from omib_cli.sources.sheet_rows import ids_of, must_be_below_the_header, must_be_different, must_not_contradict
 from omib_cli.sources.sheets import Sheet, counted, not_there
@@ -129,16 +131,14 @@ class Files:
         chosen: list[str] | None = None
         for path, where in self._paths(options):
             sheet = self._sheet(path, where, options, [*ids] if options.id is None else [options.id], values=True)
-            own = [column for column in said if column is not None and sheet.origin in self._label_arrays]
-            own = [column for column in own if isinstance(column, int) or column in sheet.names]
-            foreign = [*ids, *(column for column in said if isinstance(column, str))]
-            every = candidates(
-                sheet, [*own, *_named(options.id)], foreign, self.warnings, all_kinds=bool(options.columns or known)
-            )
+            barred = self._barred(sheet, options, [*ids, *(one for one in said if one is not None)], known)
+            every = candidates(sheet, barred, self.warnings, all_kinds=bool(options.columns or known))
+            if known is None:
+                must_not_be_barred(as_patterns(options.columns), sheet, barred)
             names = self._names(sheet, every, options)
             if not sheet.rows:
                 raise DataError("a table without a row", where=sheet.where, expected="a row for each sample")
-            picked = self._picked(sheet, names, options.columns, known)
+            picked = self._picked(sheet, names, options, known)
             found = [names[place] for place in picked]
             must_be_the_same(sheet.where, sheets[0].where if sheets else "", found, found if chosen is None else chosen)
             chosen = found
@@ -224,11 +224,27 @@ class Files:
                 found[name] = hashlib.file_digest(file, "sha256").hexdigest()
         return dict(sorted(found.items()))
 
-    def _picked(self, sheet: Sheet, names: Sequence[str], patterns: Sequence[str], known: Set[str] | None) -> list[int]:
-        """Which of the names are features: those that the patterns are like, or those that a model knows."""
-        picked = [place for place, name in enumerate(names) if matches(name, patterns)]
+    def _barred(self, sheet: Sheet, options: TableOptions, said: Sequence[str | int], known: Set[str] | None) -> Barred:
+        """What is no feature in a sheet; ``said`` are the columns of ids, label, group and split elsewhere."""
+        own = [one for one in said if sheet.origin in self._label_arrays and (isinstance(one, int) or _has(sheet, one))]
+        excluded: list[int] = []
+        if options.feature_names is None:  # else `exclude` speaks of those names
+            patterns = as_patterns(options.exclude)
+            excluded = places_like(patterns, sheet.names, sheet.where, "exclude", all_there=known is None)
+        foreign = [one for one in said if isinstance(one, str)]
+        return Barred(_named(options.id), own, foreign, frozenset(excluded))
+
+    def _picked(self, sheet: Sheet, names: Sequence[str], options: TableOptions, known: Set[str] | None) -> list[int]:
+        """Which of the names are features: those that the recipe's patterns are like, or those that a model knows."""
+        patterns, exclude = as_patterns(options.columns), as_patterns(options.exclude)
+        picked = list(range(len(names)))
+        if patterns:
+            picked = places_like(patterns, names, sheet.where, "columns", all_there=known is None)
+        if options.feature_names is not None:
+            out = set(places_like(exclude, names, sheet.where, "exclude", all_there=known is None))
+            picked = [place for place in picked if place not in out]
         if known is None:
-            must_match(patterns, names, sheet.where)
+            must_be_some([names[place] for place in picked], sheet.where)
         elif not known.isdisjoint(names):
             left = [names[place] for place in picked if names[place] not in known]
             if left:

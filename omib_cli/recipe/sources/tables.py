@@ -11,9 +11,11 @@ from omib_cli.recipe.sources.common import FileOptions, LabelOptions, SourceOpti
 class TableOptions(FileOptions):
     """The features of one modality, in columns."""
 
-    columns: list[str] = []
-    """Shell patterns of the columns to use (`rna_*`); where empty, all numeric columns that have a name and are not
-    called as the ids, label, group or split are."""
+    columns: str | list[str] = []
+    """Columns to use, by name or by shell pattern (`ENSG*`), one or a list of them; where empty, all numeric columns
+    that have a name. Columns called as the ids, label, group or split are never used."""
+    exclude: str | list[str] = []
+    """Columns to leave out, by name or by shell pattern, one or a list of them."""
     feature_names: str | None = None
     """A file of feature names, one a line, for files without a header."""
 
