@@ -151,18 +151,3 @@ def sentinels(values: NDArray[np.float64], names: Sequence[str], where: str) -> 
         if low in (-9, -99, -999, -9999) and len(rest) and rest.min() > low / 3 and np.sum(column == low) > 1:
             found.append(f"{name} ({low:g} in {np.sum(column == low)} rows)")
     return [f"{where}: values that may mean 'missing', used as numbers: {listed(found)}"] if found else []
-
-
-def row_numbers(values: NDArray[np.float64], names: Sequence[str], where: str) -> list[str]:
-    """A warning for columns of (N, D) values that count the rows, from 0 or 1: where rows are sorted, they know."""
-    import numpy as np
-
-    count = np.arange(len(values))
-    if len(values) < 3:
-        return []
-    found = [
-        name
-        for name, column in zip(names, values.T, strict=True)
-        if column[0] in (0, 1) and np.array_equal(column - column[0], count)
-    ]
-    return [f"{where}: columns that count the rows, used as features: {listed(found)}"] if found else []

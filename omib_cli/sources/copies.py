@@ -1,4 +1,4 @@
-"""What is there twice: modalities that share columns, and features that are the label once more."""
+"""What is there twice: modalities that share columns, and samples on two sides of a split."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from omib_cli.sources.joining import SampleRows
 from omib_cli.sources.table_files import FeatureTable
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    pass
 
 
 def must_be_two(names: tuple[str, str], tables: Mapping[str, FeatureTable], joined: SampleRows) -> list[str]:
@@ -45,15 +44,3 @@ def must_be_two(names: tuple[str, str], tables: Mapping[str, FeatureTable], join
         return [f"{names[0]} and {names[1]} have the same values throughout, under other names"]
     said = f"{names[0]} and {names[1]} share columns of the same name and values: {listed(shared)}"
     return [said] if shared and both.any() else []
-
-
-def labels_again(values: NDArray[np.float64], labels: NDArray[np.float64], *, classes: bool) -> list[int]:
-    """Columns of (N, D) features that are equal to the labels (N,), or, for classes, one value within each of them."""
-    import numpy as np
-
-    if not classes or len(values) < 3:
-        return np.flatnonzero(np.all(values == labels[:, np.newaxis], axis=0)).tolist() if len(values) else []
-    parts = [values[labels == kind] for kind in np.unique(labels)]
-    alike = np.all([np.all(part == part[:1], axis=0) for part in parts], axis=0)
-    first = np.array([part[0] for part in parts])
-    return np.flatnonzero(alike & np.any(first != first[:1], axis=0)).tolist()

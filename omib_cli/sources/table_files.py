@@ -18,7 +18,6 @@ from omib_cli.sources.columns import (
     must_be_the_same,
     must_not_be_barred,
     odd_names,
-    row_numbers,
     sentinels,
 )
 from omib_cli.sources.patterns import as_patterns, places_like
@@ -73,12 +72,15 @@ class FeatureTable(Rows):
     ----------
     places
         Where the values come from: which column of which array of which file.
+    texts
+        By position, the categories of a column of text, whose values are indices into them.
     """
 
     columns: list[str]
     named: bool
     values: NDArray[np.float64]
     places: set[tuple[tuple[str, str], int]]
+    texts: dict[int, list[str]]
 
 
 @dataclass
@@ -146,9 +148,7 @@ class Files:
             places |= {(sheet.origin, every[place]) for place in picked}
             parts.append(sheet.numbers([every[place] for place in picked]))
             self.warnings += odd_names(found, sheet.where)
-            self.warnings += [
-                warning for look in (row_numbers, sentinels) for warning in look(parts[-1], found, sheet.where)
-            ]
+            self.warnings += sentinels(parts[-1], found, sheet.where)
         must_be_different(parts, sheets)
         named = bool(options.feature_names) or (options.header and any(not name.isdigit() for name in chosen or []))
         values = parts[0] if len(parts) == 1 else np.concatenate(parts)
@@ -158,6 +158,7 @@ class Files:
             named=named,
             values=values,
             places=places,
+            texts={},
         )
 
     def labels(self, options: LabelOptions, names: Mapping[str, str] | None = None, ids: Sequence[str] = ()) -> Labels:

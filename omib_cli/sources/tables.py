@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from omib_cli.artifacts.dataset_writer import Block, DatasetPlan, ModalityPlan
 from omib_cli.errors import DataError, RecipeError, listed
-from omib_cli.sources.copies import labels_again, must_be_two
+from omib_cli.sources.copies import must_be_two
 from omib_cli.sources.joining import SampleRows, join
 from omib_cli.sources.labels import class_labels, must_be_learnable, value_labels
+from omib_cli.sources.leaks import Known, allowed_columns, must_not_leak
 from omib_cli.sources.new_tables import new_files, prepare_new
 from omib_cli.sources.preprocessing import Fitted, far_values, fit, must_be_complete, must_be_finite
 from omib_cli.sources.rows import doubtful_labels, labels_that_are_there, must_be_groups
@@ -105,6 +106,7 @@ class TablesSource:
         where = f"{labels.where}, column {labels.column!r}"
         targets, classes = self._targets(labels, joined, where)
         groups = _groups(labels, joined)
+        self._look_for_leaks(tables, joined, Known(targets, bool(classes), groups))
         split = self._split(tables, labels, joined, targets, groups, bool(classes))
         must_be_learnable(targets, split, classes, where)
         test, validation = self._asked
@@ -159,6 +161,11 @@ class TablesSource:
         if self.recipe.task.kind == "classification":
             return class_labels(values, where)
         return value_labels(values, joined.ids, where), []
+
+    def _look_for_leaks(self, tables: dict[str, FeatureTable], joined: SampleRows, known: Known) -> None:
+        allowed = allowed_columns(self.options.allow_leak, list(tables.values()), f"recipe {self.recipe.name}")
+        for (name, table), own in zip(tables.items(), allowed, strict=True):
+            must_not_leak(table, joined.rows[name], known, own, self.warnings)
 
     def _split(
         self,
@@ -251,12 +258,6 @@ class TablesSource:
             scaled, lambda row: table.name(every[row]), columns, f"{table.where}, after standardisation to float32"
         )
         self.warnings.extend(far_values(scaled, columns, self.options, table.where))
-        assert self._labels is not None
-        if found := labels_again(
-            values[present], self._labels[present], classes=self.recipe.task.kind == "classification"
-        ):
-            equal = listed(table.columns[column] for column in found)
-            self.warnings.append(f"{table.where}: columns that say the label, and nothing else: {equal}")
         self._values[name], self._present[name] = scaled, present
         return fitted
 

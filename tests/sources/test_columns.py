@@ -67,7 +67,7 @@ def test_text_that_is_left_out_is_not_spoken_of(tmp_path):
 
 
 def test_label_group_split_and_ids_are_no_features_in_any_file_and_that_is_said(tmp_path):
-    own = {"y": range(100, 140), "patient": range(40), "split": 1.5, "sample": range(40)}
+    own = {"y": range(100, 140), "patient": [row % 7 for row in range(40)], "split": 1.5, "sample": range(40)}
     write_tables(tmp_path, frame(numbers(3), "r").assign(**own), labels=label_frame().rename(columns={"id": "sample"}))
     labels = {"files": "labels.csv", "id": "sample", "column": "y", "split": "split"}
     plan, _, source = read(tmp_path, table_recipe(labels=labels))

@@ -41,6 +41,10 @@ class TablesOptions(SourceOptions):
     """What to do with features that have one value throughout the training split, but for rounding: `drop` leaves them
     out with a word."""
 
+    allow_leak: bool | str | list[str] = False
+    """Features that may be the label, the group's name or the row's number once more, which is refused otherwise: their
+    names or patterns, or `true` for any."""
+
     def renamed(self, files: Mapping[str, str], labels: str | None) -> Self:
         """With other files of tables; labels that stood in one of them stand in its new file too."""
         unknown = [name for name in files if name not in self.tables]
