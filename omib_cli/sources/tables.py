@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from omib_cli.artifacts.dataset_writer import Block, DatasetPlan, ModalityPlan
 from omib_cli.errors import DataError, RecipeError, listed
-from omib_cli.sources.copies import must_be_two
+from omib_cli.sources.copies import must_be_two, twins
 from omib_cli.sources.joining import SampleRows, join
 from omib_cli.sources.labels import class_labels, must_be_learnable, value_labels
 from omib_cli.sources.leaks import Known, allowed_columns, must_not_leak
@@ -122,11 +122,13 @@ class TablesSource:
             missing[name] = int(np.sum(~self._present[name]))
             kept = set(fitted.kept.tolist())
             dropped[name] = [column for place, column in enumerate(table.columns) if place not in kept]
+        ids = [joined.ids[row] for row in order]
+        self.warnings.extend(twins(self._values, self._present, split, ids))
         facts["missing"] = {name: count for name, count in missing.items() if count}
         facts["dropped_columns"] = {name: len(columns) for name, columns in dropped.items() if columns}
         self._report(facts, dropped)
         return DatasetPlan(
-            ids=[joined.ids[row] for row in order],
+            ids=ids,
             split=split,
             task=self.recipe.task.kind,
             classes=classes,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
-from table_data import frame, label_frame, numbers, read, table_recipe, write_tables
+from table_data import ROWS, frame, label_frame, numbers, read, table_recipe, write_tables
 
 from omib_cli.errors import DataError
 from omib_cli.sources.tables import TablesSource
@@ -101,3 +102,31 @@ def test_names_from_a_file_are_chosen_and_left_out_too(tmp_path):
     (tmp_path / "names.txt").write_text("A\nB\nC\n")
     assert features(tmp_path, feature_names="names.txt", exclude="B")[0] == ["A", "C"]
     assert "no column like 'r1'" in refusal(tmp_path, **rna(feature_names="names.txt", exclude="r1"))
+
+
+# ---- samples on two sides
+
+
+def test_samples_of_the_test_split_that_are_training_samples_once_more_are_said(tmp_path):
+    rna, protein = frame(numbers(3), "r"), frame(numbers(2, 1), "q")
+    for table in (rna, protein):
+        table.iloc[[4, 8], 1:] = table.iloc[[2, 3], 1:].to_numpy()
+    protein.iloc[12, 1:] = protein.iloc[2, 1:].to_numpy()
+    _, _, source = read(write_tables(tmp_path, rna, protein))
+    assert source.warnings == [
+        "2 samples of validation or test have all values of a training sample: p04 (as p02), p08 (as p03)",
+        "1 sample of validation or test has all values of protein of a training sample: p12 (as p02)",
+    ]
+
+
+def test_few_columns_of_few_values_have_equal_rows_by_nature(tmp_path):
+    coarse = frame(np.round(numbers(2, 1) / 4), "q")
+    assert read(write_tables(tmp_path, protein=coarse))[2].warnings == []
+    wide = frame(numbers(12, 1)[np.arange(ROWS) // 8], "q")
+    assert any("all values of protein" in warning for warning in read(write_tables(tmp_path, protein=wide))[2].warnings)
+
+
+def test_a_modality_that_two_samples_lack_makes_them_no_twins(tmp_path):
+    table = frame(numbers(3), "r")
+    table.iloc[[2, 4], 1:] = np.nan
+    assert not any("training sample" in warning for warning in read(write_tables(tmp_path, table))[2].warnings)
