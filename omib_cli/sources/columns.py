@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from omib_cli.errors import DataError, listed
-from omib_cli.sources.cells import FOREIGN, NUMBER, is_missing, is_rounded
+from omib_cli.sources.cells import FOREIGN, NUMBER, is_date, is_missing, is_rounded
 from omib_cli.sources.sheets import Sheet
 from omib_cli.sources.text_tables import NAMELESS
 
@@ -50,21 +50,28 @@ class Barred:
         named = [sheet.names.index(name) for name in self.foreign if name in sheet.names]
         return ids, [place for place in dict.fromkeys([*own, *named]) if place not in ids]
 
+    def places(self, sheet: Sheet) -> set[int]:
+        """Positions of all of this in a sheet."""
+        ids, other = self.not_features(sheet)
+        return {*ids, *other, *self.excluded}
 
-def candidates(sheet: Sheet, barred: Barred, warnings: list[str], *, all_kinds: bool) -> list[int]:
+
+def candidates(sheet: Sheet, barred: Barred, encoded: Set[int], warnings: list[str], *, all_kinds: bool) -> list[int]:
     """Positions of the columns of a sheet that may be features; what is left out unasked is said.
 
     Parameters
     ----------
+    encoded
+        Positions of the columns of text that the recipe makes features of.
     all_kinds
         Whether columns of text are kept as well, since patterns choose among them.
     """
     numeric = set(sheet.numeric())
-    ids, other = barred.not_features(sheet)
-    gone = {*ids, *other, *barred.excluded}
+    other, gone = barred.not_features(sheet)[1], barred.places(sheet)
     nameless = [place for place, name in enumerate(sheet.names) if place not in gone and NAMELESS.fullmatch(name)]
     left = [place for place in range(len(sheet.names)) if place not in gone.union(nameless)]
-    text = [] if all_kinds else [place for place in left if place not in numeric]
+    text = [] if all_kinds else [place for place in left if place not in numeric and place not in encoded]
+    dates = [place for place in text if is_date(sheet.text(place))]
     for place in text:
         _must_not_be_foreign(sheet, place)
     said: dict[str, Sequence[object]] = {
@@ -72,7 +79,10 @@ def candidates(sheet: Sheet, barred: Barred, warnings: list[str], *, all_kinds: 
             sheet.names[place] for place in other if place not in barred.excluded
         ],
         "columns without a name are not used (read ids from one with `id: NUMBER`)": nameless,
-        "columns of text are not used": [sheet.names[place] for place in text],
+        "columns of dates are not used (write days since a day of your own)": [sheet.names[place] for place in dates],
+        "columns of text are not used (`encode` makes features of categories)": [
+            sheet.names[place] for place in text if place not in dates
+        ],
     }
     warnings += [f"{sheet.where}: {why}: {listed(columns)}" for why, columns in said.items() if columns]
     return [place for place in left if place not in text]

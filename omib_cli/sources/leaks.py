@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from omib_cli.sources.categories import Written
     from omib_cli.sources.table_files import FeatureTable
 
 CHANCE = math.log(1e-6)
@@ -293,7 +294,7 @@ def _of_text(codes: NDArray[np.float64], labels: NDArray[np.int64]) -> tuple[str
 
 
 def _of_groups(
-    column: NDArray[np.float64], codes: NDArray[np.int64], groups: Sequence[str], categories: Sequence[str] | None
+    column: NDArray[np.float64], codes: NDArray[np.int64], groups: Sequence[str], text: Written | None
 ) -> float:
     """The log-probability that chance made a column (N,) with one value in each group; 0 if it may be a measurement."""
     import numpy as np
@@ -302,8 +303,8 @@ def _of_groups(
     values, kinds = np.unique(column[here]), len(np.unique(codes[here]))
     if kinds < GROUPS or len(values) != kinds:
         return 0.0
-    written = [f"{value:g}" if categories is None else categories[int(value)] for value in column[here].tolist()]
+    written = [f"{value:g}" if text is None else text.names[int(value)] for value in column[here].tolist()]
     if written == [group for group, has in zip(groups, here.tolist(), strict=True) if has]:
         return -_orders(codes[here])
     counted = bool(values[0] in (0, 1) and np.array_equal(values, values[0] + np.arange(kinds)))
-    return math.lgamma(kinds + 1) - _orders(codes[here]) if counted or categories is not None else 0.0
+    return math.lgamma(kinds + 1) - _orders(codes[here]) if counted or text is not None else 0.0

@@ -11,6 +11,7 @@ from omib_cli.artifacts import format as fmt
 from omib_cli.artifacts.files import must_exist
 from omib_cli.errors import DataError, RecipeError, listed
 from omib_cli.sources.array_tables import read_h5ad, read_h5mu, read_npz
+from omib_cli.sources.categories import Encoding, Texts, Written
 from omib_cli.sources.columns import (
     Barred,
     candidates,
@@ -73,14 +74,14 @@ class FeatureTable(Rows):
     places
         Where the values come from: which column of which array of which file.
     texts
-        By position, the categories of a column of text, whose values are indices into them.
+        By position, what a column of text says; its values are numbers of categories.
     """
 
     columns: list[str]
     named: bool
     values: NDArray[np.float64]
     places: set[tuple[tuple[str, str], int]]
-    texts: dict[int, list[str]]
+    texts: dict[int, Written]
 
 
 @dataclass
@@ -112,6 +113,7 @@ class Files:
         labels: LabelOptions,
         ids: Sequence[str] = (),
         known: Set[str] | None = None,
+        encodings: Sequence[Encoding] = (),
     ) -> FeatureTable:
         """Read a modality; label, group and split are never features.
 
@@ -123,6 +125,8 @@ class Files:
             Names of the features that a model was trained on: these are read, whatever their kind, and no others; what
             the recipe would take beside them is left out with a word. If the table has none of them, all are read, for
             a table whose columns have no names.
+        encodings
+            What became of columns of text when that model was trained; else the recipe says which are features.
         """
         import numpy as np
 
@@ -131,26 +135,25 @@ class Files:
         parts: list[NDArray[np.float64]] = []
         places: set[tuple[tuple[str, str], int]] = set()
         chosen: list[str] | None = None
+        texts = Texts.asked(options.encode) if known is None else Texts.carried(encodings)
+        as_written = [*([*ids] if options.id is None else [options.id]), *texts.orders]
         for path, where in self._paths(options):
-            sheet = self._sheet(path, where, options, [*ids] if options.id is None else [options.id], values=True)
+            sheet = self._sheet(path, where, options, as_written, values=True)
             barred = self._barred(sheet, options, [*ids, *(one for one in said if one is not None)], known)
-            every = candidates(sheet, barred, self.warnings, all_kinds=bool(options.columns or known))
-            if known is None:
-                must_not_be_barred(as_patterns(options.columns), sheet, barred)
-            names = self._names(sheet, every, options)
+            positions, found, text = self._features(sheet, options, barred, texts, known)
             if not sheet.rows:
                 raise DataError("a table without a row", where=sheet.where, expected="a row for each sample")
-            picked = self._picked(sheet, names, options, known)
-            found = [names[place] for place in picked]
             must_be_the_same(sheet.where, sheets[0].where if sheets else "", found, found if chosen is None else chosen)
             chosen = found
             sheets.append(sheet)
-            places |= {(sheet.origin, every[place]) for place in picked}
-            parts.append(sheet.numbers([every[place] for place in picked]))
+            places |= {(sheet.origin, position) for position in positions}
+            parts.append(texts.numbers(sheet, positions, text))
             self.warnings += odd_names(found, sheet.where)
             self.warnings += sentinels(parts[-1], found, sheet.where)
         must_be_different(parts, sheets)
-        named = bool(options.feature_names) or (options.header and any(not name.isdigit() for name in chosen or []))
+        named = bool(options.feature_names or options.encode) or (
+            options.header and any(not name.isdigit() for name in chosen or [])
+        )
         values = parts[0] if len(parts) == 1 else np.concatenate(parts)
         return FeatureTable(
             **self._rows(options, sheets, [sheet.rows for sheet in sheets], ids),
@@ -158,7 +161,7 @@ class Files:
             named=named,
             values=values,
             places=places,
-            texts={},
+            texts=texts.written(chosen or []),
         )
 
     def labels(self, options: LabelOptions, names: Mapping[str, str] | None = None, ids: Sequence[str] = ()) -> Labels:
@@ -234,6 +237,21 @@ class Files:
             excluded = places_like(patterns, sheet.names, sheet.where, "exclude", all_there=known is None)
         foreign = [one for one in said if isinstance(one, str)]
         return Barred(_named(options.id), own, foreign, frozenset(excluded))
+
+    def _features(
+        self, sheet: Sheet, options: TableOptions, barred: Barred, texts: Texts, known: Set[str] | None
+    ) -> tuple[list[int], list[str], set[int]]:
+        """Positions and names of a sheet's features, and positions of the columns of text that are to be encoded."""
+        if known is None:
+            must_not_be_barred(as_patterns(options.columns), sheet, barred)
+        text = texts.places(sheet, barred.places(sheet), all_there=known is None)
+        every = candidates(sheet, barred, text, self.warnings, all_kinds=bool(options.columns or known))
+        names = self._names(sheet, every, options)
+        picked = self._picked(sheet, names, options, known)
+        positions = [every[place] for place in picked]
+        if known is None:
+            texts.must_be_among(sheet, positions, text)
+        return positions, [names[place] for place in picked], text
 
     def _picked(self, sheet: Sheet, names: Sequence[str], options: TableOptions, known: Set[str] | None) -> list[int]:
         """Which of the names are features: those that the recipe's patterns are like, or those that a model knows."""

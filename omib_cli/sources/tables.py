@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 from omib_cli.artifacts.dataset_writer import Block, DatasetPlan, ModalityPlan
 from omib_cli.errors import DataError, RecipeError, listed
+from omib_cli.sources.categories import encoded, fit_encodings, packed
 from omib_cli.sources.copies import must_be_two, twins
 from omib_cli.sources.joining import SampleRows, join
 from omib_cli.sources.labels import class_labels, must_be_learnable, value_labels
 from omib_cli.sources.leaks import Known, allowed_columns, must_not_leak
 from omib_cli.sources.new_tables import new_files, prepare_new
-from omib_cli.sources.preprocessing import Fitted, far_values, fit, must_be_complete, must_be_finite
+from omib_cli.sources.preprocessing import far_values, fit, must_be_complete, must_be_finite
 from omib_cli.sources.rows import doubtful_labels, labels_that_are_there, must_be_groups
 from omib_cli.sources.sheets import counted
 from omib_cli.sources.splits import (
@@ -117,11 +118,8 @@ class TablesSource:
         plans, facts = {}, {"dropped_rows": {why: count for why, count in joined.dropped.items() if count}}
         missing, dropped = {}, {}
         for name, table in tables.items():
-            fitted = self._standardise(name, table, joined.rows[name][order], split)
-            plans[name] = _described(table, fitted)
+            plans[name], dropped[name] = self._standardise(name, table, joined.rows[name][order], split)
             missing[name] = int(np.sum(~self._present[name]))
-            kept = set(fitted.kept.tolist())
-            dropped[name] = [column for place, column in enumerate(table.columns) if place not in kept]
         ids = [joined.ids[row] for row in order]
         self.warnings.extend(twins(self._values, self._present, split, ids))
         facts["missing"] = {name: count for name, count in missing.items() if count}
@@ -245,23 +243,36 @@ class TablesSource:
         # `names` were applied above: once more would undo {validation: test, test: validation}
         return given_split([said.get(sample, ("", ""))[0] for sample in range(len(joined.ids))], {}, labels.where)
 
-    def _standardise(self, name: str, table: FeatureTable, rows: NDArray[np.int64], split: NDArray[np.uint8]) -> Fitted:
-        """Put the modality's values in their final order and unit; returns what was fitted on training rows."""
+    def _standardise(
+        self, name: str, table: FeatureTable, rows: NDArray[np.int64], split: NDArray[np.uint8]
+    ) -> tuple[ModalityPlan, list[str]]:
+        """Put the modality's values in their final order and unit; returns its plan, and which columns were dropped."""
+        import numpy as np
+
         present = rows >= 0
-        values = table.values[rows]
-        fitted = fit(values, present & (split == TRAIN), table.columns, self.options, table.where)
-        columns = [table.columns[column] for column in fitted.kept]
+        values, training = table.values[rows], present & (split == TRAIN)
+        encodings = fit_encodings(table.columns, table.texts, values, training, table.where)
+        values[~present] = np.nan
+        values, every = encoded(values, table.columns, table.texts, encodings, table.where, self.warnings)
+        fitted = fit(values, training, every, self.options, table.where)
+        columns = [every[column] for column in fitted.kept]
         if self.options.impute == "refuse":
-            there = rows[present].tolist()
-            must_be_complete(values[present][:, fitted.kept], lambda row: table.name(there[row]), columns, table.where)
+            own = rows[present].tolist()
+            must_be_complete(values[present][:, fitted.kept], lambda row: table.name(own[row]), columns, table.where)
         scaled = fitted.apply(values, present)
-        every = rows.tolist()
+        places = rows.tolist()
         must_be_finite(
-            scaled, lambda row: table.name(every[row]), columns, f"{table.where}, after standardisation to float32"
+            scaled, lambda row: table.name(places[row]), columns, f"{table.where}, after standardisation to float32"
         )
         self.warnings.extend(far_values(scaled, columns, self.options, table.where))
         self._values[name], self._present[name] = scaled, present
-        return fitted
+        plan = ModalityPlan(
+            (len(columns),),
+            features=columns if table.named else None,
+            preprocessing={**fitted.arrays(), **packed(encodings)},
+        )
+        kept = set(fitted.kept.tolist())
+        return plan, [column for place, column in enumerate(every) if place not in kept]
 
     def _report(self, facts: dict[str, Any], dropped: Mapping[str, list[str]]) -> None:
         """Put what was left out into words."""
@@ -274,11 +285,6 @@ class TablesSource:
         self.warnings.extend(
             f"{counted(count, 'sample')} without {name}: kept and masked" for name, count in facts["missing"].items()
         )
-
-
-def _described(table: FeatureTable, fitted: Fitted) -> ModalityPlan:
-    features = [table.columns[column] for column in fitted.kept] if table.named else None
-    return ModalityPlan((len(fitted.kept),), features=features, preprocessing=fitted.arrays())
 
 
 def _groups(labels: Labels, joined: SampleRows) -> list[str] | None:

@@ -11,6 +11,7 @@ from real import real_data
 from table_data import ROWS, frame, label_frame, numbers, read, table_recipe, write_tables
 
 from omib_cli.errors import DataError
+from omib_cli.sources.categories import Written
 from omib_cli.sources.leaks import Known, leaks, row_numbers
 from omib_cli.sources.table_files import FeatureTable
 from omib_cli.sources.tables import TablesSource
@@ -36,8 +37,9 @@ def refusal(folder: Path, task: str = "classification", **data) -> str:
 
 def made(values: np.ndarray, counts: list[int] | None = None, texts: dict[int, list[str]] | None = None):
     names = [f"f{column}" for column in range(values.shape[1])]
+    written = {place: Written(categories, None) for place, categories in (texts or {}).items()}
     rows = {"count": len(values), "ids": None, "split": None, "sheets": [], "counts": counts or [len(values)]}
-    return FeatureTable("t.csv", **rows, columns=names, named=True, values=values, places=set(), texts=texts or {})
+    return FeatureTable("t.csv", **rows, columns=names, named=True, values=values, places=set(), texts=written)
 
 
 def found(values: np.ndarray, labels, *, classes: bool = True, groups=None, texts=None) -> list[int]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, Self
 
+from pydantic import field_validator, model_validator
+
 from omib_cli.recipe.sources.common import FileOptions, LabelOptions, SourceOptions, SplitOptions
 
 
@@ -16,8 +18,29 @@ class TableOptions(FileOptions):
     that have a name. Columns called as the ids, label, group or split are never used."""
     exclude: str | list[str] = []
     """Columns to leave out, by name or by shell pattern, one or a list of them."""
+    encode: Literal["onehot"] | dict[str, Literal["onehot"] | list[str | int]] | None = None
+    """How columns of text become features; without it they are left out. `onehot`: a column of zeros and ones for each
+    category of each of them. Or a section with columns by name or pattern, each `onehot` or a list of its categories in
+    order (`{stage: [I, II, III]}`), which become 0, 1, 2."""
     feature_names: str | None = None
     """A file of feature names, one a line, for files without a header."""
+
+    @field_validator("encode", mode="before")
+    @classmethod
+    def _an_order_is_said(cls, said: object) -> object:
+        kinds = said.items() if isinstance(said, Mapping) else [("COLUMN", said)]
+        for column, kind in kinds:
+            if kind == "ordinal":
+                raise ValueError(f"`ordinal` needs the order: `encode: {{{column}: [low, middle, high]}}`")
+            if isinstance(kind, list) and len({str(one) for one in kind}) < max(len(kind), 2):
+                raise ValueError(f"the order of {column!r} needs two categories or more, each once")
+        return said
+
+    @model_validator(mode="after")
+    def _what_is_encoded_has_a_name(self) -> Self:
+        if self.encode is not None and (self.feature_names is not None or not self.header):
+            raise ValueError("`encode` names columns as the file's header does; leave `feature_names` out")
+        return self
 
 
 class TablesOptions(SourceOptions):
