@@ -99,6 +99,7 @@ class Texts:
         self.orders = dict(orders)
         self._codes: dict[str, dict[str, int]] = {}
         self._own: dict[str, Sequence[str] | None] = {}
+        self._plain: set[str] = set()
 
     @classmethod
     def asked(cls, encode: str | Mapping[str, Any] | None) -> Texts:
@@ -132,7 +133,8 @@ class Texts:
         if self._every:
             text = set(range(len(sheet.names))) - barred - set(sheet.numeric())
             dates = {place for place in text if is_date(sheet.text(place))}
-            return text - dates
+            again = {place for place, name in enumerate(sheet.names) if name in self._codes}
+            return (text - dates) | (again - barred)
         found: set[int] = set()
         for pattern, order in self.orders.items():
             own = places_like([pattern], sheet.names, sheet.where, "encode", all_there=all_there)
@@ -146,6 +148,7 @@ class Texts:
         """Columns of a sheet as numbers (N, D): those of ``text`` as numbers of their categories, NaN where missing."""
         import numpy as np
 
+        self._must_be_alike(sheet, positions, text)
         if text.isdisjoint(positions):
             return sheet.numbers(positions)
         values = np.empty((sheet.rows, len(positions)))
@@ -173,6 +176,20 @@ class Texts:
             for place, name in enumerate(columns)
             if name in self._codes
         }
+
+    def _must_be_alike(self, sheet: Sheet, positions: Sequence[int], text: set[int]) -> None:
+        """Refuse a column that was numbers in an earlier file of the table, and is text here."""
+        if not self._every:
+            return
+        self._plain.update(sheet.names[place] for place in positions if place not in text)
+        mixed = [sheet.names[place] for place in sorted(text) if sheet.names[place] in self._plain]
+        if mixed:
+            raise DataError(
+                "columns of numbers in one file of the table, and of text in another",
+                where=sheet.where,
+                got=listed(mixed),
+                do=f"name what is to be encoded: `encode: {{{mixed[0]}: onehot, ...}}`; or leave it out",
+            )
 
     def _numbered(self, sheet: Sheet, position: int) -> list[float]:
         name, where = sheet.names[position], f"{sheet.where}, column {sheet.names[position]!r}"

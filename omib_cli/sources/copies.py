@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 WIDE = 10
-"""Columns from which on equal rows are copies even where many rows are equal."""
+"""Columns from which on equal rows are copies even where many rows are equal; those of fewer may be so by nature."""
 DISTINCT = 0.9
 """The share of different rows in training from which on equal rows are copies, however few columns they have."""
 
@@ -74,8 +74,9 @@ def twins(
     whole = [b"".join(own) for own in zip(*rows.values(), strict=True)]
     found = _as_in_training(whole, split, sum(own.shape[1] for own in values.values()))
     said = [_said("", found, ids)] if found else []
-    for name, own in rows.items() if len(rows) > 1 else ():
-        parts = _as_in_training(own, split, values[name].shape[1])
+    wide = [name for name, own in values.items() if own.shape[1] >= WIDE]
+    for name in wide if len(rows) > 1 else ():
+        parts = _as_in_training(rows[name], split, values[name].shape[1])
         alone = {row: twin for row, twin in parts.items() if row not in found}
         said += [_said(f" of {name}", alone, ids)] if alone else []
     return said

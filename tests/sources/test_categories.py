@@ -177,6 +177,21 @@ def test_categories_of_obs_are_encoded_and_files_of_two_splits_agree(tmp_path):
     np.testing.assert_array_equal(in_order(plan, block)["site=south"], SITE == "south")
 
 
+@pytest.mark.parametrize("first", ["text", "numbers"])
+def test_a_column_is_text_in_all_files_of_a_table_or_in_none(tmp_path, first):
+    mixed = TRAIN if first == "text" else ~TRAIN
+    stage = np.where(mixed & (STAGE != "I"), "x", "1")
+    write_tables(tmp_path)
+    for name, rows in (("train", TRAIN), ("test", ~TRAIN)):
+        clinic().assign(stage=stage)[rows].to_csv(tmp_path / f"{name}.csv", index=False)
+    table = {"files": {name: f"{name}.csv" for name in ("train", "test")}}
+    if first == "numbers":
+        assert "numbers in one file of the table, and of text in another" in refusal(tmp_path, "onehot", table=table)
+    for encode in ({"site": "onehot", "stage": "onehot"}, *(["onehot"] if first == "text" else [])):
+        plan, block, _ = read(tmp_path, recipe(encode, table=table, constant="keep"))
+        np.testing.assert_array_equal(in_order(plan, block)["stage=1"], stage == "1")
+
+
 def test_a_table_of_text_alone_is_a_modality(tmp_path):
     plan, block, source = read(write_tables(tmp_path, clinic().drop(columns="r0")), recipe("onehot"))
     assert plan.modalities["rna"].shape == (6,)

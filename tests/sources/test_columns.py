@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from table_data import ROWS, frame, label_frame, numbers, read, table_recipe, write_tables
+from test_new_samples import like, same_rows
 
 from omib_cli.errors import DataError
 from omib_cli.sources.tables import TablesSource
@@ -87,7 +88,7 @@ def test_one_file_with_labels_says_what_it_leaves_out(tmp_path):
     assert plan.modalities["rna"].features == ["r0", "r1", "r2"]
     assert source.warnings == [
         "all.csv: columns that are the ids, label, group or split, or named so, are not used: y, split",
-        "all.csv: columns of text are not used: patient",
+        "all.csv: columns of text are not used (`encode` makes features of categories): patient",
     ]
 
 
@@ -104,14 +105,27 @@ def test_names_from_a_file_are_chosen_and_left_out_too(tmp_path):
     assert "no column like 'r1'" in refusal(tmp_path, **rna(feature_names="names.txt", exclude="r1"))
 
 
+def test_new_samples_need_no_column_that_the_model_does_not_use(tmp_path):
+    table = frame(numbers(3), "r").assign(batch=1.0, extra=numbers(1, 7)[:, 0])
+    plan, block, _ = read(write_tables(tmp_path, table), table_recipe(**rna(exclude="extra")))
+    assert plan.modalities["rna"].features == ["r0", "r1", "r2"]  # batch is constant
+    write_tables(tmp_path, table[["r2", "r1", "id", "r0"]].assign(y=1.0, other=2.0))
+    source = TablesSource(table_recipe(**rna(exclude="extra")), tmp_path, like(plan))
+    new = source.plan()
+    same_rows((plan, block), (new, source.block(0, len(new.ids))))
+    assert any("not used: y" in warning for warning in source.warnings)
+    assert any("the model does not use: left out (other)" in warning for warning in source.warnings)
+
+
 # ---- samples on two sides
 
 
 def test_samples_of_the_test_split_that_are_training_samples_once_more_are_said(tmp_path):
-    rna, protein = frame(numbers(3), "r"), frame(numbers(2, 1), "q")
+    rna, protein = frame(numbers(3), "r"), frame(numbers(12, 1), "q")
     for table in (rna, protein):
         table.iloc[[4, 8], 1:] = table.iloc[[2, 3], 1:].to_numpy()
     protein.iloc[12, 1:] = protein.iloc[2, 1:].to_numpy()
+    rna.iloc[13, 1:] = rna.iloc[2, 1:].to_numpy()  # three columns alone may be equal by nature
     _, _, source = read(write_tables(tmp_path, rna, protein))
     assert source.warnings == [
         "2 samples of validation or test have all values of a training sample: p04 (as p02), p08 (as p03)",
