@@ -91,11 +91,15 @@ class Texts:
     every
         Whether all columns of text do, but those of dates.
     orders
-        Columns by name or pattern, each with its categories in order, or None where they have none.
+        Columns by name or pattern, each with its categories in order, or None where they have none. Where a name and
+        a pattern speak of one column, the name is heard.
+    exact
+        Whether all of these are names, and a column may be missing: those that a model was trained on.
     """
 
-    def __init__(self, *, every: bool, orders: Mapping[str, Sequence[str] | None]) -> None:
+    def __init__(self, *, every: bool, orders: Mapping[str, Sequence[str] | None], exact: bool = False) -> None:
         self._every = every
+        self._exact = exact
         self.orders = dict(orders)
         self._codes: dict[str, dict[str, int]] = {}
         self._own: dict[str, Sequence[str] | None] = {}
@@ -113,17 +117,16 @@ class Texts:
     @classmethod
     def carried(cls, encodings: Sequence[Encoding]) -> Texts:
         """Those that a model was trained on."""
-        return cls(every=False, orders={one.column: one.categories if one.ordered else None for one in encodings})
+        orders = {one.column: one.categories if one.ordered else None for one in encodings}
+        return cls(every=False, orders=orders, exact=True)
 
-    def places(self, sheet: Sheet, barred: set[int], *, all_there: bool) -> set[int]:
+    def places(self, sheet: Sheet, barred: set[int]) -> set[int]:
         """Positions of these columns in a sheet.
 
         Parameters
         ----------
         barred
             Positions of what is no feature.
-        all_there
-            Whether each pattern must be like some column.
 
         Raises
         ------
@@ -135,12 +138,15 @@ class Texts:
             dates = {place for place in text if is_date(sheet.text(place))}
             again = {place for place, name in enumerate(sheet.names) if name in self._codes}
             return (text - dates) | (again - barred)
+        if self._exact:
+            self._own = self.orders
+            return {place for place, name in enumerate(sheet.names) if name in self.orders} - barred
         found: set[int] = set()
-        for pattern, order in self.orders.items():
-            own = places_like([pattern], sheet.names, sheet.where, "encode", all_there=all_there)
+        for pattern in sorted(self.orders, key=lambda said: said not in sheet.names):
+            own = places_like([pattern], sheet.names, sheet.where, "encode", all_there=True)
             for place in own:
                 self._must_be_categories(sheet, place, barred)
-                self._own.setdefault(sheet.names[place], order)
+                self._own.setdefault(sheet.names[place], self.orders[pattern])
             found.update(own)
         return found - barred
 

@@ -244,7 +244,7 @@ class Files:
         """Positions and names of a sheet's features, and positions of the columns of text that are to be encoded."""
         if known is None:
             must_not_be_barred(as_patterns(options.columns), sheet, barred)
-        text = texts.places(sheet, barred.places(sheet), all_there=known is None)
+        text = texts.places(sheet, barred.places(sheet))
         every = candidates(sheet, barred, text, self.warnings, all_kinds=bool(options.columns or known))
         names = self._names(sheet, every, options)
         picked = self._picked(sheet, names, options, known)

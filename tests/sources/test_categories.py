@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from table_data import ROWS, frame, label_frame, numbers, read, table_recipe, write_tables
 from test_new_samples import like
 
-from omib_cli.errors import DataError
+from omib_cli.errors import DataError, MismatchError
 from omib_cli.sources.cells import is_date
 from omib_cli.sources.tables import TablesSource
 
@@ -75,6 +75,18 @@ def test_an_order_becomes_one_column_of_places_and_what_is_not_named_is_left_out
     assert features == ["r0", "site=east", "site=north", "site=south", "stage"]
 
 
+def test_a_name_is_heard_before_a_pattern(tmp_path):
+    plan, _, _ = read(write_tables(tmp_path, clinic()), recipe({"s*": "onehot", "stage": ["III", "II", "I"]}))
+    assert plan.modalities["rna"].features == ["r0", "site=east", "site=north", "site=south", "stage"]
+
+
+def test_a_models_columns_are_names_and_no_patterns(tmp_path):
+    table = clinic().rename(columns={"site": "site [1-3]"})
+    plan, _, _ = read(write_tables(tmp_path, table), recipe({"site*": "onehot"}))
+    with pytest.raises(MismatchError, match="3 features that the model needs"):
+        prepared(tmp_path / "new", plan, {"site*": "onehot"}, clinic().rename(columns={"site": "site 1"}))
+
+
 def test_what_is_encoded_is_scaled_like_any_feature(tmp_path):
     plan, block, _ = read(write_tables(tmp_path, clinic()), recipe("onehot", standardise="zscore"))
     flags = (SITE == "east").astype(float)
@@ -135,7 +147,7 @@ def test_a_category_that_an_order_does_not_have_is_refused_in_training_and_missi
 
 def test_a_column_of_text_that_new_samples_lack_is_a_feature_that_is_missing(tmp_path):
     plan, _, _ = read(write_tables(tmp_path, clinic()), recipe({"site": "onehot"}))
-    with pytest.raises(Exception, match="3 features that the model needs") as caught:
+    with pytest.raises(MismatchError, match="3 features that the model needs") as caught:
         prepared(tmp_path / "new", plan, {"site": "onehot"}, clinic().drop(columns="site"))
     assert "site=east" in str(caught.value)
 
