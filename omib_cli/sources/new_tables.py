@@ -6,6 +6,7 @@ Nothing is fitted here. Labels may be there or not; a sample may lack a modality
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from omib_cli.artifacts import format as fmt
@@ -13,6 +14,7 @@ from omib_cli.artifacts.dataset_writer import DatasetPlan, ModalityPlan
 from omib_cli.artifacts.prepared import Prepared, PreparedModality
 from omib_cli.errors import MismatchError, UsageError, listed
 from omib_cli.recipe.sources.common import NONE
+from omib_cli.sources.categories import encoded, unpacked
 from omib_cli.sources.joining import SampleRows, join_new
 from omib_cli.sources.labels import known_labels
 from omib_cli.sources.matching import from_bytes, must_be_allowed, places_of
@@ -113,8 +115,7 @@ def prepare_new(recipe: Recipe, options: TablesOptions, files: Files, like: Prep
     chosen = new_files(options, files)
     ids = _id_names(options, chosen)
     tables = {
-        name: files.table(one, options.labels, ids, set(_inputs(like.modalities[name]) or ()))
-        for name, one in chosen.tables.items()
+        name: _read(one, options.labels, ids, like.modalities[name], files) for name, one in chosen.tables.items()
     }
     for table in tables.values():
         must_be_finite(table.values, table.name, table.columns, table.where)
@@ -151,6 +152,19 @@ def prepare_new(recipe: Recipe, options: TablesOptions, files: Files, like: Prep
         facts={key: value for key, value in facts.items() if value},
     )
     return NewRows(plan, values, present, _targets(labels, joined, like.classes, files.warnings))
+
+
+def _read(
+    options: TableOptions, labels: LabelOptions, ids: Sequence[str], like: PreparedModality, files: Files
+) -> FeatureTable:
+    """A modality's table, with columns of text made into the features that they became in training."""
+    encodings = unpacked(like.fitted)
+    known = {*(_inputs(like) or ()), *(one.column for one in encodings)}
+    table = files.table(options, labels, ids, known, encodings)
+    if table.large:
+        return table
+    values, columns = encoded(table.values, table.columns, table.texts, encodings, table.where, files.warnings)
+    return replace(table, values=values, columns=columns, texts={})
 
 
 def _id_names(options: TablesOptions, chosen: NewFiles) -> list[str]:

@@ -11,16 +11,18 @@ from omib_cli.artifacts import format as fmt
 from omib_cli.artifacts.files import must_exist
 from omib_cli.errors import DataError, RecipeError, listed
 from omib_cli.sources.array_tables import LargeSheet, read_10x, read_h5ad, read_h5mu, read_npz
+from omib_cli.sources.categories import Encoding, Texts, Written
 from omib_cli.sources.columns import (
+    Barred,
     candidates,
-    matches,
+    must_be_some,
     must_be_the_same,
-    must_match,
+    must_not_be_barred,
     odd_names,
-    row_numbers,
     sentinels,
 )
-from omib_cli.sources.matrices import DENSE, Blocks, DenseMatrix, Matrix, SparseFile
+from omib_cli.sources.matrices import DenseMatrix, Matrix, SparseFile
+from omib_cli.sources.patterns import as_patterns, places_like
 from omib_cli.sources.rows import must_be_as_many, must_be_files_of_their_own
 from omib_cli.sources.sheet_rows import ids_of, must_be_below_the_header, must_be_different, must_not_contradict
 from omib_cli.sources.sheets import Sheet, counted, not_there
@@ -74,18 +76,18 @@ class FeatureTable(Rows):
         In memory; without a row where they are in a file.
     large
         The matrix (N, D) in a file, where the values are not in memory.
-    stepped
-        What the recipe's steps made of them (N, D), where that is still too large to be made dense.
     places
         Where the values come from: which column of which array of which file.
+    texts
+        By position, what a column of text says; its values are numbers of categories.
     """
 
     columns: list[str]
     named: bool
     values: NDArray[np.float64]
     places: set[tuple[tuple[str, str], int]]
+    texts: dict[int, Written]
     large: SparseFile | None = None
-    stepped: Blocks | None = None
 
     @property
     def matrix(self) -> Matrix:
@@ -122,6 +124,7 @@ class Files:
         labels: LabelOptions,
         ids: Sequence[str] = (),
         known: Set[str] | None = None,
+        encodings: Sequence[Encoding] = (),
     ) -> FeatureTable:
         """Read a modality; label, group and split are never features.
 
@@ -133,6 +136,8 @@ class Files:
             Names of the features that a model was trained on: these are read, whatever their kind, and no others; what
             the recipe would take beside them is left out with a word. If the table has none of them, all are read, for
             a table whose columns have no names.
+        encodings
+            What became of columns of text when that model was trained; else the recipe says which are features.
         """
         import numpy as np
 
@@ -141,34 +146,27 @@ class Files:
         parts: list[NDArray[np.float64]] = []
         places: set[tuple[tuple[str, str], int]] = set()
         chosen: list[str] | None = None
+        texts = Texts.asked(options.encode) if known is None else Texts.carried(encodings)
+        as_written = [*([*ids] if options.id is None else [options.id]), *texts.orders]
         for path, where in self._paths(options):
-            sheet = self._sheet(path, where, options, [*ids] if options.id is None else [options.id], values=True)
-            own = [column for column in said if column is not None and sheet.origin in self._label_arrays]
-            own = [column for column in own if isinstance(column, int) or column in sheet.names]
-            foreign = [*ids, *(column for column in said if isinstance(column, str))]
-            every = candidates(
-                sheet, [*own, *_named(options.id)], foreign, self.warnings, all_kinds=bool(options.columns or known)
-            )
-            names = self._names(sheet, every, options)
+            sheet = self._sheet(path, where, options, as_written, values=True)
+            barred = self._barred(sheet, options, [*ids, *(one for one in said if one is not None)], known)
+            positions, found, text = self._features(sheet, options, barred, texts, known)
             if not sheet.rows:
                 raise DataError("a table without a row", where=sheet.where, expected="a row for each sample")
-            picked = self._picked(sheet, names, options.columns, known)
             if isinstance(sheet, LargeSheet):
-                return self._large(
-                    sheet, [every[place] for place in picked], [names[place] for place in picked], options
-                )
-            found = [names[place] for place in picked]
+                return self._large(sheet, positions, found, options)
             must_be_the_same(sheet.where, sheets[0].where if sheets else "", found, found if chosen is None else chosen)
             chosen = found
             sheets.append(sheet)
-            places |= {(sheet.origin, every[place]) for place in picked}
-            parts.append(sheet.numbers([every[place] for place in picked]))
+            places |= {(sheet.origin, position) for position in positions}
+            parts.append(texts.numbers(sheet, positions, text))
             self.warnings += odd_names(found, sheet.where)
-            self.warnings += [
-                warning for look in (row_numbers, sentinels) for warning in look(parts[-1], found, sheet.where)
-            ]
+            self.warnings += sentinels(parts[-1], found, sheet.where)
         must_be_different(parts, sheets)
-        named = bool(options.feature_names) or (options.header and any(not name.isdigit() for name in chosen or []))
+        named = bool(options.feature_names or options.encode) or (
+            options.header and any(not name.isdigit() for name in chosen or [])
+        )
         values = parts[0] if len(parts) == 1 else np.concatenate(parts)
         return FeatureTable(
             **self._rows(options, sheets, [sheet.rows for sheet in sheets], ids),
@@ -176,6 +174,7 @@ class Files:
             named=named,
             values=values,
             places=places,
+            texts=texts.written(chosen or []),
         )
 
     def _large(self, sheet: LargeSheet, positions: list[int], names: list[str], options: TableOptions) -> FeatureTable:
@@ -195,6 +194,7 @@ class Files:
             named=True,
             values=np.zeros((0, len(positions))),
             places={(sheet.origin, position) for position in positions},
+            texts={},
             large=sheet.numbers(positions),
         )
 
@@ -262,11 +262,42 @@ class Files:
                 found[name] = hashlib.file_digest(file, "sha256").hexdigest()
         return dict(sorted(found.items()))
 
-    def _picked(self, sheet: Sheet, names: Sequence[str], patterns: Sequence[str], known: Set[str] | None) -> list[int]:
-        """Which of the names are features: those that the patterns are like, or those that a model knows."""
-        picked = [place for place, name in enumerate(names) if matches(name, patterns)]
+    def _barred(self, sheet: Sheet, options: TableOptions, said: Sequence[str | int], known: Set[str] | None) -> Barred:
+        """What is no feature in a sheet; ``said`` are the columns of ids, label, group and split elsewhere."""
+        own = [one for one in said if sheet.origin in self._label_arrays and (isinstance(one, int) or _has(sheet, one))]
+        excluded: list[int] = []
+        if options.feature_names is None:  # else `exclude` speaks of those names
+            patterns = as_patterns(options.exclude)
+            excluded = places_like(patterns, sheet.names, sheet.where, "exclude", all_there=known is None)
+        foreign = [one for one in said if isinstance(one, str)]
+        return Barred(_named(options.id), own, foreign, frozenset(excluded))
+
+    def _features(
+        self, sheet: Sheet, options: TableOptions, barred: Barred, texts: Texts, known: Set[str] | None
+    ) -> tuple[list[int], list[str], set[int]]:
+        """Positions and names of a sheet's features, and positions of the columns of text that are to be encoded."""
         if known is None:
-            must_match(patterns, names, sheet.where)
+            must_not_be_barred(as_patterns(options.columns), sheet, barred)
+        text = texts.places(sheet, barred.places(sheet))
+        every = candidates(sheet, barred, text, self.warnings, all_kinds=bool(options.columns or known))
+        names = self._names(sheet, every, options)
+        picked = self._picked(sheet, names, options, known)
+        positions = [every[place] for place in picked]
+        if known is None:
+            texts.must_be_among(sheet, positions, text)
+        return positions, [names[place] for place in picked], text
+
+    def _picked(self, sheet: Sheet, names: Sequence[str], options: TableOptions, known: Set[str] | None) -> list[int]:
+        """Which of the names are features: those that the recipe's patterns are like, or those that a model knows."""
+        patterns, exclude = as_patterns(options.columns), as_patterns(options.exclude)
+        picked = list(range(len(names)))
+        if patterns:
+            picked = places_like(patterns, names, sheet.where, "columns", all_there=known is None)
+        if options.feature_names is not None:
+            out = set(places_like(exclude, names, sheet.where, "exclude", all_there=known is None))
+            picked = [place for place in picked if place not in out]
+        if known is None:
+            must_be_some([names[place] for place in picked], sheet.where)
         elif not known.isdisjoint(names):
             left = [names[place] for place in picked if names[place] not in known]
             if left:
@@ -362,15 +393,6 @@ class Files:
             "sheets": list(sheets),
             "counts": list(counts),
         }
-
-
-def in_memory(rows: Blocks) -> dict[str, Any]:
-    """What the steps made of a table, as fields of :class:`FeatureTable`: dense where it is small enough."""
-    import numpy as np
-
-    if rows.shape[0] * rows.shape[1] > DENSE:
-        return {"values": np.zeros((0, rows.shape[1])), "large": None, "stepped": rows}
-    return {"values": rows.take(np.arange(rows.shape[0])).astype(np.float64), "large": None, "stepped": None}
 
 
 def _has(sheet: Sheet, column: str | int) -> bool:
