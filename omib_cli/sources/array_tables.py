@@ -61,21 +61,26 @@ def read_h5ad(path: Path, where: str, key: str | None) -> Sheet:
     return _sheet(_read(anndata.read_h5ad, path, where), where, key)
 
 
+def modalities_of(path: Path, where: str) -> list[str]:
+    """The names of the modalities of a MuData file."""
+    import h5py
+
+    with reading(where), h5py.File(path, "r", locking=False) as file:
+        return list(file.get("mod", []))
+
+
 def read_h5mu(path: Path, where: str, key: str | None, *, values: bool = False) -> Sheet:
     """Read one modality of a MuData file, ``MODALITY`` or ``MODALITY/obsm/NAME``; for labels the common ``obs``."""
-    import h5py
     import mudata
 
     if key is None and values:
-        with reading(where), h5py.File(path, "r", locking=False) as file:
-            known = list(file.get("mod", []))
+        known = modalities_of(path, where)
         raise DataError("which modality is the table?", where=where, got=listed(known), do="set `key` to its name")
     if key is None or key == "obs":
         data = _read(mudata.read_h5mu, path, where)
         return FrameSheet(data.obs, f"{where}:obs", list(map(str, data.obs_names)))
     modality, _, rest = key.partition("/")
-    with reading(where), h5py.File(path, "r", locking=False) as file:
-        known = list(file.get("mod", []))
+    known = modalities_of(path, where)
     if modality not in known:
         raise not_there("modality", modality, known, where)
     part = _read(lambda whole: mudata.read_h5ad(whole, modality), path, where)
