@@ -62,10 +62,12 @@ def plan(found: Fingerprint, name: str, task: TaskName | None = None) -> Plan:
     made = Plan({"name": name}, {}, {})
     kind, reason = (task, "as asked for") if task else task_of(found.labels)
     if found.clips is not None:
-        _clips(made, found.clips, found.labels)
+        _clips(made, found.clips, found.labels, kind)
     else:
-        _tables(made, found)
+        _tables(made, found, kind)
     made.values["task"] = _task(kind, found.labels)
+    if "scale" in made.values["task"]:
+        reason += "; the network learns them as (label - centre) / scale"
     made.comments["task"] = reason
     made.reasons["task"] = f"{kind}: {reason}"
     if found.clips is not None:
@@ -89,10 +91,21 @@ def task_of(labels: LabelFacts) -> tuple[TaskName, str]:
 
 
 def _task(kind: TaskName, labels: LabelFacts) -> dict[str, Any]:
-    return {"kind": kind}
+    """The task; of values that are far from mean 0 and deviation 1 with the unit in which a network can learn them."""
+    if kind == "classification" or labels.kind == "names":
+        return {"kind": kind}
+    far = abs(labels.mean) > labels.deviation or not 0.5 < labels.deviation < 2
+    if not far or not labels.deviation:
+        return {"kind": kind}
+    return {"kind": kind, "centre": _rounded(labels.mean), "scale": _rounded(labels.deviation)}
 
 
-def _tables(made: Plan, found: Fingerprint) -> None:
+def _rounded(value: float) -> float:
+    """To two digits: a choice of unit, not something fitted to the samples."""
+    return float(f"{value:.2g}")
+
+
+def _tables(made: Plan, found: Fingerprint, kind: TaskName) -> None:
     """The section ``data`` of tables."""
     data: dict[str, Any] = {"source": "tables"}
     if found.join == "row":
@@ -100,7 +113,7 @@ def _tables(made: Plan, found: Fingerprint) -> None:
         made.comments["data.join"] = "no file names its samples: row i is the same sample everywhere"
     data["tables"] = {table.name: _table(table, made) for table in found.tables}
     data["labels"] = _labels(found.labels)
-    data["split"] = _split(made, found.labels, found.samples, given=_has_files_by_split(found))
+    data["split"] = _split(made, found.labels, found.samples, kind, given=_has_files_by_split(found))
     data["standardise"] = "zscore"
     if any(table.missing for table in found.tables):
         data["impute"] = "median"
@@ -150,7 +163,7 @@ def _has_files_by_split(found: Fingerprint) -> bool:
     return any(not isinstance(file.files, str) for file in files)
 
 
-def _split(made: Plan, labels: LabelFacts, samples: int, *, given: bool) -> dict[str, Any]:
+def _split(made: Plan, labels: LabelFacts, samples: int, kind: TaskName, *, given: bool) -> dict[str, Any]:
     """How samples are divided, and the reason."""
     split: dict[str, Any]
     if given or labels.split is not None:
@@ -163,7 +176,8 @@ def _split(made: Plan, labels: LabelFacts, samples: int, *, given: bool) -> dict
         why = f"no {labels.group!r} on two sides, of {labels.groups}"
     else:
         split = {"by": "stratified", "test": TEST}
-        why = "each class keeps its share; name a column with --group if samples belong together"
+        what = "class" if kind == "classification" else "range of values"
+        why = f"each {what} keeps its share; name a column with --group if samples belong together"
     if samples >= SOME and "validation" not in labels.split_names.values():
         split["validation"] = VALIDATION
     made.comments["data.split.by"] = why
@@ -241,7 +255,7 @@ def _many(samples: int) -> tuple[dict[str, Any], dict[str, Any]]:
     }
 
 
-def _clips(made: Plan, clips: ClipFacts, labels: LabelFacts) -> None:
+def _clips(made: Plan, clips: ClipFacts, labels: LabelFacts, kind: TaskName) -> None:
     """The section ``data`` of a folder of clips."""
     data: dict[str, Any] = {"source": clips.source}
     if clips.names is not None:
@@ -253,7 +267,7 @@ def _clips(made: Plan, clips: ClipFacts, labels: LabelFacts) -> None:
     if "video" in clips.found:
         data["video"] = {"fps": 1, "frames": 3, "size": 112}
     if clips.source == "media" or labels.group is not None:
-        data["split"] = _split(made, labels, clips.clips, given=False)
+        data["split"] = _split(made, labels, clips.clips, kind, given=False)
     lacking = max(1 - count / clips.clips for count in clips.found.values())
     if lacking > 0:
         data["tolerance"] = math.ceil(100 * lacking) / 100

@@ -32,7 +32,7 @@ def recipe_text(values: Mapping[str, Any], comments: Comments | None = None) -> 
     said = comments or {}
     lines: list[str] = []
     for key, value in values.items():
-        if key in _SPACED and lines:
+        if key in (*_SPACED, "task", "head") and lines:
             lines.append("")
         lines += _entry(key, value, (key,), said)
     return "\n".join(lines) + "\n"

@@ -62,11 +62,13 @@ def read_h5ad(path: Path, where: str, key: str | None) -> Sheet:
 
 
 def modalities_of(path: Path, where: str) -> list[str]:
-    """The names of the modalities of a MuData file."""
+    """The names of the modalities of a MuData file, in its own order."""
     import h5py
 
     with reading(where), h5py.File(path, "r", locking=False) as file:
-        return list(file.get("mod", []))
+        parts = file.get("mod", {})
+        ordered = [str(name) for name in getattr(parts, "attrs", {}).get("mod-order", [])]
+        return ordered if sorted(ordered) == sorted(parts) else list(parts)
 
 
 def read_h5mu(path: Path, where: str, key: str | None, *, values: bool = False) -> Sheet:

@@ -86,9 +86,7 @@ def all_modalities(file: Path) -> list[str]:
 def _said(text: str, folder: Path) -> tuple[TableFile, str | None]:
     """The file or files that a text names, and what it names inside."""
     pieces = text.split(",")
-    inside = None
-    if not (folder / pieces[-1]).is_file() and ":" in pieces[-1]:
-        pieces[-1], _, inside = pieces[-1].rpartition(":")
+    pieces[-1], inside = _inside(pieces[-1], folder)
     if len(pieces) == 1:
         return TableFile(pieces[0]), inside
     named = dict(_split_of(piece) for piece in pieces)
@@ -99,6 +97,16 @@ def _said(text: str, folder: Path) -> tuple[TableFile, str | None]:
             expected="a file for training and one for testing, told by their names or so: train=a.csv,test=b.csv",
         )
     return TableFile({name: named[name] for name in fmt.SPLITS if name in named}), inside
+
+
+def _inside(piece: str, folder: Path) -> tuple[str, str | None]:
+    """A file, and what is named behind it; a colon may be part of either."""
+    places = [place for place, character in enumerate(piece) if character == ":"]
+    ends = [place for place in places if (folder / piece[:place].rpartition("=")[2]).is_file()]
+    if (folder / piece).is_file() or not places:
+        return piece, None
+    end = ends[0] if ends else places[-1]
+    return piece[:end], piece[end + 1 :]
 
 
 def _split_of(piece: str) -> tuple[str, str]:
@@ -120,9 +128,12 @@ def _options(file: TableFile) -> FileOptions:
     return FileOptions.model_validate({"files": files, "key": file.key, "header": file.header, "id": file.id})
 
 
+def _first(file: TableFile) -> str:
+    return file.files if isinstance(file.files, str) else next(iter(file.files.values()))
+
+
 def _suffix(file: TableFile) -> str:
-    name = file.files if isinstance(file.files, str) else next(iter(file.files.values()))
-    return Path(name).suffix.lower()
+    return Path(_first(file)).suffix.lower()
 
 
 def _at_hand(file: TableFile, files: Files) -> TableFile:
@@ -142,6 +153,10 @@ def _is_header(first: Sequence[str], second: Sequence[str]) -> bool:
 def _table_file(file: TableFile, inside: str | None, files: Files) -> tuple[TableFile, tuple[str, ...]]:
     """A file of features, and the patterns of its columns."""
     file = _at_hand(file, files)
+    if inside is None and len(every := all_modalities(files.folder / _first(file))) > 1:
+        raise UsageError(
+            "which modality of the file?", where=file.shown, got=", ".join(every), expected=f"{file.shown}:{every[0]}"
+        )
     if _suffix(file) in BINARY:
         return replace(file, key=inside), ()
     return file, () if inside is None else (inside,)
@@ -153,7 +168,7 @@ def label_file(said: str, files: Files) -> tuple[TableFile, str | None, list[She
     file = _at_hand(file, files)
     sheets = files.sheets(_options(file), values=False)
     if _suffix(file) == ".h5mu" and column is not None and column not in sheets[0].text_names:
-        for name in all_modalities(files.folder / str(file.files)):
+        for name in all_modalities(files.folder / _first(file)):
             inner = replace(file, key=f"{name}/obs")
             found = files.sheets(_options(inner), values=False)
             if column in found[0].text_names:

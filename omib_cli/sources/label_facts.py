@@ -74,7 +74,7 @@ class LabelLook:
         """
         chosen = self._column(column)
         values = labels_that_are_there(self._text(chosen), f"{self._where}, column {chosen!r}")
-        there = [value for value in values if value]
+        there = _as_counted([value for value in values if value])
         split_column = self._split(split, chosen)
         group_column = self._group(group, chosen, split_column)
         counts = Counter(there)
@@ -192,6 +192,14 @@ class LabelLook:
             if not any(map(is_missing, values)) and 2 < len(set(values)) < len(values):
                 return str(column)
         return None
+
+
+def _as_counted(values: Sequence[str]) -> list[str]:
+    """Labels as they are counted: of whole numbers 1.0 is 1."""
+    exact = exact_numbers(values)
+    if exact is None or any(number != int(number) for number in exact):
+        return list(values)
+    return [str(int(number)) for number in exact]
 
 
 def _measured(values: Sequence[str]) -> tuple[LabelKind, float, float]:
