@@ -150,22 +150,20 @@ def _must_have_samples_in_rows(name: str, one: Candidates, labels: Candidates) -
 
 
 def _must_be_without_names(every: Mapping[str, Candidates], best: Mapping[str, Column] | None) -> None:
-    """Refuse files whose rows have names that other files do not have: joined by row, they might be mixed up."""
-    named = {name: one for name, one in every.items() if one.columns}
-    if len(named) < 2 or LABELS not in named:
-        return
-    lost = [name for name in named if best is None or name not in best]
-    lost = [name for name in lost if name != LABELS and _are_words(named[name])]
-    if not lost or not _are_words(named[LABELS]):
-        return
-    labels, table = named[LABELS], named[lost[0]]
-    raise DataError(
-        f"no id of {lost[0]!r} is an id of the labels",
-        where=f"{table.where} and {labels.where}",
-        got=f"{_examples(table)} beside {_examples(labels)}{_alike(table, labels)}",
-        expected="a column with the same ids in both files",
-        do="write the ids alike in both files",
-    )
+    """Refuse to match by number what has names: that these do not fit, or that one file lacks them, is a mistake."""
+    labels = every[LABELS]
+    lost = {name: one for name, one in every.items() if name != LABELS and (best is None or name not in best)}
+    for name, table in lost.items():
+        alike = _alike(table, labels)
+        if best is None and not alike and not (_are_words(table) and _are_words(labels)):
+            continue
+        raise DataError(
+            f"no id of {name!r} is an id of the labels",
+            where=f"{table.where} and {labels.where}",
+            got=f"{_examples(table)} beside {_examples(labels)}{alike}",
+            expected="a column with the same ids in both files",
+            do="write the ids alike in both files",
+        )
 
 
 def _are_words(one: Candidates) -> bool:
@@ -174,6 +172,8 @@ def _are_words(one: Candidates) -> bool:
 
 
 def _examples(one: Candidates) -> str:
+    if not one.columns:
+        return "no column that tells its rows apart"
     return "; ".join(f"{_called(column)} {listed(map(repr, ids))}" for column, ids in one.columns.items())
 
 
@@ -182,7 +182,8 @@ def _called(column: Column) -> str:
 
 
 def _alike(one: Candidates, other: Candidates) -> str:
-    """Which ids would fit if they were written alike, in words."""
+    """Which ids would fit if they were written alike, in words; empty unless most rows have such."""
     theirs = {spelling(value) for ids in other.columns.values() for value in ids}
     near = [value for ids in one.columns.values() for value in ids if spelling(value) in theirs]
+    near = near if len(near) > one.rows / 2 else []
     return f" (they differ in how they are written: {listed(map(repr, near))})" if near else ""

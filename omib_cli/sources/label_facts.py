@@ -77,6 +77,7 @@ class LabelLook:
         there = _as_counted([value for value in values if value])
         split_column = self._split(split, chosen)
         group_column = self._group(group, chosen, split_column)
+        self._must_keep(group_column, split_column)
         counts = Counter(there)
         kind, mean, deviation = _measured(there)
         listing = dict(counts.most_common()) if len(counts) <= LISTED else {}
@@ -173,6 +174,22 @@ class LabelLook:
                 do=f"name it: --split {found[0]}; or --split none for a new one",
             )
         return str(found[0]) if found else None
+
+    def _must_keep(self, group: str | None, split: str | None) -> None:
+        """Refuse a given split that has groups on two sides: only the user knows which of the two is meant."""
+        if group is None or split is None:
+            return
+        meant = self._meanings(split)
+        sides = {(one, meant[value]) for one, value in zip(self._text(group), self._text(split), strict=True)}
+        cut = [one for one, count in Counter(one for one, _ in sides).items() if count > 1]
+        if cut:
+            raise UsageError(
+                f"the given split (column {split!r}) has groups (column {group!r}) on two sides",
+                where=self._where,
+                got=listed(map(repr, cut)),
+                expected="every group in one split: what is learnt of a group helps to predict the same group",
+                do="--split none for a new split by whole groups; --group none if these are no groups",
+            )
 
     def _is_split(self, column: str | int) -> bool:
         """Whether all values name splits, of which training and test are there."""
