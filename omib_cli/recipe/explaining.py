@@ -27,8 +27,9 @@ def explain(recipe: Recipe) -> Lines:
     said["fusion"] = _fusion(recipe)
     if recipe.warms_up:
         said["warm-up"] = f"each encoder with a head of its own (Algorithm 1): {_phase(recipe.warmup)}"
-    if recipe.fusion.uses_beta:
+    if recipe.fusion.uses_beta and recipe.beta.policy != "value":
         said["information"] = _information(recipe)
+    if recipe.fusion.uses_beta:
         said["beta"] = _beta(recipe.beta)
     said["training"] = f"the whole network: {_phase(recipe.main_phase)}"
     said["evaluation"] = (

@@ -26,6 +26,10 @@ LEAST_PER_CLASS = 3
 WIDE = 2000
 """From this many features on, information is estimated on principal components."""
 TEST, VALIDATION = 0.2, 0.1
+LEAST_INFORMED = 40
+"""With fewer complete samples information is not estimated: it takes 16 in training that have both of any pair."""
+BETA = 0.02
+"""Beta where its bounds are not estimated: about the lower bound in ``rosmap`` and in ``cmu-mosi-features``."""
 CLIP_STEPS = 500
 """Steps of training on clips, about as many as ``av-digits`` takes."""
 
@@ -74,6 +78,10 @@ def plan(found: Fingerprint, name: str, task: TaskName | None = None) -> Plan:
         _clip_network(made, found.clips)
     else:
         _table_network(made, found)
+    if found.complete < LEAST_INFORMED:
+        made.values["beta"] = {"policy": "value", "value": BETA}
+        made.comments["beta"] = f"{found.complete} complete samples are too few to estimate its bounds from"
+        made.reasons["beta"] = f"{BETA}: {made.comments['beta']}"
     return made
 
 
