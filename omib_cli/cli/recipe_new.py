@@ -24,7 +24,7 @@ EXAMPLES = opt.examples(
 _SHOWN_CLASSES = 8
 
 
-class Task(StrEnum):
+class Predicted(StrEnum):
     """What may be predicted."""
 
     classification = "classification"
@@ -54,7 +54,9 @@ def new(
     split: Annotated[
         str | None, typer.Option("--split", metavar="COLUMN", help="The column of a given split; or none.")
     ] = None,
-    task: Annotated[Task | None, typer.Option("--task", help="What is predicted; else told from the labels.")] = None,
+    task: Annotated[
+        Predicted | None, typer.Option("--task", help="What is predicted; else told from the labels.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="PATH", help="The recipe to write; else mine.yaml.")
     ] = None,

@@ -38,7 +38,7 @@ class MediaAsked:
     label
         ``FILE:COLUMN``, or None where the names of the clips say their labels.
     group, split
-        As in :class:`omib_cli.sources.fingerprint.Asked`.
+        As in :class:`omib_cli.sources.fingerprint.TablesAsked`.
     """
 
     folders: Mapping[str, str]

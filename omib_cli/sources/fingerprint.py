@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Asked:
+class TablesAsked:
     """What a user says of some files.
 
     Attributes
@@ -47,7 +47,7 @@ class Asked:
     split: str | None = None
 
 
-def of_tables(asked: Asked, folder: Path) -> Fingerprint:
+def of_tables(asked: TablesAsked, folder: Path) -> Fingerprint:
     """Look at tables and labels.
 
     Parameters

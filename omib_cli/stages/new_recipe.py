@@ -16,7 +16,7 @@ from omib_cli.recipe.planning import Plan, TaskName, modality_names, plain_name,
 from omib_cli.recipe.sources.registry import SOURCES
 from omib_cli.recipe.writing import comment, recipe_text
 from omib_cli.sources.clip_facts import MediaAsked, is_of_clips, of_clips
-from omib_cli.sources.fingerprint import Asked, all_modalities, of_tables
+from omib_cli.sources.fingerprint import TablesAsked, all_modalities, of_tables
 
 MADE = "Made by omib recipe new; omib recipe explain says what it does, omib recipe schema what else can be said."
 
@@ -32,7 +32,7 @@ class Wanted:
     modalities
         ``FILE`` or ``FILE:INSIDE`` of each modality; empty where the folder or the file says it.
     label, group, split
-        As in :class:`omib_cli.sources.fingerprint.Asked`.
+        As in :class:`omib_cli.sources.fingerprint.TablesAsked`.
     task
         ``classification`` or ``regression``; None where the labels say it.
     """
@@ -116,7 +116,7 @@ def _fingerprint(wanted: Wanted) -> tuple[Path, Fingerprint]:
     if label is None:
         first = next(iter(modalities.values())).partition(":")[0]
         raise UsageError("where are the labels?", expected="--label FILE:COLUMN", do=f"maybe --label {first}:COLUMN")
-    return folder, of_tables(Asked(modalities, label, wanted.group, wanted.split), folder)
+    return folder, of_tables(TablesAsked(modalities, label, wanted.group, wanted.split), folder)
 
 
 def _of_file(file: Path, modalities: dict[str, str], label: str | None) -> tuple[dict[str, str], str | None]:

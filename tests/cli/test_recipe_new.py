@@ -348,9 +348,7 @@ def test_real_tables_become_recipes(new, refused, tmp_path):
     brca = real_data("brca_survival")
     said = refused(brca, "--modality", "rna=RNAseq_EigengeneMatrix.csv", "--label", "clinical.csv:OS_Status")
     assert "stand in its columns" in said
-    recipe, out, _ = new(
-        brca, "--modality=tmb=TMB.csv", "--modality=cnv=CNV.csv", "--label", "clinical.csv:OS_Status"
-    )
+    recipe, out, _ = new(brca, "--modality=tmb=TMB.csv", "--modality=cnv=CNV.csv", "--label", "clinical.csv:OS_Status")
     assert "LIVING 497, DECEASED 86" in out
     (tmp_path / "mine.yaml").unlink()
     views = [f"--modality=v{one}=view{one}.csv.gz" for one in range(1, 6)]

@@ -8,7 +8,23 @@ from omib_cli.recipe.load import bundled, load_recipe
 from omib_cli.recipe.writing import WIDTH, recipe_text
 from omib_cli.recipe.yaml_reader import read_yaml
 
-ODD = ["", "no", "null", "1e5", "010", "a: b", "a, b", "#x", "[x]", "{id}.wav", "**/{id}.wav", "rna:type", " x ", "é", "-"]
+ODD = [
+    "",
+    "no",
+    "null",
+    "1e5",
+    "010",
+    "a: b",
+    "a, b",
+    "#x",
+    "[x]",
+    "{id}.wav",
+    "**/{id}.wav",
+    "rna:type",
+    " x ",
+    "é",
+    "-",
+]
 
 
 @pytest.mark.parametrize("text", ODD)
