@@ -24,7 +24,7 @@ EXAMPLES = opt.examples(
 _SHOWN_CLASSES = 8
 
 
-class Predicted(StrEnum):
+class PredictedAs(StrEnum):
     """What may be predicted."""
 
     classification = "classification"
@@ -55,7 +55,7 @@ def new(
         str | None, typer.Option("--split", metavar="COLUMN", help="The column of a given split; or none.")
     ] = None,
     task: Annotated[
-        Predicted | None, typer.Option("--task", help="What is predicted; else told from the labels.")
+        PredictedAs | None, typer.Option("--task", help="What is predicted; else as the labels are.")
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="PATH", help="The recipe to write; else mine.yaml.")
