@@ -119,13 +119,13 @@ def _found(found: Fingerprint) -> dict[str, str]:
     how = {"id": "matched by id", "row": "matched by row"}[found.join]
     rows["samples"] = f"{found.samples:,} with a label, {how}; {found.complete:,} with all modalities"
     if found.notes:
-        rows["left out"] = "; ".join(note.removesuffix(": left out") for note in found.notes)
+        rows["note"] = "; ".join(found.notes)
     return rows
 
 
 def _table(table: TableFacts) -> str:
     parts = [
-        f"{table.file.shown}: {table.samples:,} rows of {table.width:,} {table.kind}",
+        f"{table.file.shown}: {table.samples:,} rows, {table.width:,} columns ({table.kind})",
         _ids(table.file.id, own=table.file.own_names),
         f"values {table.low:.4g} to {table.high:.4g}",
     ]

@@ -56,7 +56,8 @@ class TableFacts:
     constant
         Columns of one value throughout.
     kind
-        ``counts`` (whole numbers from 0), ``binary`` (0 and 1), ``shares`` (within 0 and 1) or ``numbers``.
+        ``counts`` (many columns of whole numbers from 0), ``whole numbers`` (few), ``binary`` (0 and 1), ``shares``
+        (within 0 and 1) or ``numbers``.
     suspicious
         Columns that are no features, each with the reason.
     others
@@ -103,8 +104,6 @@ class LabelFacts:
         The column that says which samples belong together, and how many such groups there are.
     split, split_names
         The column of a given split, and the split that each of its values means.
-    beside
-        Other columns of the file that could be labels, each in words.
     """
 
     file: TableFile
@@ -120,7 +119,6 @@ class LabelFacts:
     groups: int = 0
     split: str | None = None
     split_names: Mapping[str, str] = field(default_factory=dict)
-    beside: Mapping[str, str] = field(default_factory=dict)
 
 
 LISTED = 50

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from omib_cli.artifacts import format as fmt
-from omib_cli.errors import UsageError
+from omib_cli.errors import DataError, UsageError, listed
 from omib_cli.recipe.fingerprint import Fingerprint, LabelFacts, TableFile
 from omib_cli.recipe.sources.common import FileOptions, LabelOptions
 from omib_cli.recipe.sources.tables import TableOptions
@@ -68,7 +69,8 @@ def of_tables(asked: TablesAsked, folder: Path) -> Fingerprint:
     of_labels, inside, label_sheets = label_file(asked.label, files)
     every = {LABELS: candidates(label_sheets, header=of_labels.header)}
     for name, (file, patterns) in tables.items():
-        sheets = files.sheets(_options(file), values=True)
+        with _asking_for_inside(file):
+            sheets = files.sheets(_options(file), values=True)
         tables[name] = (replace(file, own_names=sheets[0].row_names is not None), patterns)
         every[name] = candidates(sheets, header=file.header)
     ids = identify(_as_written(every, of_labels, tables, files))
@@ -121,6 +123,17 @@ def _split_of(piece: str) -> tuple[str, str]:
             "which split is this file of?", got=piece, expected="train=FILE, validation=FILE or test=FILE, with commas"
         )
     return found.pop(), piece
+
+
+@contextmanager
+def _asking_for_inside(file: TableFile) -> Iterator[None]:
+    """Say how the command line names a part of a file, where a reader asks for the key of a recipe."""
+    try:
+        yield
+    except DataError as error:
+        if "`key`" in (error.do or ""):
+            error.do = f"name it behind the file: {file.shown}:NAME"
+        raise
 
 
 def _options(file: TableFile) -> FileOptions:
@@ -223,6 +236,10 @@ def _joined(
     }
     joined = join(found, read, how, "new")
     facts = tuple(TableLook(found[name], joined, name, read).facts(*tables[name]) for name in tables)
+    notes = [f"{count} {why}" for why, count in joined.dropped.items() if count]
+    for name, (file, patterns) in tables.items():
+        if file.files == labels.file.files and _suffix(file) not in BINARY and not patterns:
+            notes.append(_of_the_labels(name, file, found[name].columns))
     there = np.array([joined.rows[name] >= 0 for name in tables])
     return Fingerprint(
         labels=labels,
@@ -230,5 +247,13 @@ def _joined(
         join=how,
         samples=int(there.any(axis=0).sum()),
         complete=int(there.all(axis=0).sum()),
-        notes=tuple(f"{count} {why}: left out" for why, count in joined.dropped.items() if count),
+        notes=tuple(notes),
+    )
+
+
+def _of_the_labels(name: str, file: TableFile, columns: Sequence[str]) -> str:
+    """What is to be said of features that stand beside the label."""
+    return (
+        f"{name} is the file of the labels, and all its numbers are features ({listed(columns)}): if some are known "
+        f"only with the label, choose with {name}={file.shown}:PATTERN"
     )

@@ -76,8 +76,8 @@ def _columns(sheet: Sheet, *, header: bool) -> dict[str | int, str]:
     """How a recipe calls each column that can be read as text, and its name."""
     if not header:
         return dict(enumerate(sheet.names))
-    there = {name: sheet.names.index(name) for name in sheet.text_names if name in sheet.names}
-    return {there[name] if NAMELESS.fullmatch(name) and name in there else name: name for name in sheet.text_names}
+    place = {name: place for place, name in enumerate(sheet.names)}
+    return {place[name] if NAMELESS.fullmatch(name) and name in place else name: name for name in sheet.text_names}
 
 
 def _names_rows(values: Sequence[str], *, numbers: bool) -> bool:

@@ -95,7 +95,6 @@ class LabelLook:
             groups=0 if group_column is None else len(set(self._text(group_column))),
             split=split_column,
             split_names={} if split_column is None else self._meanings(split_column),
-            beside={str(name): text for name, text in self._kinds().items() if name != chosen},
         )
 
     def _meanings(self, split: str) -> dict[str, str]:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+COUNTED = 10
+"""So many columns of whole numbers from 0 are taken for counts (of genes, of words)."""
+TELLING = 5
+"""Fewer columns than this may well have the same values in two samples."""
 MOST_NAMED = 200
 """Most columns that a recipe names one by one."""
 
@@ -52,7 +56,7 @@ class TableLook:
             constant = np.all((values == values[:1]) | np.isnan(values), axis=0)
         suspicious = self._suspicious()
         others = [column for column in self._table.columns if column not in suspicious] if suspicious else []
-        kind = _kind_of(there)
+        kind = _kind_of(there, values.shape[1])
         return TableFacts(
             name=self._name,
             file=file,
@@ -98,19 +102,21 @@ class TableLook:
     def _notes(self, kind: str) -> list[str]:
         values = self._table.values
         copies = len(values) - len({row.tobytes() for row in values})
-        found = [f"{counted(copies, 'row')} like another row"] if copies else []
-        if kind == "counts" and values.shape[1] >= 10:
+        found = [f"{counted(copies, 'row')} like another row"] if copies and values.shape[1] >= TELLING else []
+        if kind == "counts":
             found.append("whole numbers from 0: of counts, logarithms (log(1 + x)) are mostly the better features")
         return found
 
 
-def _kind_of(values: NDArray[np.float64]) -> str:
+def _kind_of(values: NDArray[np.float64], width: int) -> str:
+    """What values (any shape) of so many columns are, in a word or two."""
     import numpy as np
 
     if not values.size or values.min() < 0:
         return "numbers"
     if np.all(values == np.round(values)):
-        return "binary" if values.max() <= 1 else "counts"
+        whole = "counts" if width >= COUNTED else "whole numbers"
+        return "binary" if values.max() <= 1 else whole
     return "shares" if values.max() <= 1 else "numbers"
 
 

@@ -88,7 +88,12 @@ def test_two_commands_lead_from_files_to_a_report(omib, tmp_path):
 def test_what_was_found_and_decided_is_said(new, tmp_path):
     write_tables(tmp_path)
     recipe, out, _ = new(*RNA_PROTEIN, "--label", "labels.csv:y")
-    for part in ("rna.csv: 40 rows of 3 numbers", "ids: column 'id'", "well 20, sick 20", "10 groups in 'patient'"):
+    for part in (
+        "rna.csv: 40 rows, 3 columns (numbers)",
+        "ids: column 'id'",
+        "well 20, sick 20",
+        "10 groups in 'patient'",
+    ):
         assert part in out
     assert recipe.data.labels.group == "patient"
     assert recipe.data.split.by == "group"
@@ -240,6 +245,30 @@ def test_patterns_tell_modalities_of_one_file_apart(new, tmp_path):
     both.to_csv(tmp_path / "all.csv", index=False)
     recipe, _, _ = new("--modality", "rna=all.csv:r*", "--modality", "protein=all.csv:q*", "--label", "all.csv:y")
     assert recipe.data.tables["protein"].columns == ["q*"]
+
+
+def test_features_beside_the_label_are_listed_since_some_may_be_known_only_with_it(new, tmp_path):
+    write_tables(tmp_path)
+    _, out, _ = new("--modality", "clinic=labels.csv", *RNA_PROTEIN, "--label", "labels.csv:y")
+    assert "clinic is the file of the labels, and all its numbers are features (age)" in out
+    (tmp_path / "mine.yaml").unlink()
+    assert "is the file of the labels" not in new("--modality", "c=labels.csv:age", "--label", "labels.csv:y")[1]
+
+
+def test_an_array_of_a_file_of_several_is_asked_for_in_the_words_of_the_command(refused, tmp_path):
+    np.savez(tmp_path / "x.npz", a=numbers(3), b=numbers(2, 1))
+    write_tables(tmp_path, labels=plain_labels().drop(columns="id"))
+    assert "x.npz:NAME" in refused("--modality", "a=x.npz", "--label", "labels.csv:y")
+
+
+def test_counts_and_copies_are_noted(new, tmp_path):
+    counts = np.random.default_rng(0).poisson(4.0, (40, 12))
+    counts[7] = counts[8]
+    write_tables(tmp_path, rna=frame(counts, "r"))
+    _, out, _ = new(*RNA_PROTEIN, "--label", "labels.csv:y")
+    assert "12 columns (counts)" in out
+    assert "1 row like another row" in out
+    assert "logarithms" in out
 
 
 def test_a_file_that_is_there_is_kept(omib, tmp_path):
