@@ -25,6 +25,8 @@ def must_be_two(names: tuple[str, str], tables: Mapping[str, FeatureTable], join
     import numpy as np
 
     one, other = (tables[name] for name in names)
+    if one.large or other.large:
+        return []
     both = (joined.rows[names[0]] >= 0) & (joined.rows[names[1]] >= 0)
     mine, theirs = (tables[name].values[joined.rows[name][both]] for name in names)
     place = {column: index for index, column in enumerate(other.columns)}

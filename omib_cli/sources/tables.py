@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from omib_cli.artifacts.dataset_writer import Block, DatasetPlan, ModalityPlan
 from omib_cli.errors import DataError, RecipeError, listed
+from omib_cli.sources.column_scores import KnownLabels
 from omib_cli.sources.copies import labels_again, must_be_two
 from omib_cli.sources.joining import SampleRows, join
 from omib_cli.sources.labels import class_labels, must_be_learnable, value_labels
+from omib_cli.sources.matching import as_bytes
 from omib_cli.sources.new_tables import new_files, prepare_new
-from omib_cli.sources.preprocessing import Fitted, far_values, fit, must_be_complete, must_be_finite
+from omib_cli.sources.preprocessing import (
+    Fitted,
+    ScaledRows,
+    far_values,
+    fit,
+    fit_blocks,
+    must_be_complete,
+    must_be_finite,
+)
 from omib_cli.sources.rows import doubtful_labels, labels_that_are_there, must_be_groups
 from omib_cli.sources.sheets import counted
 from omib_cli.sources.splits import (
@@ -26,7 +37,8 @@ from omib_cli.sources.splits import (
     remarks,
     strata,
 )
-from omib_cli.sources.table_files import FeatureTable, Files, Labels, input_folder
+from omib_cli.sources.step_list import fit_steps, must_be_in_order
+from omib_cli.sources.table_files import FeatureTable, Files, Labels, in_memory, input_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,7 +77,7 @@ class TablesSource:
                 ["task.kind: tables have classes or values as labels; anomalies are looked for in sections of tissue"],
             )
         self._files = Files(input_folder(input_path, recipe.name))
-        self._values: dict[str, NDArray[np.float32]] = {}
+        self._values: dict[str, NDArray[np.float32] | ScaledRows] = {}
         self._present: dict[str, NDArray[np.bool_]] = {}
         self._labels: NDArray[np.float64] | None = None
         self._asked: tuple[float | None, float | None] = (None, None)
@@ -96,7 +108,7 @@ class TablesSource:
 
         if self._like is not None:
             made = prepare_new(self.recipe, self.options, self._files, self._like)
-            self._values, self._present, self._labels = made.values, made.present, made.labels
+            self._values, self._present, self._labels = dict(made.values), made.present, made.labels
             return made.plan
         tables, labels = self._read()
         joined = join(tables, labels, self.options.join, self.recipe.name)
@@ -115,8 +127,10 @@ class TablesSource:
         plans, facts = {}, {"dropped_rows": {why: count for why, count in joined.dropped.items() if count}}
         missing, dropped = {}, {}
         for name, table in tables.items():
-            fitted = self._standardise(name, table, joined.rows[name][order], split)
-            plans[name] = _described(table, fitted)
+            rows = joined.rows[name][order]
+            table, stepped = self._stepped(name, table, rows, split)
+            fitted = self._standardise(name, table, rows, split)
+            plans[name] = _described(table, fitted, stepped)
             missing[name] = int(np.sum(~self._present[name]))
             dropped[name] = len(table.columns) - len(fitted.kept)
         facts["missing"] = {name: count for name, count in missing.items() if count}
@@ -235,9 +249,40 @@ class TablesSource:
         # `names` were applied above: once more would undo {validation: test, test: validation}
         return given_split([said.get(sample, ("", ""))[0] for sample in range(len(joined.ids))], {}, labels.where)
 
+    def _stepped(
+        self, name: str, table: FeatureTable, rows: NDArray[np.int64], split: NDArray[np.uint8]
+    ) -> tuple[FeatureTable, dict[str, NDArray[Any]]]:
+        """The table after the steps that the recipe names, and what a model must carry of them."""
+        import numpy as np
+
+        steps = self.options.tables[name].preprocess
+        must_be_in_order(steps, self.recipe.name, name)
+        if not steps and not table.large:
+            return table, {}
+        assert self._labels is not None
+        present = rows >= 0
+        if self.options.impute == "refuse" and not table.large:
+            there = rows[present].tolist()
+            must_be_complete(table.values[there], lambda row: table.name(there[row]), table.columns, table.where)
+        training, labels = np.zeros(table.count, dtype=bool), np.full(table.count, np.nan)
+        training[rows[present & (split == TRAIN)]] = True
+        labels[rows[present]] = self._labels[present]
+        known = KnownLabels(labels, self.recipe.task.kind == "classification")
+        applied = fit_steps(table.matrix, steps, training, known, table.columns, table.where)
+        carried = {**applied.fitted, **({"inputs": as_bytes(table.columns)} if steps else {})}
+        return replace(table, **in_memory(applied.rows), columns=applied.names), carried
+
     def _standardise(self, name: str, table: FeatureTable, rows: NDArray[np.int64], split: NDArray[np.uint8]) -> Fitted:
         """Put the modality's values in their final order and unit; returns what was fitted on training rows."""
+        import numpy as np
+
         present = rows >= 0
+        if table.stepped is not None:
+            training = np.zeros(table.count, dtype=bool)
+            training[rows[present & (split == TRAIN)]] = True
+            fitted = fit_blocks(table.stepped, training, table.columns, self.options, table.where)
+            self._values[name], self._present[name] = ScaledRows(table.stepped, fitted, rows), present
+            return fitted
         values = table.values[rows]
         fitted = fit(values, present & (split == TRAIN), table.columns, self.options, table.where)
         columns = [table.columns[column] for column in fitted.kept]
@@ -271,9 +316,9 @@ class TablesSource:
         )
 
 
-def _described(table: FeatureTable, fitted: Fitted) -> ModalityPlan:
+def _described(table: FeatureTable, fitted: Fitted, stepped: dict[str, NDArray[Any]]) -> ModalityPlan:
     features = [table.columns[column] for column in fitted.kept] if table.named else None
-    return ModalityPlan((len(fitted.kept),), features=features, preprocessing=fitted.arrays())
+    return ModalityPlan((len(fitted.kept),), features=features, preprocessing={**fitted.arrays(), **stepped})
 
 
 def _groups(labels: Labels, joined: SampleRows) -> list[str] | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Literal, Self
 
 from omib_cli.recipe.sources.common import FileOptions, LabelOptions, SourceOptions, SplitOptions
+from omib_cli.recipe.sources.steps import StepOptions
 
 
 class TableOptions(FileOptions):
@@ -14,6 +15,9 @@ class TableOptions(FileOptions):
     columns: list[str] = []
     """Shell patterns of the columns to use (`rna_*`); where empty, all numeric columns that have a name and are not
     called as the ids, label, group or split are."""
+    preprocess: list[StepOptions] = []
+    """What is done to the values before they are imputed and standardised, in this order: log1p, library-size, clr,
+    tf-idf, lsi, select, pca, clip, zscore; fitted on the training samples, and carried by the model."""
     feature_names: str | None = None
     """A file of feature names, one a line, for files without a header."""
 
@@ -37,6 +41,16 @@ class TablesOptions(SourceOptions):
     """What replaces a missing value, fitted on the training split only; `refuse` is an error."""
     constant: Literal["refuse", "drop", "keep"] = "refuse"
     """What to do with features that have one value throughout the training split, but for rounding."""
+
+    def prepared_as(self, own: SourceOptions) -> Self:
+        """With the preprocessing of the model's own tables."""
+        if not isinstance(own, TablesOptions):
+            return self
+        tables = {
+            name: table.model_copy(update={"preprocess": own.tables[name].preprocess}) if name in own.tables else table
+            for name, table in self.tables.items()
+        }
+        return self.model_copy(update={"tables": tables, "impute": own.impute})
 
     def renamed(self, files: Mapping[str, str], labels: str | None) -> Self:
         """With other files of tables; labels that stood in one of them stand in its new file too."""
