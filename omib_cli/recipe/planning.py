@@ -23,8 +23,12 @@ MOST_CLASSES = 20
 """More different whole numbers than this are values."""
 LEAST_PER_CLASS = 3
 """Fewer samples of each whole number than this, on average, and they are values."""
-WIDE = 2000
-"""From this many features on, information is estimated on principal components."""
+WIDE = 1000
+"""With more features than this, information is estimated on principal components."""
+GENES = 1000
+"""From this many columns on, counts are of genes: how deeply a sample was sequenced is divided out."""
+KEPT, TOO_WIDE = 2000, 5000
+"""How many columns are kept of more than so many."""
 TEST, VALIDATION = 0.2, 0.1
 LEAST_INFORMED = 40
 """With fewer complete samples information is not estimated: it takes 16 in training that have both of any pair."""
@@ -142,7 +146,24 @@ def _table(table: TableFacts, made: Plan) -> dict[str, Any]:
         made.reasons[f"columns of {table.name}"] = f"left out: {left}"
     elif table.patterns:
         options["columns"] = list(table.patterns)
+    if steps := _steps(table):
+        options["preprocess"] = steps
+        said = ", ".join(step["kind"] for step in steps)
+        made.reasons[f"preprocess {table.name}"] = f"{said}: {table.width:,} columns ({table.kind})"
     return options
+
+
+def _steps(table: TableFacts) -> list[dict[str, Any]]:
+    """What is done to the values before they are standardised."""
+    steps: list[dict[str, Any]] = []
+    if table.kind == "counts" and table.width >= GENES:
+        steps.append({"kind": "library-size"})
+    if table.kind == "counts":
+        steps.append({"kind": "log1p"})
+    if table.width > TOO_WIDE:
+        by = "highly-variable" if table.kind == "counts" else "variance"
+        steps.append({"kind": "select", "by": by, "top": KEPT})
+    return steps
 
 
 def _file(file: TableFile) -> dict[str, Any]:
@@ -209,7 +230,7 @@ def _table_network(made: Plan, found: Fingerprint) -> None:
     made.values.update(sections)
     if max(table.width for table in found.tables) > WIDE:
         made.values["information"] = {"input": "pca"}
-        made.comments["information"] = f"some table has more than {WIDE:,} features: estimated on 64 components"
+        made.comments["information"] = f"some table has more than {WIDE:,} features: from 64 components of each"
     why = f"{samples:,} samples: the settings of the recipe {like}"
     made.comments["head"] = why
     made.reasons["network"] = why

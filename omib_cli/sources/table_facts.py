@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from omib_cli.errors import DataError, listed
 from omib_cli.recipe.fingerprint import LISTED, TableFacts, TableFile
@@ -12,6 +13,7 @@ from omib_cli.sources.cells import exact_numbers
 from omib_cli.sources.copies import labels_again
 from omib_cli.sources.identifying import ID
 from omib_cli.sources.joining import SampleRows
+from omib_cli.sources.matrices import Matrix
 from omib_cli.sources.sheets import counted
 from omib_cli.sources.table_files import FeatureTable, Labels
 
@@ -38,8 +40,6 @@ class TableLook:
         Which of its rows belongs to which labelled sample.
     """
 
-    """What there is to be said of one table."""
-
     def __init__(self, table: FeatureTable, joined: SampleRows, name: str, labels: Labels) -> None:
         self._table = table
         self._name = name
@@ -50,28 +50,25 @@ class TableLook:
         """The facts of the table."""
         import numpy as np
 
-        values = self._table.values
-        there = values[np.isfinite(values)]
-        with np.errstate(all="ignore"):
-            constant = np.all((values == values[:1]) | np.isnan(values), axis=0)
+        seen = Summary.of(self._table.matrix)
         suspicious = self._suspicious()
         others = [column for column in self._table.columns if column not in suspicious] if suspicious else []
-        kind = _kind_of(there, values.shape[1])
+        width = len(self._table.columns)
         return TableFacts(
             name=self._name,
             file=file,
             patterns=patterns,
             samples=self._table.count,
-            width=len(self._table.columns) - len(suspicious),
+            width=width - len(suspicious),
             matched=int(np.sum(self._rows >= 0)),
-            missing=float(np.isnan(values).mean()) if values.size else 0.0,
-            low=float(there.min()) if there.size else 0.0,
-            high=float(there.max()) if there.size else 0.0,
-            constant=int(np.sum(constant)),
-            kind=kind,
+            missing=seen.missing,
+            low=seen.low,
+            high=seen.high,
+            constant=seen.constant,
+            kind=seen.kind,
             suspicious=suspicious,
             others=_named(others, suspicious, self._table),
-            notes=tuple(self._notes(kind)),
+            notes=(f"{counted(seen.copies, 'row')} like another row",) if seen.copies and width >= TELLING else (),
         )
 
     def _suspicious(self) -> dict[str, str]:
@@ -80,6 +77,8 @@ class TableLook:
 
         columns, values = self._table.columns, self._table.values
         found: dict[str, str] = {}
+        if self._table.large is not None:  # genes of many cells, named by whoever counted them
+            return found
         matched = self._rows >= 0
         exact = exact_numbers(self._labels)
         codes = np.unique(self._labels, return_inverse=True)[1].astype(float)
@@ -99,25 +98,90 @@ class TableLook:
                 found[name] = "looks like a date"
         return found
 
-    def _notes(self, kind: str) -> list[str]:
-        values = self._table.values
-        copies = len(values) - len({row.tobytes() for row in values})
-        found = [f"{counted(copies, 'row')} like another row"] if copies and values.shape[1] >= TELLING else []
-        if kind == "counts":
-            found.append("whole numbers from 0: of counts, logarithms (log(1 + x)) are mostly the better features")
-        return found
+
+@dataclass
+class Summary:
+    """What the values of a matrix are, from blocks of its rows.
+
+    Attributes
+    ----------
+    missing
+        Share of values that are missing.
+    low, high
+        The least and the largest of the others; 0 where there is none.
+    constant
+        Columns of one value throughout.
+    copies
+        Rows that are like an earlier one.
+    kind
+        As in :class:`omib_cli.recipe.fingerprint.TableFacts`.
+    """
+
+    missing: float
+    low: float
+    high: float
+    constant: int
+    copies: int
+    kind: str
+
+    @classmethod
+    def of(cls, matrix: Matrix) -> Summary:
+        """Look at all blocks, dense or sparse."""
+        import numpy as np
+
+        rows, width = matrix.shape
+        low, high = np.full(width, np.inf), np.full(width, -np.inf)
+        missing, is_whole, told = 0, True, set()
+        for _, block in matrix.blocks():
+            values = block if isinstance(block, np.ndarray) else block.data
+            missing += int(np.isnan(values).sum())
+            is_whole = is_whole and not np.any((values != np.round(values)) & ~np.isnan(values))
+            low = np.fmin(low, _extreme(block, np.fmin))
+            high = np.fmax(high, _extreme(block, np.fmax))
+            told |= {_fingerprint(block, row) for row in range(block.shape[0])}
+        there = np.isfinite(low) & np.isfinite(high)
+        least, most = (float(low[there].min()), float(high[there].max())) if there.any() else (0.0, 0.0)
+        return cls(
+            missing=missing / max(1, rows * width),
+            low=least,
+            high=most,
+            constant=int(np.sum(~(low < high))),
+            copies=rows - len(told),
+            kind=_kind_of(least, most, width, whole=is_whole),
+        )
 
 
-def _kind_of(values: NDArray[np.float64], width: int) -> str:
-    """What values (any shape) of so many columns are, in a word or two."""
+def _extreme(block: Any, which: np.ufunc) -> NDArray[np.float64]:
+    """The least or the largest value of each column, NaN where it has none."""
     import numpy as np
 
-    if not values.size or values.min() < 0:
+    if isinstance(block, np.ndarray):
+        return np.asarray(which.reduce(block, axis=0))
+    found = block.min(axis=0) if which is np.fmin else block.max(axis=0)
+    return np.asarray(found.toarray()[0], dtype=np.float64)
+
+
+def _fingerprint(block: Any, row: int) -> bytes:
+    """What tells a row from another."""
+    import hashlib
+
+    import numpy as np
+
+    if isinstance(block, np.ndarray):
+        return hashlib.sha256(np.ascontiguousarray(block[row]).tobytes()).digest()
+    own = slice(block.indptr[row], block.indptr[row + 1])
+    return hashlib.sha256(block.indices[own].tobytes() + block.data[own].tobytes()).digest()
+
+
+def _kind_of(low: float, high: float, width: int, *, whole: bool) -> str:
+    """What values of this range in so many columns are, in a word or two."""
+    if low < 0:
         return "numbers"
-    if np.all(values == np.round(values)):
-        whole = "counts" if width >= COUNTED else "whole numbers"
-        return "binary" if values.max() <= 1 else whole
-    return "shares" if values.max() <= 1 else "numbers"
+    if whole and high <= 1:
+        return "binary"
+    if whole:
+        return "counts" if width >= COUNTED else "whole numbers"
+    return "shares" if high <= 1 else "numbers"
 
 
 def _are_dates(column: NDArray[np.float64]) -> bool:

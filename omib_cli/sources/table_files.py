@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from omib_cli.recipe.sources.common import FileOptions, LabelOptions
     from omib_cli.recipe.sources.tables import TableOptions
 
-BINARY = (".npz", ".h5ad", ".h5mu")
+BINARY = (".npz", ".h5ad", ".h5mu", ".h5")
 """Endings of files that are no tables of text."""
 
 

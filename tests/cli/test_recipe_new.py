@@ -265,10 +265,11 @@ def test_counts_and_copies_are_noted(new, tmp_path):
     counts = np.random.default_rng(0).poisson(4.0, (40, 12))
     counts[7] = counts[8]
     write_tables(tmp_path, rna=frame(counts, "r"))
-    _, out, _ = new(*RNA_PROTEIN, "--label", "labels.csv:y")
+    recipe, out, _ = new(*RNA_PROTEIN, "--label", "labels.csv:y")
     assert "12 columns (counts)" in out
     assert "1 row like another row" in out
-    assert "logarithms" in out
+    assert [step.kind for step in recipe.data.tables["rna"].preprocess] == ["log1p"]
+    assert "preprocess rna  log1p: 12 columns (counts)" in out
 
 
 def test_a_file_that_is_there_is_kept(omib, tmp_path):

@@ -95,6 +95,22 @@ def test_information_is_estimated_on_components_of_wide_tables_and_not_at_all_fr
     assert planned(found(LEAST_INFORMED - 1))[0].beta.policy == "value"
 
 
+@pytest.mark.parametrize(
+    ("kind", "width", "steps"),
+    [
+        ("numbers", 50, []),
+        ("counts", 50, ["log1p"]),
+        ("counts", 3000, ["library-size", "log1p"]),
+        ("counts", 20_000, ["library-size", "log1p", "select"]),
+        ("shares", 20_000, ["select"]),
+    ],
+)
+def test_counts_become_logarithms_and_of_very_many_columns_some_are_kept(kind, width, steps):
+    recipe, made = planned(found(table=replace(TABLE, kind=kind, width=width)))
+    assert [step.kind for step in recipe.data.tables["rna"].preprocess] == steps
+    assert ("preprocess rna" in made.reasons) is bool(steps)
+
+
 def test_columns_that_are_left_out_are_so_by_naming_the_others():
     table = replace(TABLE, suspicious={"row": "counts the rows"}, others=("g*",))
     recipe, made = planned(found(table=table))
