@@ -71,7 +71,7 @@ def _divided(data: SourceOptions) -> Lines:
     if isinstance(split, SplitOptions):
         said["split"] = _split(split)
     if isinstance(data, TablesOptions):
-        said["preprocessing"] = _preprocessing(data)
+        said["preprocessing"] = "; ".join([*_steps(data), _preprocessing(data)])
     if isinstance(data, ClipOptions):
         audio, video = data.audio, data.video
         said["preprocessing"] = (
@@ -91,6 +91,12 @@ def _split(split: SplitOptions) -> str:
     test = "" if split.by == "given" else f"; {split.test:.0%} of the samples for the test"
     validation = f"; {split.validation:.0%} of the rest for validation" if split.validation else ""
     return f"{ways[split.by]}{test}{validation}"
+
+
+def _steps(data: TablesOptions) -> list[str]:
+    """The steps of each table that has some."""
+    stepped = {name: [step.kind for step in table.preprocess] for name, table in data.tables.items()}
+    return [f"{name}: {', then '.join(kinds)}" for name, kinds in stepped.items() if kinds]
 
 
 def _preprocessing(data: TablesOptions) -> str:

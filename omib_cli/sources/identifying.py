@@ -39,12 +39,15 @@ class Candidates:
         The values of each such column as text; the best first.
     header
         The names of its columns: samples may stand there instead of in rows.
+    repeated
+        Values of its columns of text that name several rows each.
     """
 
     where: str
     rows: int
     columns: dict[Column, list[str]] = field(default_factory=dict)
     header: frozenset[str] = frozenset()
+    repeated: dict[str | int, frozenset[str]] = field(default_factory=dict)
 
 
 def candidates(sheets: Sequence[Sheet], *, header: bool) -> Candidates:
@@ -59,6 +62,7 @@ def candidates(sheets: Sequence[Sheet], *, header: bool) -> Candidates:
     numeric = {first.names[place] for place in first.numeric()}
     text: dict[Column, list[str]] = {}
     numbers: dict[Column, list[str]] = {}
+    repeated: dict[str | int, frozenset[str]] = {}
     for column, name in _columns(first, header=header).items():
         is_number = name in numeric
         if is_number and not (NAMELESS.fullmatch(name) or (header and ID.search(name))):
@@ -66,10 +70,11 @@ def candidates(sheets: Sequence[Sheet], *, header: bool) -> Candidates:
         values = [value for sheet in sheets for value in sheet.text(column)]
         if _names_rows(values, numbers=is_number):
             (numbers if is_number else text)[column] = values
+        elif not is_number:
+            repeated[column] = frozenset(values)
     rows = max(sum(sheet.rows for sheet in sheets), *(len(one) for one in [*own.values(), *text.values()]), 0)
-    return Candidates(
-        " + ".join(sheet.where for sheet in sheets), rows, {**own, **text, **numbers}, frozenset(first.names)
-    )
+    where = " + ".join(sheet.where for sheet in sheets)
+    return Candidates(where, rows, {**own, **text, **numbers}, frozenset(first.names), repeated)
 
 
 def _columns(sheet: Sheet, *, header: bool) -> dict[str | int, str]:
@@ -113,6 +118,7 @@ def identify(every: Mapping[str, Candidates]) -> dict[str, Column] | None:
             best = {LABELS: column, **{name: own for name, (has, own) in chosen.items() if has}}
     if best is not None and best_score[0] == len(others):
         return best
+    _must_not_be_repeated(every)
     _must_be_without_names(every, best)
     lengths = {name: one.rows for name, one in every.items()}
     if len(set(lengths.values())) > 1:
@@ -147,6 +153,22 @@ def _must_have_samples_in_rows(name: str, one: Candidates, labels: Candidates) -
                 expected="a row for each sample, a column for each feature",
                 do=f"turn the table over: pandas.read_csv(FILE, index_col=0).T.to_csv('{name}.csv')",
             )
+
+
+def _must_not_be_repeated(every: Mapping[str, Candidates]) -> None:
+    """Refuse a file in which the ids of another file stand several times: rows are then no samples."""
+    for one in every.values():
+        for other in every.values():
+            known = {value for ids in other.columns.values() for value in ids}
+            for column, values in one.repeated.items() if other is not one else ():
+                if len(shared := values & known) > other.rows / 2:
+                    raise DataError(
+                        f"ids that stand in several rows: column {column!r}",
+                        where=one.where,
+                        got=f"{counted(one.rows, 'row')} of {len(values)} ids, such as {listed(sorted(shared))}",
+                        expected=f"each once, as in {other.where}",
+                        do="write one row for each sample, with an id that no other has",
+                    )
 
 
 def _must_be_without_names(every: Mapping[str, Candidates], best: Mapping[str, Column] | None) -> None:

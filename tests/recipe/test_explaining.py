@@ -26,6 +26,8 @@ def test_words_follow_the_settings():
     assert "missing values are an error" in said("preprocessing")
     assert "missing values become the median" in said("preprocessing", "data.impute=median")
     assert "70% of the encoding" in said("encoder mrna")
+    steps = "data.tables.mrna.preprocess=[{kind: log1p}, {kind: pca, components: 9}]"
+    assert said("preprocessing", steps).startswith("mrna: log1p, then pca; ")
     assert "as the files" in said("split")
     assert "25%" in said("split", "data.split.by=stratified", "data.split.test=0.25")
 

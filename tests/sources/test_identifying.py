@@ -61,6 +61,15 @@ def test_names_that_do_not_fit_are_never_passed_over(table, part):
     assert part in caught.value.got
 
 
+def test_ids_that_stand_in_several_rows_are_no_ids_of_samples():
+    visits = pd.DataFrame({"patient": NAMES * 3, "value": range(60)})
+    table = candidates([FrameSheet(visits, "visits.csv")], header=True)
+    with pytest.raises(DataError) as caught:
+        identify({"labels": one("y", id=NAMES), "a": table})
+    assert "'patient'" in caught.value.what
+    assert "60 rows of 20 ids, such as p0" in caught.value.got
+
+
 def test_a_file_without_names_beside_files_with_names_is_refused():
     with pytest.raises(DataError) as caught:
         identify({"labels": one("y", id=NAMES), "a": one("a", id=NAMES), "b": one("b")})
