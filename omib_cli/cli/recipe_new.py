@@ -65,7 +65,8 @@ def new(
     """Look at some files and write a recipe for them that runs as it is.
 
     Says what was found: samples, ids, missing values, classes, groups, what is suspicious. Names of files are relative
-    to the current folder, or to INPUT where it is given. Nothing is overwritten.
+    to the current folder, or to INPUT where it is given. Nothing is overwritten. If the data cannot be prepared yet,
+    the recipe is written all the same, to be changed as the message says (exit 3).
     """
     from omib_cli.stages.new_recipe import Wanted, draft
 
@@ -85,6 +86,9 @@ def new(
         _show(made, target)
     for warning in made.warnings:
         remark(f"  {warning}", "warning")
+    if made.problem is not None:
+        remark(f"     {target} is written, and needs a change before it runs", "note")
+        raise made.problem
 
 
 def _named(said: list[str]) -> dict[str, str]:

@@ -47,7 +47,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Draft:
-    """A recipe that runs, with all that was found on the way to it.
+    """A recipe with all that was found on the way to it.
 
     Attributes
     ----------
@@ -55,6 +55,8 @@ class Draft:
         What ``--input`` must be.
     warnings
         What preparing the data says about them.
+    problem
+        Why they cannot be prepared yet; None if they can.
     """
 
     text: str
@@ -62,6 +64,7 @@ class Draft:
     found: Fingerprint
     plan: Plan
     warnings: list[str]
+    problem: DataError | None
 
 
 def draft(wanted: Wanted, target: Path) -> Draft:
@@ -72,7 +75,7 @@ def draft(wanted: Wanted, target: Path) -> Draft:
     UsageError
         Something is not said, and cannot be told from the files: names what there is to choose from.
     DataError, RecipeError
-        The files cannot be used as they are.
+        Files that cannot be read, or do not fit together.
     """
     if odd := modality_names(wanted.modalities):
         raise UsageError(
@@ -82,10 +85,14 @@ def draft(wanted: Wanted, target: Path) -> Draft:
     made = plan(found, plain_name(target.stem), wanted.task)
     recipe = recipe_from_values(made.values)
     source = SOURCES.implementation(recipe.data.source)(recipe, folder)
-    source.plan()
+    problem = None
+    try:
+        source.plan()
+    except DataError as error:
+        problem = error
     top = ["# omib run " + shlex.join([str(target), "--input", str(folder)]), "#", *comment(MADE)]
     text = "\n".join(top) + "\n" + recipe_text(made.values, made.comments)
-    return Draft(text, folder, found, made, list(dict.fromkeys(source.warnings)))
+    return Draft(text, folder, found, made, list(dict.fromkeys(source.warnings)), problem)
 
 
 def _fingerprint(wanted: Wanted) -> tuple[Path, Fingerprint]:

@@ -272,6 +272,17 @@ def test_counts_and_copies_are_noted(new, tmp_path):
     assert "preprocess rna  log1p: 12 columns (counts)" in out
 
 
+def test_a_recipe_whose_data_cannot_be_prepared_yet_is_written_to_be_changed(omib, tmp_path):
+    labels = plain_labels().assign(patient=["g0"] * 20 + ["g1"] * 20, y=["sick"] * 20 + ["well"] * 20)
+    write_tables(tmp_path, labels=labels)
+    code, out, err = omib("recipe", "new", *RNA_PROTEIN, "--label", "labels.csv:y", "--group", "patient")
+    assert code == 3
+    assert "mine.yaml is written, and needs a change" in err
+    assert "the training split has one label only" in err
+    assert load_recipe("mine.yaml").data.split.by == "group"
+    assert "omib run mine.yaml" in out
+
+
 def test_a_file_that_is_there_is_kept(omib, tmp_path):
     write_tables(tmp_path)
     (tmp_path / "mine.yaml").write_text("precious")
