@@ -29,6 +29,9 @@ GENES = 1000
 """From this many columns on, counts are of genes: how deeply a sample was sequenced is divided out."""
 KEPT, TOO_WIDE = 2000, 5000
 """How many columns are kept of more than so many."""
+SEVERAL_CLASSES = {"kind": "adamw", "lr": 1e-3, "weight_decay": 1}
+"""The optimiser for few samples of more than two classes; that of ``rosmap``, which was chosen for two, keeps them from
+learning enough (docs/new-recipes.md)."""
 TEST, VALIDATION = 0.2, 0.1
 LEAST_INFORMED = 40
 """With fewer complete samples information is not estimated: it takes 16 in training that have both of any pair."""
@@ -81,7 +84,7 @@ def plan(found: Fingerprint, name: str, task: TaskName | None = None) -> Plan:
     if found.clips is not None:
         _clip_network(made, found.clips)
     else:
-        _table_network(made, found)
+        _table_network(made, found, found.labels.distinct if kind == "classification" else 0)
     if found.complete < LEAST_INFORMED:
         made.values["beta"] = {"policy": "value", "value": BETA}
         made.comments["beta"] = f"{found.complete} complete samples are too few to estimate its bounds from"
@@ -214,8 +217,8 @@ def _split(made: Plan, labels: LabelFacts, samples: int, kind: TaskName, *, give
     return split
 
 
-def _table_network(made: Plan, found: Fingerprint) -> None:
-    """Encoders, fusion and training by the number of samples."""
+def _table_network(made: Plan, found: Fingerprint, classes: int) -> None:
+    """Encoders, fusion and training by the number of samples; ``classes`` is 0 for values."""
     samples = found.samples
     size, like = (
         ("few", "rosmap")
@@ -232,6 +235,10 @@ def _table_network(made: Plan, found: Fingerprint) -> None:
         made.values["information"] = {"input": "pca"}
         made.comments["information"] = f"some table has more than {WIDE:,} features: from 64 components of each"
     why = f"{samples:,} samples: the settings of the recipe {like}"
+    if size == "few" and classes > 2:
+        for phase in ("warmup", "train"):
+            made.values[phase]["optimiser"] = dict(SEVERAL_CLASSES)
+        why += f", but for rate and decay, since there are {classes} classes"
     made.comments["head"] = why
     made.reasons["network"] = why
 

@@ -38,6 +38,14 @@ def test_the_network_is_that_of_the_recipe_for_as_many_samples(samples, like):
     assert like in made.reasons["network"]
 
 
+def test_several_classes_are_learnt_faster_than_two():
+    several = planned(found(labels=replace(LABELS, distinct=4)))[0]
+    assert (several.train.optimiser.lr, several.warmup.optimiser.weight_decay) == (1e-3, 1.0)
+    assert planned(found())[0].train.optimiser.lr == 3e-4
+    values = replace(LABELS, kind="fractions", distinct=90)
+    assert planned(found(labels=values))[0].train.optimiser.lr == 3e-4
+
+
 def test_only_very_many_samples_have_a_hidden_layer_and_validate_the_epoch():
     few, many = planned(found(SOME - 1))[0], planned(found(MANY))[0]
     assert (few.data.split.validation, many.data.split.validation) == (0.0, 0.1)
