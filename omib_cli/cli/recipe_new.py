@@ -22,6 +22,8 @@ EXAMPLES = opt.examples(
     "omib recipe new clips/ --label labels.csv:emotion --group actor",
 )
 _SHOWN_CLASSES = 8
+_UNEVEN = 0.6
+"""A class with a larger share than this makes accuracy look better than it is."""
 
 
 class PredictedAs(StrEnum):
@@ -154,6 +156,8 @@ def _labels(labels: LabelFacts) -> str:
         first = list(labels.classes.items())[:_SHOWN_CLASSES]
         more = ", ..." if len(labels.classes) > _SHOWN_CLASSES else ""
         parts.append(", ".join(f"{name} {readable(count)}" for name, count in first) + more)
+        share = first[0][1] / max(1, labels.count)
+        parts += [f"always saying {first[0][0]} is right in {share:.0%}"] if share > _UNEVEN else []
     parts += [f"{labels.unlabelled:,} rows without one"] if labels.unlabelled else []
     parts += [f"{labels.groups:,} groups in {labels.group!r}"] if labels.group else []
     parts += [f"a split in {labels.split!r}"] if labels.split else []

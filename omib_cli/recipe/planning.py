@@ -126,6 +126,8 @@ def _tables(made: Plan, found: Fingerprint, kind: TaskName) -> None:
     if found.join == "row":
         data["join"] = "row"
         made.comments["data.join"] = "no file names its samples: row i is the same sample everywhere"
+    if any(not table.file.header for table in found.tables):
+        made.comments["data.tables"] = "feature_names: FILE would name a table's columns, one a line"
     data["tables"] = {table.name: _table(table, made) for table in found.tables}
     data["labels"] = _labels(found.labels)
     data["split"] = _split(made, found.labels, found.samples, kind, given=_has_files_by_split(found))
@@ -220,14 +222,12 @@ def _split(made: Plan, labels: LabelFacts, samples: int, kind: TaskName, *, give
 def _table_network(made: Plan, found: Fingerprint, classes: int) -> None:
     """Encoders, fusion and training by the number of samples; ``classes`` is 0 for values."""
     samples = found.samples
-    size, like = (
-        ("few", "rosmap")
-        if samples < FEW
-        else ("some", "cmu-mosi-features")
-        if samples < SOME
-        else ("many", "sim-i-best")
-    )
-    encoder, sections = {"few": _few, "some": _some, "many": _many}[size](samples)
+    if samples < FEW:
+        like, (encoder, sections) = "rosmap", _few()
+    elif samples < SOME:
+        like, (encoder, sections) = "cmu-mosi-features", _some()
+    else:
+        like, (encoder, sections) = "sim-i-best", _many([256] if samples >= MANY else [])
     made.values["modalities"] = {table.name: {"encoder": dict(encoder)} for table in found.tables}
     _reference_first(made)
     made.values.update(sections)
@@ -235,7 +235,7 @@ def _table_network(made: Plan, found: Fingerprint, classes: int) -> None:
         made.values["information"] = {"input": "pca"}
         made.comments["information"] = f"some table has more than {WIDE:,} features: from 64 components of each"
     why = f"{samples:,} samples: the settings of the recipe {like}"
-    if size == "few" and classes > 2:
+    if samples < FEW and classes > 2:
         for phase in ("warmup", "train"):
             made.values[phase]["optimiser"] = dict(SEVERAL_CLASSES)
         why += f", but for rate and decay, since there are {classes} classes"
@@ -247,7 +247,7 @@ def _reference_first(made: Plan) -> None:
     made.comments["modalities"] = "the first is the reference of the relative weights r"
 
 
-def _few(samples: int) -> tuple[dict[str, Any], dict[str, Any]]:
+def _few() -> tuple[dict[str, Any], dict[str, Any]]:
     """As ``rosmap``: wide linear encodings with most of them dropped, strong decay, averaged weights, few epochs."""
     phase = {"batch": 512, "optimiser": {"kind": "adamw", "lr": 3e-4, "weight_decay": 3}}
     return {"kind": "mlp", "hidden": [], "width": 500, "dropout": 0.7}, {
@@ -266,7 +266,7 @@ def _few(samples: int) -> tuple[dict[str, Any], dict[str, Any]]:
     }
 
 
-def _some(samples: int) -> tuple[dict[str, Any], dict[str, Any]]:
+def _some() -> tuple[dict[str, Any], dict[str, Any]]:
     """As ``cmu-mosi-features``: narrow linear encoders with much input dropout, averaged weights."""
     phase = {"batch": 128, "optimiser": {"kind": "adam", "lr": 1e-3, "weight_decay": 1e-4}}
     return {"kind": "mlp", "hidden": [], "width": 64, "input_dropout": 0.5}, {
@@ -278,9 +278,8 @@ def _some(samples: int) -> tuple[dict[str, Any], dict[str, Any]]:
     }
 
 
-def _many(samples: int) -> tuple[dict[str, Any], dict[str, Any]]:
+def _many(hidden: list[int]) -> tuple[dict[str, Any], dict[str, Any]]:
     """As ``sim-i-best``: decoupled decay, a falling rate, the epoch that is best on validation."""
-    hidden = [256] if samples >= MANY else []
     phase = {"batch": 512, "optimiser": {"kind": "adamw", "lr": 1e-3, "weight_decay": 5}}
     return {"kind": "mlp", "hidden": hidden, "width": 64}, {
         "head": {"hidden": 0},
@@ -342,6 +341,6 @@ def plain_name(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._") or "mine"
 
 
-def modality_names(names: Mapping[str, object]) -> list[str]:
+def odd_modality_names(names: Mapping[str, object]) -> list[str]:
     """Those of the names that no modality may have."""
     return [name for name in names if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name)]

@@ -12,7 +12,7 @@ from omib_cli.artifacts.files import must_exist
 from omib_cli.errors import DataError, UsageError
 from omib_cli.recipe.fingerprint import Fingerprint
 from omib_cli.recipe.load import recipe_from_values
-from omib_cli.recipe.planning import Plan, TaskName, modality_names, plain_name, plan
+from omib_cli.recipe.planning import Plan, TaskName, odd_modality_names, plain_name, plan
 from omib_cli.recipe.sources.registry import SOURCES
 from omib_cli.recipe.writing import comment, recipe_text
 from omib_cli.sources.clip_facts import MediaAsked, is_of_clips, of_clips
@@ -77,7 +77,7 @@ def draft(wanted: Wanted, target: Path) -> Draft:
     DataError, RecipeError
         Files that cannot be read, or do not fit together.
     """
-    if odd := modality_names(wanted.modalities):
+    if odd := odd_modality_names(wanted.modalities):
         raise UsageError(
             "not a name for a modality", got=odd[0], expected="letters, digits, '_' and '-', such as rna or x1"
         )

@@ -383,6 +383,7 @@ def test_real_tables_become_recipes(new, refused, tmp_path):
     three = [f"--modality=m{one}={one}_tr.csv.gz,{one}_te.csv.gz" for one in (1, 2, 3)]
     recipe, out, _ = new(rosmap, *three, "--label", "labels_tr.csv,labels_te.csv")
     assert "351 with a label, matched by row" in out
+    assert "feature_names: FILE" in (tmp_path / "mine.yaml").read_text()
     bundled = load_recipe("rosmap")
     assert recipe.modalities["m1"].model_dump() == bundled.modalities["mrna"].model_dump()
     assert (recipe.fusion, recipe.train, recipe.warmup) == (bundled.fusion, bundled.train, bundled.warmup)
@@ -391,7 +392,7 @@ def test_real_tables_become_recipes(new, refused, tmp_path):
     said = refused(brca, "--modality", "rna=RNAseq_EigengeneMatrix.csv", "--label", "clinical.csv:OS_Status")
     assert "stand in its columns" in said
     recipe, out, _ = new(brca, "--modality=tmb=TMB.csv", "--modality=cnv=CNV.csv", "--label", "clinical.csv:OS_Status")
-    assert "LIVING 497, DECEASED 86" in out
+    assert "LIVING 497, DECEASED 86; always saying LIVING is right in 85%" in out
     (tmp_path / "mine.yaml").unlink()
     views = [f"--modality=v{one}=view{one}.csv.gz" for one in range(1, 6)]
     recipe, out, _ = new(real_data("multiview") / "msrc_v5", *views, "--label", "labels.csv.gz")
