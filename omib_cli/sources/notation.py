@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from omib_cli.errors import DataError
 from omib_cli.sources.cells import NUMBER, is_missing
@@ -87,3 +88,26 @@ def remedy(cells: Iterable[str]) -> str:
     fitting = [one.options for one in KNOWN if all(map(one.pattern.fullmatch, there))]
     said = f"set {' or '.join(fitting[:2])} for this table" if fitting else "write the table so"
     return f"{said}; or name the columns that are features with `columns`"
+
+
+def in_plain_notation(frame: Any, where: str, text: Collection[int], notation: Notation) -> Any:
+    """A frame with the numbers in cells of text written as programs write them, but for columns that are kept as text.
+
+    Raises
+    ------
+    DataError
+        As :meth:`Notation.plain`.
+    """
+    if notation.is_plain:
+        return frame
+    made = frame.copy(deep=False)
+    for position, name in enumerate(frame.columns):
+        if position not in text and frame.dtypes.iloc[position].kind == "O":
+            cells = frame.iloc[:, position].tolist()
+            written = notation.plain(
+                [cell if isinstance(cell, str) else "" for cell in cells], f"{where}, column {name!r}"
+            )
+            made.isetitem(
+                position, [new if isinstance(cell, str) else cell for new, cell in zip(written, cells, strict=True)]
+            )
+    return made

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omib_cli.sources.cells import EXACT, MISSING
+from omib_cli.sources.notation import PLAIN, Notation, in_plain_notation
 from omib_cli.sources.sheets import FrameSheet, Sheet
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class TextLayout:
     names: Sequence[str]
     header: bool
     gzipped: bool
-    decimal: str = "."
+    notation: Notation = PLAIN
 
     def open(self) -> Any:
         """The bytes of the text."""
@@ -145,7 +146,7 @@ def read_streamed(layout: TextLayout, where: str, text: Collection[int]) -> Stre
     others = sorted(set(range(len(layout.names))) - set(numbers))
     types = {str(position): pa.float64() for position in numbers} | {str(position): pa.string() for position in others}
     missing = _missing_cells(layout)
-    convert = arrow.ConvertOptions(column_types=types, null_values=missing, decimal_point=layout.decimal)
+    convert = arrow.ConvertOptions(column_types=types, null_values=missing, decimal_point=layout.notation.decimal)
     parse = arrow.ParseOptions(delimiter=layout.separator, newlines_in_values=True)
     values, row = np.empty((found - layout.header, len(numbers))), 0
     cells: dict[int, list[str | None]] = {position: [] for position in others}
@@ -166,6 +167,8 @@ def read_streamed(layout: TextLayout, where: str, text: Collection[int]) -> Stre
         for position in others:
             cells[position] += table.column(position).to_pylist()
     beside = _frame({position: _as_read(cells[position], position in text) for position in others}, layout, row)
+    kept = [place for place, position in enumerate(others) if position in text]
+    beside = in_plain_notation(beside, where, kept, layout.notation)
     return StreamedSheet(where, layout.names, values[:row], numbers, FrameSheet(beside, where))
 
 
@@ -255,7 +258,7 @@ def _columns_of_numbers(layout: TextLayout, text: Collection[int]) -> list[int] 
         skiprows=int(layout.header),
         nrows=_sample_rows(layout),
         compression=layout.compression,
-        decimal=layout.decimal,
+        decimal=layout.notation.decimal,
         keep_default_na=False,
         na_values=MISSING_CELLS,
         dtype={str(position): str for position in text},

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from omib_cli.errors import DataError, listed
-from omib_cli.sources.cells import NUMBER, as_text
-from omib_cli.sources.notation import PLAIN, Notation
+from omib_cli.sources.cells import NUMBER
+from omib_cli.sources.notation import PLAIN, Notation, in_plain_notation
 from omib_cli.sources.sheets import FrameSheet, Sheet, counted
 from omib_cli.sources.streamed_text import MISSING_CELLS, TextLayout, read_streamed
 
@@ -57,7 +57,7 @@ def read_text(
     where: str,
     *,
     header: bool,
-    text_columns: Sequence[str | int],
+    text_columns: Sequence[str | int] | None,
     warnings: list[str],
     notation: Notation = PLAIN,
 ) -> Sheet:
@@ -68,7 +68,8 @@ def read_text(
     header
         Whether the first line names the columns.
     text_columns
-        Columns to keep as they are written (ids, labels): ``007`` stays ``007``. So is a first column without a name.
+        Columns to keep as they are written (ids, labels): ``007`` stays ``007``; None for all. So is a
+        first column without a name.
     warnings
         Receives what is suspicious but legal.
     notation
@@ -91,17 +92,14 @@ def read_text(
             )
         if header:
             _must_be_names([name.strip() for name in first], where, warnings)
-        kept = {
-            column if isinstance(column, int) else names.index(column)
-            for column in text_columns
-            if _is_in(column, names)
-        }
+        wanted = range(len(names)) if text_columns is None else [one for one in text_columns if _is_in(one, names)]
+        kept = {column if isinstance(column, int) else names.index(column) for column in wanted}
         kept |= {0} if header and any(map(NAMELESS.fullmatch, names[:1])) else set()
-        layout = TextLayout(path, separator, names, header, is_gzipped(path), notation.decimal)
+        layout = TextLayout(path, separator, names, header, is_gzipped(path), notation)
         # Arrow counts lines, of which a header with a line break in quotes has several
         plain = notation.thousands is None and second and not any("\n" in name or "\r" in name for name in first)
         sheet = read_streamed(layout, where, kept) if plain else None
-        return sheet or FrameSheet(_patiently(layout, where, kept, notation), where)
+        return sheet or FrameSheet(_patiently(layout, where, kept), where)
 
 
 def _is_in(column: str | int, names: Sequence[str]) -> bool:
@@ -113,7 +111,7 @@ def _names(first: Sequence[str]) -> list[str]:
     return [name.strip() or f"Unnamed: {place}" for place, name in enumerate(first)]
 
 
-def _patiently(layout: TextLayout, where: str, text: Collection[int], notation: Notation) -> Any:
+def _patiently(layout: TextLayout, where: str, text: Collection[int]) -> Any:
     """A frame of whatever is a table, in the usual notation; see :func:`read_text`."""
     import pandas as pd
 
@@ -123,13 +121,12 @@ def _patiently(layout: TextLayout, where: str, text: Collection[int], notation: 
         sep=layout.separator,
         header=0 if layout.header else None,
         names=None if layout.header else list(layout.names),
-        converters=dict.fromkeys(text, str.strip),
+        converters=dict.fromkeys(text if layout.notation.is_plain else range(len(layout.names)), str.strip),
         encoding=ENCODING,
         compression=layout.compression,
         float_precision="round_trip",
         low_memory=False,
         index_col=None,
-        dtype=None if notation.is_plain else str,
         keep_default_na=False,
         na_values=MISSING_CELLS,
         skip_blank_lines=rows is None,
@@ -140,22 +137,7 @@ def _patiently(layout: TextLayout, where: str, text: Collection[int], notation: 
     last = frame.iloc[:, -1]
     if (last.isna() | (last.astype(str) == "")).any():  # pandas fills up short rows without a word
         _must_be_rectangular(layout, where)
-    if notation.is_plain:
-        return frame
-    return _in_plain_notation(frame, where, text, notation)
-
-
-def _in_plain_notation(frame: Any, where: str, text: Collection[int], notation: Notation) -> Any:
-    """The frame with the numbers of all columns but those of text written as programs write them."""
-    import pandas as pd
-
-    columns = {}
-    for position, name in enumerate(frame.columns):
-        cells = frame.iloc[:, position].map(as_text).tolist()
-        columns[position] = cells if position in text else notation.plain(cells, f"{where}, column {name!r}")
-    made = pd.DataFrame(columns, index=frame.index, dtype=object)
-    made.columns = frame.columns
-    return made
+    return in_plain_notation(frame, where, text, layout.notation)
 
 
 def is_gzipped(path: Path) -> bool:
