@@ -1,7 +1,8 @@
-"""Tables in binary files: NPZ without pickle, AnnData (h5ad) and MuData (h5mu)."""
+"""Tables in binary files: NPY and NPZ without pickle, MATLAB, Parquet, AnnData (h5ad) and MuData (h5mu)."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,9 +10,13 @@ from typing import Any
 
 from omib_cli.errors import DataError, listed
 from omib_cli.sources.cells import as_text
+from omib_cli.sources.matlab import mat_arrays
 from omib_cli.sources.matrices import DENSE, SparseFile
 from omib_cli.sources.sheets import ArraySheet, FrameSheet, Sheet, not_there
 from omib_cli.sources.text_tables import reading
+
+INDEX = re.compile(r"__index_level_\d+__")
+"""What pandas calls an index without a name in a Parquet file."""
 
 
 def read_npz(path: Path, where: str, key: str | None, *, values: bool) -> ArraySheet:
@@ -37,6 +42,58 @@ def read_npz(path: Path, where: str, key: str | None, *, values: bool) -> ArrayS
                 got=error,
                 do="write it with np.savez, text as arrays of dtype str, no Python objects",
             ) from error
+    return _of_arrays(arrays, where, key, values=values)
+
+
+def read_npy(path: Path, where: str) -> ArraySheet:
+    """Read one array, (N, D) or (N,), that numpy has saved."""
+    import numpy as np
+
+    with reading(where):
+        try:
+            array = np.load(path, allow_pickle=False)
+        except ValueError as error:  # numpy says so for object arrays and for damaged files
+            raise DataError(
+                "not a plain array", where=where, got=error, do="write it with np.save, no Python objects"
+            ) from error
+    return ArraySheet(_as_table(array, where), where)
+
+
+def read_mat(path: Path, where: str, key: str | None, *, values: bool) -> ArraySheet:
+    """Read a MATLAB file; parameters as for :func:`read_npz`. Vectors and cells of text stand beside the table."""
+    return _of_arrays(mat_arrays(path, where), where, key, values=values)
+
+
+def read_parquet(path: Path, where: str) -> Any:
+    """The frame of a Parquet file, its index as the columns that it is stored in.
+
+    Raises
+    ------
+    DataError
+        A damaged file; columns of the same name.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        with parquet.ParquetFile(path) as file:
+            table = file.read()
+    except pa.ArrowException as error:
+        raise DataError(
+            "not a Parquet file, or a damaged one", where=where, got=error, do="copy or download it again"
+        ) from error
+    names = table.column_names
+    if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+        raise DataError(
+            "columns of the same name", where=where, got=listed(map(repr, twice)), expected="each name once"
+        )
+    frame = table.to_pandas(ignore_metadata=True, split_blocks=True, self_destruct=True)
+    index = INDEX.fullmatch
+    return frame.set_axis([f"Unnamed: {place}" if index(name) else name for place, name in enumerate(names)], axis=1)
+
+
+def _of_arrays(arrays: Mapping[str, Any], where: str, key: str | None, *, values: bool) -> ArraySheet:
+    """The sheet of a file of several arrays; see :func:`read_npz`."""
     beside = {name: array for name, array in arrays.items() if array.ndim == 1}
     if key is None:
         tables = [name for name, array in arrays.items() if array.ndim > 1]
@@ -55,11 +112,11 @@ def _as_table(array: Any, where: str) -> Any:
         raise DataError("not a table", where=where, got=f"shape {array.shape}", expected="(samples, features)")
     if array.dtype.kind not in "biuf":
         raise DataError("not an array of numbers", where=where, got=f"dtype {array.dtype}")
-    return array.reshape(len(array), -1)
+    return array if array.ndim == 2 else array.reshape(len(array), 1)
 
 
 def read_h5ad(path: Path, where: str, key: str | None) -> Sheet:
-    """Read an AnnData file: ``X`` (default), ``obs``, ``obsm/NAME`` or ``layers/NAME``; text comes from ``obs``.
+    """Read an AnnData file: ``X`` (default), ``raw``, ``obs``, ``obsm/NAME``, ``layers/NAME``; text is of ``obs``.
 
     A large sparse matrix stays in the file, see :class:`LargeSheet`.
     """
@@ -127,6 +184,11 @@ def _sheet(data: Any, where: str, key: str | None) -> Sheet:
         if data.X is None:
             raise DataError("no X in the file", where=where, do="set `key` to layers/NAME or obsm/NAME")
         return ArraySheet(_as_matrix(data.X, f"{where}:X"), f"{where}:X", list(map(str, data.var_names)), beside, ids)
+    if key in ("raw", "raw/X"):
+        if data.raw is None:
+            raise DataError("no raw in the file", where=where, do="leave `key` out to read X")
+        names = list(map(str, data.raw.var_names))
+        return ArraySheet(_as_matrix(data.raw.X, f"{where}:raw"), f"{where}:raw", names, beside, ids)
     group, _, name = key.partition("/")
     known = {"layers": list(data.layers), "obsm": list(data.obsm)}
     if group not in known:
@@ -179,7 +241,8 @@ def large_sheet(path: Path, where: str, key: str | None, prefix: str) -> LargeSh
     import h5py
     from anndata.io import read_elem
 
-    place = prefix + (key or "X")
+    inner = "raw/" if key == "raw" else ""
+    place = prefix + (f"{inner}X" if inner else key or "X")
     if key in ("obs",) or (key or "").startswith("obsm/"):
         return None
     with reading(where), h5py.File(path, "r", locking=False) as file:
@@ -190,7 +253,7 @@ def large_sheet(path: Path, where: str, key: str | None, prefix: str) -> LargeSh
         count, width = (int(size) for size in group.attrs["shape"])
         if count * width <= DENSE:
             return None
-        obs, var = read_elem(file[f"{prefix}obs"]), read_elem(file[f"{prefix}var"])
+        obs, var = read_elem(file[f"{prefix}obs"]), read_elem(file[f"{prefix}{inner}var"])
     named = f"{where}:{key or 'X'}"
     if (len(obs), len(var)) != (count, width):
         raise DataError(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from omib_cli.errors import DataError, listed
 from omib_cli.sources.cells import FOREIGN, NUMBER, is_date, is_missing, is_rounded
+from omib_cli.sources.notation import remedy
 from omib_cli.sources.sheets import Sheet
 from omib_cli.sources.text_tables import NAMELESS
 
@@ -111,7 +112,7 @@ def _must_not_be_foreign(sheet: Sheet, position: int) -> None:
             where=f"{sheet.where}, column {sheet.names[position]!r}",
             got=listed(map(repr, foreign)),
             expected="a point before the decimals, no marks between thousands, no unit",
-            do="write the table so; or leave it out with `exclude`",
+            do=remedy(cells),
         )
 
 

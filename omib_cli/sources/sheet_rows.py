@@ -9,6 +9,7 @@ from omib_cli.errors import DataError
 from omib_cli.sources.cells import exact_numbers, is_missing
 from omib_cli.sources.rows import must_be_ids, must_be_unique
 from omib_cli.sources.sheets import FrameSheet, Sheet
+from omib_cli.sources.streamed_text import StreamedSheet
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,7 +68,7 @@ def must_be_different(parts: Sequence[NDArray[np.float64]], sheets: Sequence[She
 def must_be_below_the_header(sheet: Sheet, values: Sequence[str], column: str | int, *, header: bool) -> None:
     """Refuse a label that was taken for the column's name, and a name that was taken for a label."""
     name = sheet.names[column] if header and isinstance(column, int) and column < len(sheet.names) else None
-    if name is not None and name in values and isinstance(sheet, FrameSheet):
+    if name is not None and name in values and isinstance(sheet, FrameSheet | StreamedSheet):
         raise DataError(
             "the first line is called a header, and looks like the rows below it",
             where=sheet.where,

@@ -152,6 +152,8 @@ class FrameSheet(Sheet):
             return np.asarray(series.to_numpy(dtype=np.float64, na_value=np.nan))
         coerced = pd.to_numeric(series.astype(object), errors="coerce")
         numbers: NDArray[np.float64] = coerced.to_numpy(dtype=np.float64)
+        finite, cells = np.flatnonzero(np.isfinite(numbers)), series.tolist()
+        numbers[finite] = [float(cells[row]) for row in finite]  # pandas is a last bit off where it reads text
         bad = [row for row in np.flatnonzero(np.isnan(numbers)) if not is_missing(as_text(series.iloc[row]))]
         if bad:
             raise DataError(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from omib_cli.artifacts import format as fmt
 from omib_cli.artifacts.files import must_exist
 from omib_cli.errors import DataError, RecipeError, listed
-from omib_cli.sources.array_tables import LargeSheet, read_10x, read_h5ad, read_h5mu, read_npz
+from omib_cli.sources.array_tables import LargeSheet
 from omib_cli.sources.categories import Encoding, Texts, Written
 from omib_cli.sources.columns import (
     Barred,
@@ -21,12 +21,15 @@ from omib_cli.sources.columns import (
     odd_names,
     sentinels,
 )
+from omib_cli.sources.file_kinds import TEXT, kind_of
 from omib_cli.sources.matrices import DenseMatrix, Matrix, SparseFile
+from omib_cli.sources.notation import Notation
 from omib_cli.sources.patterns import as_patterns, places_like
+from omib_cli.sources.readers import read_any
 from omib_cli.sources.rows import must_be_as_many, must_be_files_of_their_own
 from omib_cli.sources.sheet_rows import ids_of, must_be_below_the_header, must_be_different, must_not_contradict
 from omib_cli.sources.sheets import Sheet, counted, not_there
-from omib_cli.sources.text_tables import ENCODING, first_rows, read_text, reading
+from omib_cli.sources.text_tables import ENCODING, first_rows, reading
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
     from omib_cli.recipe.sources.common import FileOptions, LabelOptions
     from omib_cli.recipe.sources.tables import TableOptions
 
-BINARY = (".npz", ".h5ad", ".h5mu", ".h5")
+BINARY = (".npz", ".npy", ".mat", ".h5ad", ".h5mu", ".h5")
 """Endings of files that are no tables of text."""
 
 
@@ -223,6 +226,13 @@ class Files:
         texts = {name: [sheet.text(name) for sheet in sheets] for name in dict.fromkeys(wanted)}
         for sheet, values in zip(sheets, texts[options.column], strict=True):
             must_be_below_the_header(sheet, values, options.column, header=options.header)
+        notation = Notation(options.decimal, options.thousands)
+        if not notation.is_plain:
+            place = f"column {options.column!r}"
+            texts[options.column] = [
+                notation.plain(values, f"{sheet.where}, {place}")
+                for sheet, values in zip(sheets, texts[options.column], strict=True)
+            ]
         counts = [len(values) for values in texts[options.column]]
         rows = self._rows(options, sheets, counts, ids)
         for name, columns in texts.items():
@@ -264,10 +274,10 @@ class Files:
     def first_rows(self, options: FileOptions) -> tuple[list[str], list[str]] | None:
         """The first two rows of a table of text, as they are written; None for files of other kinds."""
         path, where = self._paths(options)[0]
-        if path.suffix.lower() in BINARY:
+        if kind_of(path, where, []) != TEXT:
             return None
         with reading(where):
-            return first_rows(path)
+            return first_rows(path, Notation(options.decimal, options.thousands))
 
     def hashes(self, every: Sequence[FileOptions]) -> dict[str, str]:
         """SHA-256 of each file that the recipe names, by name; never an absolute path."""
@@ -358,26 +368,10 @@ class Files:
         return path
 
     def _sheet(self, path: Path, where: str, options: FileOptions, text: list[str | int], *, values: bool) -> Sheet:
-        sheet = self._read(path, where, options, text, values=values)
+        must_exist(path, "file")
+        sheet = read_any(path, where, options, text, self.warnings, values=values)
         sheet.origin = str(path.resolve()), sheet.where.removeprefix(where)
         return sheet
-
-    def _read(self, path: Path, where: str, options: FileOptions, text: list[str | int], *, values: bool) -> Sheet:
-        suffix = path.suffix.lower()
-        must_exist(path, "file")
-        if suffix == ".npz":
-            return read_npz(path, where, options.key, values=values)
-        if suffix == ".h5":
-            return read_10x(path, where)
-        if suffix in (".h5ad", ".h5mu"):
-            if suffix == ".h5mu":
-                return read_h5mu(path, where, options.key, values=values)
-            return read_h5ad(path, where, options.key or (None if values else "obs"))
-        if options.key is not None:
-            raise DataError(
-                "a table of text has no arrays", where=where, got=f"key: {options.key}", do="leave `key` out"
-            )
-        return read_text(path, where, header=options.header, text_columns=text, warnings=self.warnings)
 
     def _names(self, sheet: Sheet, positions: Sequence[int], options: TableOptions) -> list[str]:
         if options.feature_names is None:

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 
 class TablesSource:
-    """FeatureTable in CSV, TSV, NPZ, h5ad or h5mu files. The tables live in memory; rows are handed out in blocks.
+    """Tables in files of any kind that is read. The tables live in memory; rows are handed out in blocks.
 
     Parameters
     ----------

@@ -6,10 +6,12 @@ import gzip
 import warnings
 
 import anndata
+import h5py
 import mudata
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.io
 import scipy.sparse
 import yaml
 from real import REPOSITORY, real_data
@@ -110,9 +112,93 @@ def as_h5mu(folder, table):
     return {"files": "both.h5mu", "key": "gex"}
 
 
-@pytest.mark.parametrize(
-    "write", [as_tsv_gz, as_semicolons, as_npz, as_h5ad, as_layer, as_obsm, as_obs, as_h5mu], ids=lambda f: f.__name__
-)
+def as_raw(folder, table):
+    options = as_h5ad(folder, table)
+    data = anndata.read_h5ad(folder / "rna.h5ad")
+    data.raw = data
+    data[:, :1].write_h5ad(folder / "rna.h5ad")
+    return {**options, "key": "raw"}
+
+
+def as_parquet(folder, table):
+    table.assign(note="x").to_parquet(folder / "rna.parquet")
+    return {"files": "rna.parquet", "id": "id"}
+
+
+def as_parquet_index(folder, table):
+    table.set_index("id").to_parquet(folder / "rna.pq")
+    return {"files": "rna.pq", "id": "id"}
+
+
+def as_xlsx(folder, table):
+    with pd.ExcelWriter(folder / "rna.xlsx") as book:
+        pd.DataFrame({"title": ["measured in spring"]}).to_excel(book, sheet_name="about", index=False)
+        table.to_excel(book, sheet_name="data", index=False)
+    return {"files": "rna.xlsx", "sheet": "data", "id": "id"}
+
+
+def as_mat(folder, table):
+    ids = np.array(table.id, dtype=object)[:, np.newaxis]
+    scipy.io.savemat(folder / "rna.mat", {"expression": RNA, "names": ids, "age": np.zeros((ROWS, 1))})
+    return {"files": "rna.mat", "id": "names"}
+
+
+def as_mat_sparse(folder, table):
+    ids = np.array(table.id, dtype=object)[:, np.newaxis]
+    scipy.io.savemat(folder / "rna.mat", {"x": scipy.sparse.csc_matrix(RNA), "names": ids, "other": np.zeros((2, 2))})
+    return {"files": "rna.mat", "key": "x", "id": "names"}
+
+
+def as_mat_of_version_7_3(folder, table):
+    """As MATLAB lays such a file out: transposed, text as 16-bit codes, cells as references."""
+    path = folder / "rna.mat"
+    with h5py.File(path, "w", userblock_size=512) as file:
+        file.create_dataset("expression", data=RNA.T).attrs["MATLAB_class"] = np.bytes_("double")
+        cells = file.create_dataset("names", (1, ROWS), dtype=h5py.ref_dtype)
+        cells.attrs["MATLAB_class"] = np.bytes_("cell")
+        for row, one in enumerate(table.id):
+            text = file.create_dataset(
+                f"#refs#/{row}", data=np.array([[ord(letter)] for letter in one], dtype=np.uint16)
+            )
+            text.attrs["MATLAB_class"] = np.bytes_("char")
+            cells[0, row] = text.ref
+    with path.open("r+b") as file:
+        file.write(b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\x00\x02IM")
+    return {"files": "rna.mat", "key": "expression", "id": "names"}
+
+
+def as_decimal_comma(folder, table):
+    table.assign(note="a").to_csv(folder / "rna.csv", sep=";", decimal=",", index=False)
+    return {"files": "rna.csv", "id": "id", "decimal": ","}
+
+
+def as_decimal_comma_in_quotes(folder, table):
+    table.to_csv(folder / "rna.csv", decimal=",", index=False, quoting=2)
+    return {"files": "rna.csv", "id": "id", "decimal": ","}
+
+
+def with_thousands(number: float) -> str:
+    return f"{number:,.12f}".translate(str.maketrans(",.", ".,"))
+
+
+def as_thousands(folder, table):
+    scaled = table.assign(**{name: (table[name] * 1e4).map(with_thousands) for name in ("r0", "r1", "r2")})
+    scaled.to_csv(folder / "rna.csv", sep=";", index=False)
+    return {"files": "rna.csv", "id": "id", "decimal": ",", "thousands": "."}
+
+
+def as_text_in_xlsx(folder, table):
+    scaled = table.assign(r1=(table.r1 * 1e4).map(with_thousands))
+    scaled.to_excel(folder / "rna.xlsx", index=False)
+    return {"files": "rna.xlsx", "id": "id", "decimal": ",", "thousands": "."}
+
+
+FORMATS = [as_tsv_gz, as_semicolons, as_npz, as_h5ad, as_layer, as_obsm, as_obs, as_h5mu, as_raw, as_parquet]
+FORMATS += [as_parquet_index, as_xlsx, as_mat, as_mat_sparse, as_mat_of_version_7_3, as_decimal_comma]
+FORMATS += [as_decimal_comma_in_quotes, as_thousands, as_text_in_xlsx]
+
+
+@pytest.mark.parametrize("write", FORMATS, ids=lambda f: f.__name__)
 def test_every_format_gives_the_same_numbers(tmp_path, write):
     write_tables(tmp_path)
     options = write(tmp_path, frame(RNA, "r"))

@@ -60,13 +60,27 @@ class FileOptions(Options):
     """A file of samples in rows, or one such file per split."""
 
     files: str | dict[SplitName, str]
-    """CSV, TSV (either may end in .gz), NPZ, h5ad or h5mu, relative to `--input`; or one such file per split."""
+    """CSV or TSV (plain or .gz), Parquet, Excel (.xlsx), MATLAB, NPY, NPZ, h5ad or h5mu, relative to `--input`; or one
+    such file per split."""
     key: str | None = None
-    """Which array of the file: an NPZ name; h5ad `X`, `obsm/NAME`, `layers/NAME` or `obs`; h5mu `MODALITY`."""
+    """Which array of the file: a name in an NPZ or MATLAB file; h5ad `X`, `raw`, `obsm/NAME`, `layers/NAME` or `obs`;
+    h5mu `MODALITY` or `MODALITY/obsm/NAME`."""
+    sheet: str | None = None
+    """Which sheet of an Excel file, where several are not empty."""
     header: bool = True
-    """Whether the first line of a CSV or TSV names the columns."""
+    """Whether the first line of a CSV, TSV or sheet names the columns."""
+    decimal: Literal[".", ","] = "."
+    """The mark before decimals in tables of text."""
+    thousands: Literal[".", ",", " ", "'"] | None = None
+    """The mark between groups of three digits in tables of text; a space is also a narrow or no-break one."""
     id: str | int | None = None
     """Column (or NPZ array) of sample ids; h5ad and h5mu use the observation names unless this names a column."""
+
+    @model_validator(mode="after")
+    def _marks_differ(self) -> Self:
+        if self.decimal == self.thousands:
+            raise ValueError("`decimal` and `thousands` are the same mark; a number has one for each")
+        return self
 
 
 class LabelOptions(FileOptions):
