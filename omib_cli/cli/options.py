@@ -116,6 +116,7 @@ def new_data(
     modality: list[str] | None,
     labels: str | None,
     allow_missing: float,
+    split: str = "new",
 ) -> NewData:
     """Where new samples are, from the options that say it.
 
@@ -134,7 +135,7 @@ def new_data(
                 "--modality names a modality and its file", got=one, expected="--modality rna=new.csv, once each"
             )
         files[name] = file
-    return NewData(input_path, recipe, overrides or (), files, labels, allow_missing)
+    return NewData(input_path, recipe, overrides or (), files, labels, allow_missing, split)
 
 
 def with_precision(overrides: list[str] | None, precision: str | None) -> list[str]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omib_cli.artifacts import format as fmt
 from omib_cli.artifacts.files import must_exist
 from omib_cli.errors import DataError, RecipeError, listed
-from omib_cli.sources.array_tables import read_h5ad, read_h5mu, read_npz
+from omib_cli.sources.array_tables import LargeSheet, read_10x, read_h5ad, read_h5mu, read_npz
 from omib_cli.sources.categories import Encoding, Texts, Written
 from omib_cli.sources.columns import (
     Barred,
@@ -21,6 +21,7 @@ from omib_cli.sources.columns import (
     odd_names,
     sentinels,
 )
+from omib_cli.sources.matrices import DENSE, Blocks, DenseMatrix, Matrix, SparseFile
 from omib_cli.sources.patterns import as_patterns, places_like
 from omib_cli.sources.rows import must_be_as_many, must_be_files_of_their_own
 from omib_cli.sources.sheet_rows import ids_of, must_be_below_the_header, must_be_different, must_not_contradict
@@ -67,10 +68,16 @@ class Rows:
 
 @dataclass
 class FeatureTable(Rows):
-    """The features of one modality: values (N, D) float64, NaN where missing.
+    """The features of one modality: values (N, D) float64, NaN where missing; or a large sparse matrix in its file.
 
     Attributes
     ----------
+    values
+        In memory; without a row where they are in a file.
+    large
+        The matrix (N, D) in a file, where the values are not in memory.
+    stepped
+        What the recipe's steps made of them (N, D), where that is still too large to be made dense.
     places
         Where the values come from: which column of which array of which file.
     texts
@@ -81,7 +88,14 @@ class FeatureTable(Rows):
     named: bool
     values: NDArray[np.float64]
     places: set[tuple[tuple[str, str], int]]
-    texts: dict[int, Written]
+    texts: dict[int, Written] = field(default_factory=dict)
+    large: SparseFile | None = None
+    stepped: Blocks | None = None
+
+    @property
+    def matrix(self) -> Matrix:
+        """The values, wherever they are."""
+        return self.large or DenseMatrix(self.values)
 
 
 @dataclass
@@ -143,6 +157,8 @@ class Files:
             positions, found, text = self._features(sheet, options, barred, texts, known)
             if not sheet.rows:
                 raise DataError("a table without a row", where=sheet.where, expected="a row for each sample")
+            if isinstance(sheet, LargeSheet):
+                return self._large(sheet, positions, found, options)
             must_be_the_same(sheet.where, sheets[0].where if sheets else "", found, found if chosen is None else chosen)
             chosen = found
             sheets.append(sheet)
@@ -162,6 +178,26 @@ class Files:
             values=values,
             places=places,
             texts=texts.written(chosen or []),
+        )
+
+    def _large(self, sheet: LargeSheet, positions: list[int], names: list[str], options: TableOptions) -> FeatureTable:
+        """A table that stays in its file."""
+        import numpy as np
+
+        if not isinstance(options.files, str):
+            raise DataError(
+                "large sparse matrices in a file for each split",
+                where=sheet.where,
+                do="put them into one file, and name the split in a column beside the labels (`labels.split`)",
+            )
+        self.warnings += odd_names(names, sheet.where)
+        return FeatureTable(
+            **self._rows(options, [sheet], [sheet.rows], []),
+            columns=names,
+            named=True,
+            values=np.zeros((0, len(positions))),
+            places={(sheet.origin, position) for position in positions},
+            large=sheet.numbers(positions),
         )
 
     def labels(self, options: LabelOptions, names: Mapping[str, str] | None = None, ids: Sequence[str] = ()) -> Labels:
@@ -312,6 +348,8 @@ class Files:
         must_exist(path, "file")
         if suffix == ".npz":
             return read_npz(path, where, options.key, values=values)
+        if suffix == ".h5":
+            return read_10x(path, where)
         if suffix in (".h5ad", ".h5mu"):
             if suffix == ".h5mu":
                 return read_h5mu(path, where, options.key, values=values)
@@ -357,6 +395,15 @@ class Files:
             "sheets": list(sheets),
             "counts": list(counts),
         }
+
+
+def in_memory(rows: Blocks) -> dict[str, Any]:
+    """What the steps made of a table, as fields of :class:`FeatureTable`: dense where it is small enough."""
+    import numpy as np
+
+    if rows.shape[0] * rows.shape[1] > DENSE:
+        return {"values": np.zeros((0, rows.shape[1])), "large": None, "stepped": rows}
+    return {"values": rows.take(np.arange(rows.shape[0])).astype(np.float64), "large": None, "stepped": None}
 
 
 def _has(sheet: Sheet, column: str | int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -10,12 +11,22 @@ from typing import TYPE_CHECKING, Any, cast
 from omib_cli.artifacts.dataset_writer import Block, DatasetPlan, ModalityPlan
 from omib_cli.errors import DataError, RecipeError, listed
 from omib_cli.sources.categories import encoded, fit_encodings, packed
+from omib_cli.sources.column_scores import KnownLabels
 from omib_cli.sources.copies import must_be_two, twins
 from omib_cli.sources.joining import SampleRows, join
 from omib_cli.sources.labels import class_labels, must_be_learnable, value_labels
 from omib_cli.sources.leaks import Known, allowed_columns, must_not_leak
+from omib_cli.sources.matching import as_bytes
 from omib_cli.sources.new_tables import new_files, prepare_new
-from omib_cli.sources.preprocessing import far_values, fit, must_be_complete, must_be_finite
+from omib_cli.sources.preprocessing import (
+    Fitted,
+    ScaledRows,
+    far_values,
+    fit,
+    fit_blocks,
+    must_be_complete,
+    must_be_finite,
+)
 from omib_cli.sources.rows import doubtful_labels, labels_that_are_there, must_be_groups
 from omib_cli.sources.sheets import counted
 from omib_cli.sources.splits import (
@@ -28,7 +39,8 @@ from omib_cli.sources.splits import (
     remarks,
     strata,
 )
-from omib_cli.sources.table_files import FeatureTable, Files, Labels, input_folder
+from omib_cli.sources.step_list import fit_steps, must_be_in_order
+from omib_cli.sources.table_files import FeatureTable, Files, Labels, in_memory, input_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,7 +79,7 @@ class TablesSource:
                 ["task.kind: tables have classes or values as labels; anomalies are looked for in sections of tissue"],
             )
         self._files = Files(input_folder(input_path, recipe.name))
-        self._values: dict[str, NDArray[np.float32]] = {}
+        self._values: dict[str, NDArray[np.float32] | ScaledRows] = {}
         self._present: dict[str, NDArray[np.bool_]] = {}
         self._labels: NDArray[np.float64] | None = None
         self._asked: tuple[float | None, float | None] = (None, None)
@@ -98,7 +110,7 @@ class TablesSource:
 
         if self._like is not None:
             made = prepare_new(self.recipe, self.options, self._files, self._like)
-            self._values, self._present, self._labels = made.values, made.present, made.labels
+            self._values, self._present, self._labels = dict(made.values), made.present, made.labels
             return made.plan
         tables, labels = self._read()
         joined = join(tables, labels, self.options.join, self.recipe.name)
@@ -118,7 +130,13 @@ class TablesSource:
         plans, facts = {}, {"dropped_rows": {why: count for why, count in joined.dropped.items() if count}}
         missing, dropped = {}, {}
         for name, table in tables.items():
-            plans[name], dropped[name] = self._standardise(name, table, joined.rows[name][order], split)
+            rows = joined.rows[name][order]
+            table, carried = self._encoded(table, rows, split)
+            table, stepped = self._stepped(name, table, rows, split)
+            fitted = self._standardise(name, table, rows, split)
+            plans[name] = _described(table, fitted, {**carried, **stepped})
+            kept = set(fitted.kept.tolist())
+            dropped[name] = [column for place, column in enumerate(table.columns) if place not in kept]
             missing[name] = int(np.sum(~self._present[name]))
         ids = [joined.ids[row] for row in order]
         self.warnings.extend(twins(self._values, self._present, split, ids))
@@ -243,19 +261,57 @@ class TablesSource:
         # `names` were applied above: once more would undo {validation: test, test: validation}
         return given_split([said.get(sample, ("", ""))[0] for sample in range(len(joined.ids))], {}, labels.where)
 
-    def _standardise(
+    def _encoded(
+        self, table: FeatureTable, rows: NDArray[np.int64], split: NDArray[np.uint8]
+    ) -> tuple[FeatureTable, dict[str, NDArray[Any]]]:
+        """The table with columns of text made into features, and what a model must carry of them."""
+        import numpy as np
+
+        if not table.texts:
+            return table, {}
+        training = np.zeros(table.count, dtype=bool)
+        training[rows[(rows >= 0) & (split == TRAIN)]] = True
+        encodings = fit_encodings(table.columns, table.texts, table.values, training, table.where)
+        values, columns = encoded(table.values, table.columns, table.texts, encodings, table.where, self.warnings)
+        return replace(table, values=values, columns=columns, texts={}), packed(encodings)
+
+    def _stepped(
         self, name: str, table: FeatureTable, rows: NDArray[np.int64], split: NDArray[np.uint8]
-    ) -> tuple[ModalityPlan, list[str]]:
-        """Put the modality's values in their final order and unit; returns its plan, and which columns were dropped."""
+    ) -> tuple[FeatureTable, dict[str, NDArray[Any]]]:
+        """The table after the steps that the recipe names, and what a model must carry of them."""
+        import numpy as np
+
+        steps = self.options.tables[name].preprocess
+        must_be_in_order(steps, self.recipe.name, name)
+        if not steps and not table.large:
+            return table, {}
+        assert self._labels is not None
+        present = rows >= 0
+        if self.options.impute == "refuse" and not table.large:
+            there = rows[present].tolist()
+            must_be_complete(table.values[there], lambda row: table.name(there[row]), table.columns, table.where)
+        training, labels = np.zeros(table.count, dtype=bool), np.full(table.count, np.nan)
+        training[rows[present & (split == TRAIN)]] = True
+        labels[rows[present]] = self._labels[present]
+        known = KnownLabels(labels, self.recipe.task.kind == "classification")
+        applied = fit_steps(table.matrix, steps, training, known, table.columns, table.where)
+        carried = {**applied.fitted, **({"inputs": as_bytes(table.columns)} if steps else {})}
+        return replace(table, **in_memory(applied.rows), columns=applied.names), carried
+
+    def _standardise(self, name: str, table: FeatureTable, rows: NDArray[np.int64], split: NDArray[np.uint8]) -> Fitted:
+        """Put the modality's values in their final order and unit; returns what was fitted on training rows."""
         import numpy as np
 
         present = rows >= 0
-        values, training = table.values[rows], present & (split == TRAIN)
-        encodings = fit_encodings(table.columns, table.texts, values, training, table.where)
-        values[~present] = np.nan
-        values, every = encoded(values, table.columns, table.texts, encodings, table.where, self.warnings)
-        fitted = fit(values, training, every, self.options, table.where)
-        columns = [every[column] for column in fitted.kept]
+        if table.stepped is not None:
+            training = np.zeros(table.count, dtype=bool)
+            training[rows[present & (split == TRAIN)]] = True
+            fitted = fit_blocks(table.stepped, training, table.columns, self.options, table.where)
+            self._values[name], self._present[name] = ScaledRows(table.stepped, fitted, rows), present
+            return fitted
+        values = table.values[rows]
+        fitted = fit(values, present & (split == TRAIN), table.columns, self.options, table.where)
+        columns = [table.columns[column] for column in fitted.kept]
         if self.options.impute == "refuse":
             own = rows[present].tolist()
             must_be_complete(values[present][:, fitted.kept], lambda row: table.name(own[row]), columns, table.where)
@@ -266,13 +322,7 @@ class TablesSource:
         )
         self.warnings.extend(far_values(scaled, columns, self.options, table.where))
         self._values[name], self._present[name] = scaled, present
-        plan = ModalityPlan(
-            (len(columns),),
-            features=columns if table.named else None,
-            preprocessing={**fitted.arrays(), **packed(encodings)},
-        )
-        kept = set(fitted.kept.tolist())
-        return plan, [column for place, column in enumerate(every) if place not in kept]
+        return fitted
 
     def _report(self, facts: dict[str, Any], dropped: Mapping[str, list[str]]) -> None:
         """Put what was left out into words."""
@@ -285,6 +335,11 @@ class TablesSource:
         self.warnings.extend(
             f"{counted(count, 'sample')} without {name}: kept and masked" for name, count in facts["missing"].items()
         )
+
+
+def _described(table: FeatureTable, fitted: Fitted, stepped: dict[str, NDArray[Any]]) -> ModalityPlan:
+    features = [table.columns[column] for column in fitted.kept] if table.named else None
+    return ModalityPlan((len(fitted.kept),), features=features, preprocessing={**fitted.arrays(), **stepped})
 
 
 def _groups(labels: Labels, joined: SampleRows) -> list[str] | None:

@@ -8,6 +8,7 @@ from typing import Literal, Self
 from pydantic import field_validator, model_validator
 
 from omib_cli.recipe.sources.common import FileOptions, LabelOptions, SourceOptions, SplitOptions
+from omib_cli.recipe.sources.steps import StepOptions
 
 
 class TableOptions(FileOptions):
@@ -22,6 +23,9 @@ class TableOptions(FileOptions):
     """How columns of text become features; without it they are left out. `onehot`: a column of zeros and ones for each
     category of each of them. Or a section with columns by name or pattern, each `onehot` or a list of its categories in
     order (`{stage: [I, II, III]}`), which become 0, 1, 2."""
+    preprocess: list[StepOptions] = []
+    """What is done to the values before they are imputed and standardised, in this order: log1p, library-size, clr,
+    tf-idf, lsi, select, pca, clip, zscore; fitted on the training samples, and carried by the model."""
     feature_names: str | None = None
     """A file of feature names, one a line, for files without a header."""
 
@@ -67,6 +71,16 @@ class TablesOptions(SourceOptions):
     allow_leak: bool | str | list[str] = False
     """Features that may be the label, the group's name or the row's number once more, which is refused otherwise: their
     names or patterns, or `true` for any."""
+
+    def prepared_as(self, own: SourceOptions) -> Self:
+        """With the preprocessing of the model's own tables."""
+        if not isinstance(own, TablesOptions):
+            return self
+        tables = {
+            name: table.model_copy(update={"preprocess": own.tables[name].preprocess}) if name in own.tables else table
+            for name, table in self.tables.items()
+        }
+        return self.model_copy(update={"tables": tables, "impute": own.impute})
 
     def renamed(self, files: Mapping[str, str], labels: str | None) -> Self:
         """With other files of tables; labels that stood in one of them stand in its new file too."""
