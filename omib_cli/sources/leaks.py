@@ -81,15 +81,11 @@ def must_not_leak(
     allowed
         Positions of the columns that the recipe lets pass; they are said.
 
-    A large sparse matrix, which stays in its file, is not looked at.
-
     Raises
     ------
     DataError
         Naming each such column and what it equals.
     """
-    if table.large is not None:
-        return
     there = rows >= 0
     found, doubtful = leaks(table, rows[there], known.chosen(there))
     numbers, few = row_numbers(table)

@@ -69,12 +69,12 @@ def _share(part: int, whole: int) -> str:
 
 
 def as_bytes(names: Sequence[str]) -> NDArray[np.uint8]:
-    """Names, none of which has a line break, as UTF-8 lines: what a model can carry."""
+    """Names as UTF-8 with zeros between them: what a model can carry."""
     import numpy as np
 
-    return np.frombuffer("\n".join(names).encode(), dtype=np.uint8)
+    return np.frombuffer("\0".join(names).encode(), dtype=np.uint8)
 
 
-def from_bytes(lines: NDArray[np.uint8]) -> list[str]:
+def from_bytes(joined: NDArray[np.uint8]) -> list[str]:
     """What :func:`as_bytes` made of names."""
-    return lines.tobytes().decode().split("\n")
+    return joined.tobytes().decode().split("\0")

@@ -161,6 +161,8 @@ def _read(
     encodings = unpacked(like.fitted)
     known = {*(_inputs(like) or ()), *(one.column for one in encodings)}
     table = files.table(options, labels, ids, known, encodings)
+    if table.large:
+        return table
     values, columns = encoded(table.values, table.columns, table.texts, encodings, table.where, files.warnings)
     return replace(table, values=values, columns=columns, texts={})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from omib_cli.sources.array_tables import LargeSheet, read_10x, read_h5ad, read_
 from omib_cli.sources.categories import Encoding, Written
 from omib_cli.sources.columns import must_be_the_same, odd_names, sentinels
 from omib_cli.sources.features import FeatureChoice
-from omib_cli.sources.matrices import DENSE, Blocks, DenseMatrix, Matrix, SparseFile
+from omib_cli.sources.matrices import DenseMatrix, Matrix, SparseFile
 from omib_cli.sources.rows import must_be_as_many, must_be_files_of_their_own
 from omib_cli.sources.sheet_rows import ids_of, must_be_below_the_header, must_be_different, must_not_contradict
 from omib_cli.sources.sheets import Sheet, not_there
@@ -68,8 +68,6 @@ class FeatureTable(Rows):
         In memory; without a row where they are in a file.
     large
         The matrix (N, D) in a file, where the values are not in memory.
-    stepped
-        What the recipe's steps made of them (N, D), where that is still too large to be made dense.
     places
         Where the values come from: which column of which array of which file.
     texts
@@ -80,9 +78,8 @@ class FeatureTable(Rows):
     named: bool
     values: NDArray[np.float64]
     places: set[tuple[tuple[str, str], int]]
-    texts: dict[int, Written] = field(default_factory=dict)
+    texts: dict[int, Written]
     large: SparseFile | None = None
-    stepped: Blocks | None = None
 
     @property
     def matrix(self) -> Matrix:
@@ -189,6 +186,7 @@ class Files:
             named=True,
             values=np.zeros((0, len(positions))),
             places={(sheet.origin, position) for position in positions},
+            texts={},
             large=sheet.numbers(positions),
         )
 
@@ -333,15 +331,6 @@ class Files:
             "sheets": list(sheets),
             "counts": list(counts),
         }
-
-
-def in_memory(rows: Blocks) -> dict[str, Any]:
-    """What the steps made of a table, as fields of :class:`FeatureTable`: dense where it is small enough."""
-    import numpy as np
-
-    if rows.shape[0] * rows.shape[1] > DENSE:
-        return {"values": np.zeros((0, rows.shape[1])), "large": None, "stepped": rows}
-    return {"values": rows.take(np.arange(rows.shape[0])).astype(np.float64), "large": None, "stepped": None}
 
 
 def _has(sheet: Sheet, column: str | int) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -17,9 +16,9 @@ from omib_cli.sources.joining import SampleRows, join
 from omib_cli.sources.labels import class_labels, must_be_learnable, value_labels
 from omib_cli.sources.leaks import Known, allowed_columns, must_not_leak
 from omib_cli.sources.matching import as_bytes
+from omib_cli.sources.matrices import DenseMatrix
 from omib_cli.sources.new_tables import new_files, prepare_new
 from omib_cli.sources.preprocessing import (
-    Fitted,
     ScaledRows,
     far_values,
     fit,
@@ -40,7 +39,7 @@ from omib_cli.sources.splits import (
     strata,
 )
 from omib_cli.sources.step_list import fit_steps, must_be_in_order
-from omib_cli.sources.table_files import FeatureTable, Files, Labels, in_memory, input_folder
+from omib_cli.sources.table_files import FeatureTable, Files, Labels, input_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -130,13 +129,9 @@ class TablesSource:
         plans, facts = {}, {"dropped_rows": {why: count for why, count in joined.dropped.items() if count}}
         missing, dropped = {}, {}
         for name, table in tables.items():
-            rows = joined.rows[name][order]
-            table, carried = self._encoded(table, rows, split)
-            table, stepped = self._stepped(name, table, rows, split)
-            fitted = self._standardise(name, table, rows, split)
-            plans[name] = _described(table, fitted, {**carried, **stepped})
-            kept = set(fitted.kept.tolist())
-            dropped[name] = [column for place, column in enumerate(table.columns) if place not in kept]
+            must_be_in_order(self.options.tables[name].preprocess, self.recipe.name, name)
+            make = self._standardise_large if table.large else self._standardise
+            plans[name], dropped[name] = make(name, table, joined.rows[name][order], split)
             missing[name] = int(np.sum(~self._present[name]))
         ids = [joined.ids[row] for row in order]
         self.warnings.extend(twins(self._values, self._present, split, ids))
@@ -183,6 +178,8 @@ class TablesSource:
     def _look_for_leaks(self, tables: dict[str, FeatureTable], joined: SampleRows, known: Known) -> None:
         allowed = allowed_columns(self.options.allow_leak, list(tables.values()), f"recipe {self.recipe.name}")
         for (name, table), own in zip(tables.items(), allowed, strict=True):
+            if table.large:
+                continue
             must_not_leak(table, joined.rows[name], known, own, self.warnings)
 
     def _split(
@@ -261,57 +258,20 @@ class TablesSource:
         # `names` were applied above: once more would undo {validation: test, test: validation}
         return given_split([said.get(sample, ("", ""))[0] for sample in range(len(joined.ids))], {}, labels.where)
 
-    def _encoded(
-        self, table: FeatureTable, rows: NDArray[np.int64], split: NDArray[np.uint8]
-    ) -> tuple[FeatureTable, dict[str, NDArray[Any]]]:
-        """The table with columns of text made into features, and what a model must carry of them."""
-        import numpy as np
-
-        if not table.texts:
-            return table, {}
-        training = np.zeros(table.count, dtype=bool)
-        training[rows[(rows >= 0) & (split == TRAIN)]] = True
-        encodings = fit_encodings(table.columns, table.texts, table.values, training, table.where)
-        values, columns = encoded(table.values, table.columns, table.texts, encodings, table.where, self.warnings)
-        return replace(table, values=values, columns=columns, texts={}), packed(encodings)
-
-    def _stepped(
+    def _standardise(
         self, name: str, table: FeatureTable, rows: NDArray[np.int64], split: NDArray[np.uint8]
-    ) -> tuple[FeatureTable, dict[str, NDArray[Any]]]:
-        """The table after the steps that the recipe names, and what a model must carry of them."""
-        import numpy as np
-
-        steps = self.options.tables[name].preprocess
-        must_be_in_order(steps, self.recipe.name, name)
-        if not steps and not table.large:
-            return table, {}
-        assert self._labels is not None
-        present = rows >= 0
-        if self.options.impute == "refuse" and not table.large:
-            there = rows[present].tolist()
-            must_be_complete(table.values[there], lambda row: table.name(there[row]), table.columns, table.where)
-        training, labels = np.zeros(table.count, dtype=bool), np.full(table.count, np.nan)
-        training[rows[present & (split == TRAIN)]] = True
-        labels[rows[present]] = self._labels[present]
-        known = KnownLabels(labels, self.recipe.task.kind == "classification")
-        applied = fit_steps(table.matrix, steps, training, known, table.columns, table.where)
-        carried = {**applied.fitted, **({"inputs": as_bytes(table.columns)} if steps else {})}
-        return replace(table, **in_memory(applied.rows), columns=applied.names), carried
-
-    def _standardise(self, name: str, table: FeatureTable, rows: NDArray[np.int64], split: NDArray[np.uint8]) -> Fitted:
-        """Put the modality's values in their final order and unit; returns what was fitted on training rows."""
+    ) -> tuple[ModalityPlan, list[str]]:
+        """Put the modality's values in their final order and unit; returns its plan, and which columns were dropped."""
         import numpy as np
 
         present = rows >= 0
-        if table.stepped is not None:
-            training = np.zeros(table.count, dtype=bool)
-            training[rows[present & (split == TRAIN)]] = True
-            fitted = fit_blocks(table.stepped, training, table.columns, self.options, table.where)
-            self._values[name], self._present[name] = ScaledRows(table.stepped, fitted, rows), present
-            return fitted
-        values = table.values[rows]
-        fitted = fit(values, present & (split == TRAIN), table.columns, self.options, table.where)
-        columns = [table.columns[column] for column in fitted.kept]
+        values, training = table.values[rows], present & (split == TRAIN)
+        encodings = fit_encodings(table.columns, table.texts, values, training, table.where)
+        values[~present] = np.nan
+        values, every = encoded(values, table.columns, table.texts, encodings, table.where, self.warnings)
+        values, every, stepped = self._stepped(name, values, every, training, table, rows)
+        fitted = fit(values, training, every, self.options, table.where)
+        columns = [every[column] for column in fitted.kept]
         if self.options.impute == "refuse":
             own = rows[present].tolist()
             must_be_complete(values[present][:, fitted.kept], lambda row: table.name(own[row]), columns, table.where)
@@ -322,7 +282,58 @@ class TablesSource:
         )
         self.warnings.extend(far_values(scaled, columns, self.options, table.where))
         self._values[name], self._present[name] = scaled, present
-        return fitted
+        plan = ModalityPlan(
+            (len(columns),),
+            features=columns if table.named else None,
+            preprocessing={**fitted.arrays(), **packed(encodings), **stepped},
+        )
+        kept = set(fitted.kept.tolist())
+        return plan, [column for place, column in enumerate(every) if place not in kept]
+
+    def _stepped(
+        self,
+        name: str,
+        values: NDArray[np.float64],
+        columns: list[str],
+        training: NDArray[np.bool_],
+        table: FeatureTable,
+        rows: NDArray[np.int64],
+    ) -> tuple[NDArray[np.float64], list[str], dict[str, NDArray[Any]]]:
+        """Values (N, D) after the steps that the recipe names, their names, and what a model must carry of them."""
+        import numpy as np
+
+        assert self._labels is not None
+        steps = self.options.tables[name].preprocess
+        if not steps:
+            return values, columns, {}
+        if self.options.impute == "refuse":
+            own = rows[rows >= 0].tolist()
+            must_be_complete(values[rows >= 0], lambda row: table.name(own[row]), columns, table.where)
+        known = KnownLabels(self._labels, self.recipe.task.kind == "classification")
+        applied = fit_steps(DenseMatrix(values), steps, training, known, columns, table.where)
+        made = applied.rows.take(np.arange(len(values))).astype(np.float64)
+        return made, applied.names, {**applied.fitted, "inputs": as_bytes(columns)}
+
+    def _standardise_large(
+        self, name: str, table: FeatureTable, rows: NDArray[np.int64], split: NDArray[np.uint8]
+    ) -> tuple[ModalityPlan, list[str]]:
+        """As :meth:`_standardise`, for a matrix that stays in its file until few columns are left of it."""
+        import numpy as np
+
+        assert self._labels is not None
+        present, steps = rows >= 0, self.options.tables[name].preprocess
+        training, labels = np.zeros(table.count, dtype=bool), np.full(table.count, np.nan)
+        training[rows[present & (split == TRAIN)]] = True
+        labels[rows[present]] = self._labels[present]
+        known = KnownLabels(labels, self.recipe.task.kind == "classification")
+        applied = fit_steps(table.matrix, steps, training, known, table.columns, table.where)
+        fitted = fit_blocks(applied.rows, training, applied.names, self.options, table.where)
+        self._values[name], self._present[name] = ScaledRows(applied.rows, fitted, rows), present
+        kept = fitted.kept.tolist()
+        columns = [applied.names[place] for place in kept]
+        carried = {**fitted.arrays(), **applied.fitted, "inputs": as_bytes(table.columns)}
+        plan = ModalityPlan((len(columns),), features=columns, preprocessing=carried)
+        return plan, [applied.names[place] for place in sorted(set(range(len(applied.names))) - set(kept))]
 
     def _report(self, facts: dict[str, Any], dropped: Mapping[str, list[str]]) -> None:
         """Put what was left out into words."""
@@ -335,11 +346,6 @@ class TablesSource:
         self.warnings.extend(
             f"{counted(count, 'sample')} without {name}: kept and masked" for name, count in facts["missing"].items()
         )
-
-
-def _described(table: FeatureTable, fitted: Fitted, stepped: dict[str, NDArray[Any]]) -> ModalityPlan:
-    features = [table.columns[column] for column in fitted.kept] if table.named else None
-    return ModalityPlan((len(fitted.kept),), features=features, preprocessing={**fitted.arrays(), **stepped})
 
 
 def _groups(labels: Labels, joined: SampleRows) -> list[str] | None:

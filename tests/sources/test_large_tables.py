@@ -12,7 +12,7 @@ from test_new_samples import like, same_rows
 
 from omib_cli.errors import DataError, MismatchError
 from omib_cli.recipe.schema import recipe_model
-from omib_cli.sources import array_tables, matrices, table_files
+from omib_cli.sources import array_tables, matrices
 from omib_cli.sources.tables import TablesSource
 
 N, D = 90, 60
@@ -29,8 +29,7 @@ RAW = np.random.default_rng(0).negative_binomial(1, 0.4, size=(N, D)) * np.rando
 @pytest.fixture
 def large(monkeypatch):
     """Every sparse matrix counts as too large to be made dense, and blocks are of a few rows."""
-    for module in (array_tables, table_files):
-        monkeypatch.setattr(module, "DENSE", 10)
+    monkeypatch.setattr(array_tables, "DENSE", 10)
     monkeypatch.setattr(matrices, "BLOCK_BYTES", 8 * 400)
 
 
@@ -100,7 +99,6 @@ def test_a_matrix_in_its_file_gives_what_it_gives_in_memory(tmp_path, name, form
     made = recipe(name, **({"key": "rna"} if name.endswith("mu") else {}))
     plan, found = every(made, folder)
     monkeypatch.setattr(array_tables, "DENSE", 10**9)
-    monkeypatch.setattr(table_files, "DENSE", 10**9)
     whole, expected = every(made, folder)
     assert (plan.ids, plan.modalities["rna"].features) == (whole.ids, whole.modalities["rna"].features)
     np.testing.assert_allclose(found.values["rna"], expected.values["rna"], rtol=1e-5, atol=1e-5)

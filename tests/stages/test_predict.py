@@ -187,23 +187,6 @@ def test_predictions_with_labels_are_evaluated(trained, tmp_path):
     assert "new/accuracy" in result.figures
 
 
-def test_a_model_carries_the_categories_of_its_columns_of_text(tmp_path):
-    job = Job(threads=1, device="cpu")
-    recipe = copy.deepcopy(RECIPE)
-    recipe["data"]["tables"]["dna"]["encode"] = {"site": "onehot", "stage": ["I", "II"]}
-    recipe = recipe_model().model_validate(recipe)
-    texts = {"site": np.array(["north", "south", "east"])[np.arange(40) % 3], "stage": ["I", "I", "II", "I", "II"] * 8}
-    folder = tables(tmp_path / "first", lambda frame: frame.assign(**texts))
-    dataset = prepare.run(recipe, folder, tmp_path / "first.h5", job).out
-    model = train.run(recipe, dataset, tmp_path / "model.safetensors", job).out
-    own = anndata.read_h5ad(embed.run(dataset, model, tmp_path / "own.h5ad", job).out)
-    found = predicted((model,), files(tmp_path / "again", lambda frame: frame.assign(**texts)))
-    np.testing.assert_allclose(found.X, own[found.obs_names].X, rtol=0, atol=1e-6)
-    strange = files(tmp_path / "strange", lambda frame: frame.assign(**texts | {"site": "moon"}))
-    assert not np.allclose(predicted((model,), strange).X, found.X)
-    assert any("'moon' (40 samples)" in said for said in warnings((model,), strange))
-
-
 def test_the_report_says_how_new_samples_differ_from_training_and_when_not_to_trust_predictions(trained, tmp_path):
     known = predicted(trained, files(tmp_path / "near"))
     near = notes_of(known)
@@ -240,3 +223,20 @@ def test_predictions_without_a_label_have_a_report_without_metrics(trained, tmp_
     assert "the values of dna are not like those of training" in page
     assert (tmp_path / "report/figures/novelty.svg").exists()
     assert result.figures["new/accuracy"] is None
+
+
+def test_a_model_carries_the_categories_of_its_columns_of_text(tmp_path):
+    job = Job(threads=1, device="cpu")
+    recipe = copy.deepcopy(RECIPE)
+    recipe["data"]["tables"]["dna"]["encode"] = {"site": "onehot", "stage": ["I", "II"]}
+    recipe = recipe_model().model_validate(recipe)
+    texts = {"site": np.array(["north", "south", "east"])[np.arange(40) % 3], "stage": ["I", "I", "II", "I", "II"] * 8}
+    folder = tables(tmp_path / "first", lambda frame: frame.assign(**texts))
+    dataset = prepare.run(recipe, folder, tmp_path / "first.h5", job).out
+    model = train.run(recipe, dataset, tmp_path / "model.safetensors", job).out
+    own = anndata.read_h5ad(embed.run(dataset, model, tmp_path / "own.h5ad", job).out)
+    found = predicted((model,), files(tmp_path / "again", lambda frame: frame.assign(**texts)))
+    np.testing.assert_allclose(found.X, own[found.obs_names].X, rtol=0, atol=1e-6)
+    strange = files(tmp_path / "strange", lambda frame: frame.assign(**texts | {"site": "moon"}))
+    assert not np.allclose(predicted((model,), strange).X, found.X)
+    assert any("'moon' (40 samples)" in said for said in warnings((model,), strange))
