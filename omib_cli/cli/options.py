@@ -138,6 +138,23 @@ def new_data(
     return NewData(input_path, recipe, overrides or (), files, labels, allow_missing, split)
 
 
+def write_new(target: Path, text: str) -> None:
+    """Write a file of text where there is none yet.
+
+    Raises
+    ------
+    UsageError
+        There is one; it cannot be written.
+    """
+    try:
+        with target.open("x", encoding="utf-8") as opened:
+            opened.write(text)
+    except FileExistsError as error:
+        raise UsageError("the file is there already", where=target, do="give another name, or remove it") from error
+    except OSError as error:
+        raise UsageError("the file cannot be written", where=target, got=error.strerror) from error
+
+
 def with_precision(overrides: list[str] | None, precision: str | None) -> list[str]:
     """The settings, and the precision of both phases where it is given."""
     given = [] if precision is None else [f"{phase}.precision={precision}" for phase in ("warmup", "train")]

@@ -69,21 +69,28 @@ def read_h5ad(path: Path, where: str, key: str | None) -> Sheet:
     return large or _sheet(_read(anndata.read_h5ad, path, where), where, key)
 
 
+def modalities_of(path: Path, where: str) -> list[str]:
+    """The names of the modalities of a MuData file, in its own order."""
+    import h5py
+
+    with reading(where), h5py.File(path, "r", locking=False) as file:
+        parts = file.get("mod", {})
+        ordered = [str(name) for name in getattr(parts, "attrs", {}).get("mod-order", [])]
+        return ordered if sorted(ordered) == sorted(parts) else list(parts)
+
+
 def read_h5mu(path: Path, where: str, key: str | None, *, values: bool = False) -> Sheet:
     """Read one modality of a MuData file, ``MODALITY`` or ``MODALITY/obsm/NAME``; for labels the common ``obs``."""
-    import h5py
     import mudata
 
     if key is None and values:
-        with reading(where), h5py.File(path, "r", locking=False) as file:
-            known = list(file.get("mod", []))
+        known = modalities_of(path, where)
         raise DataError("which modality is the table?", where=where, got=listed(known), do="set `key` to its name")
     if key is None or key == "obs":
         data = _read(mudata.read_h5mu, path, where)
         return FrameSheet(data.obs, f"{where}:obs", list(map(str, data.obs_names)))
     modality, _, rest = key.partition("/")
-    with reading(where), h5py.File(path, "r", locking=False) as file:
-        known = list(file.get("mod", []))
+    known = modalities_of(path, where)
     if modality not in known:
         raise not_there("modality", modality, known, where)
     large = large_sheet(path, f"{where}:{modality}", rest or None, f"mod/{modality}/")

@@ -18,7 +18,7 @@ from omib_cli.sources.matrices import DenseMatrix, Matrix, SparseFile
 from omib_cli.sources.rows import must_be_as_many, must_be_files_of_their_own
 from omib_cli.sources.sheet_rows import ids_of, must_be_below_the_header, must_be_different, must_not_contradict
 from omib_cli.sources.sheets import Sheet, not_there
-from omib_cli.sources.text_tables import ENCODING, read_text, reading
+from omib_cli.sources.text_tables import ENCODING, first_rows, read_text, reading
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
     from omib_cli.recipe.sources.common import FileOptions, LabelOptions
     from omib_cli.recipe.sources.tables import TableOptions
+
+BINARY = (".npz", ".h5ad", ".h5mu", ".h5")
+"""Endings of files that are no tables of text."""
 
 
 @dataclass
@@ -239,6 +242,24 @@ class Files:
             return None
         group = options.group if options.group in there else None
         return self.labels(options.model_copy(update={"group": group, "split": None}), ids=ids)
+
+    def sheets(self, options: FileOptions, text: Sequence[str | int] = (), *, values: bool) -> list[Sheet]:
+        """Each file of a table of features (``values``) or of labels, to be looked at.
+
+        Parameters
+        ----------
+        text
+            Columns of a table of text that are kept as they are written.
+        """
+        return [self._sheet(path, where, options, [*text], values=values) for path, where in self._paths(options)]
+
+    def first_rows(self, options: FileOptions) -> tuple[list[str], list[str]] | None:
+        """The first two rows of a table of text, as they are written; None for files of other kinds."""
+        path, where = self._paths(options)[0]
+        if path.suffix.lower() in BINARY:
+            return None
+        with reading(where):
+            return first_rows(path)
 
     def hashes(self, every: Sequence[FileOptions]) -> dict[str, str]:
         """SHA-256 of each file that the recipe names, by name; never an absolute path."""

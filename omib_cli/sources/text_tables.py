@@ -115,6 +115,11 @@ def open_text(path: Path) -> IO[str]:
     return path.open(encoding=ENCODING, newline="")
 
 
+def first_rows(path: Path) -> tuple[list[str], list[str]]:
+    """The first two rows that are not blank, the first without spaces around its cells."""
+    return _look(path)[1:]
+
+
 def _look(path: Path) -> tuple[str, list[str], list[str]]:
     """The separator and the first two rows."""
     with open_text(path) as file:

@@ -41,6 +41,18 @@ def test_auc_tells_apart_what_probabilities_round_to_one(classes):
     assert sklearn_metrics.roc_auc_score(labels == classes - 1, task.readable(scores)[:, -1]) == 0.5
 
 
+def test_values_are_learnt_in_units_of_output_and_scored_in_those_of_the_label():
+    import torch
+
+    plain, scaled = (Regression(RegressionOptions(centre=c, scale=s), []) for c, s in ((0.0, 1.0), (70.0, 10.0)))
+    outputs, labels = np.array([[-1.0], [0.0], [2.0]], dtype=np.float32), np.array([60.0, 75.0, 90.0])
+    assert scaled.scores(outputs)[:, 0].tolist() == [60.0, 70.0, 90.0]
+    assert scaled.metrics(scaled.scores(outputs), labels)["mae"] == pytest.approx(5 / 3)
+    losses = scaled.loss(torch.tensor(outputs), torch.tensor(labels))
+    assert losses.tolist() == pytest.approx([0.0, 0.25, 0.0])
+    assert losses.tolist() == plain.loss(torch.tensor(outputs), torch.tensor((labels - 70) / 10)).tolist()
+
+
 def test_anomaly_scores_that_float32_makes_equal_keep_their_order():
     labels = np.array([0.0, 0.0, 1.0, 1.0])
     task = Anomaly(AnomalyOptions(), ["normal", "anomalous"])
