@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from omib_cli.errors import DataError, listed
 from omib_cli.sources.joining import SampleRows
+from omib_cli.sources.preprocessing import ScaledRows
 from omib_cli.sources.sheets import counted
 from omib_cli.sources.splits import TRAIN
 from omib_cli.sources.table_files import FeatureTable
@@ -58,7 +59,7 @@ def must_be_two(names: tuple[str, str], tables: Mapping[str, FeatureTable], join
 
 
 def twins(
-    values: Mapping[str, NDArray[np.float32]],
+    values: Mapping[str, NDArray[np.float32] | ScaledRows],
     present: Mapping[str, NDArray[np.bool_]],
     split: NDArray[np.uint8],
     ids: Sequence[str],
@@ -68,17 +69,21 @@ def twins(
     Parameters
     ----------
     values, present
-        By modality, (N, K) features and (N,) whether the sample has them.
+        By modality, (N, K) features and (N,) whether the sample has them. Features that are not in memory are not
+        compared.
     split
         (N,) codes of the split.
     """
-    rows = {name: _digests(values[name], present[name]) for name in values}
-    whole = [b"".join(own) for own in zip(*rows.values(), strict=True)]
-    found = _as_in_training(whole, split, sum(own.shape[1] for own in values.values()))
+    held = {name: own for name, own in values.items() if not isinstance(own, ScaledRows)}
+    rows = {name: _digests(own, present[name]) for name, own in held.items()}
+    found: dict[int, int] = {}
+    if len(held) == len(values):
+        whole = [b"".join(own) for own in zip(*rows.values(), strict=True)]
+        found = _as_in_training(whole, split, sum(own.shape[1] for own in held.values()))
     said = [_said("", found, ids)] if found else []
-    wide = [name for name, own in values.items() if own.shape[1] >= WIDE]
-    for name in wide if len(rows) > 1 else ():
-        parts = _as_in_training(rows[name], split, values[name].shape[1])
+    wide = [name for name, own in held.items() if own.shape[1] >= WIDE]
+    for name in wide if len(values) > 1 else ():
+        parts = _as_in_training(rows[name], split, held[name].shape[1])
         alone = {row: twin for row, twin in parts.items() if row not in found}
         said += [_said(f" of {name}", alone, ids)] if alone else []
     return said

@@ -9,26 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from omib_cli.artifacts import format as fmt
 from omib_cli.artifacts.files import must_exist
-from omib_cli.errors import DataError, RecipeError, listed
+from omib_cli.errors import DataError, RecipeError
 from omib_cli.sources.array_tables import LargeSheet
-from omib_cli.sources.categories import Encoding, Texts, Written
-from omib_cli.sources.columns import (
-    Barred,
-    candidates,
-    must_be_some,
-    must_be_the_same,
-    must_not_be_barred,
-    odd_names,
-    sentinels,
-)
+from omib_cli.sources.categories import Encoding, Written
+from omib_cli.sources.columns import must_be_the_same, odd_names, sentinels
+from omib_cli.sources.features import FeatureChoice
 from omib_cli.sources.file_kinds import TEXT, kind_of
 from omib_cli.sources.matrices import DenseMatrix, Matrix, SparseFile
 from omib_cli.sources.notation import Notation
-from omib_cli.sources.patterns import as_patterns, places_like
 from omib_cli.sources.readers import read_any
 from omib_cli.sources.rows import must_be_as_many, must_be_files_of_their_own
 from omib_cli.sources.sheet_rows import ids_of, must_be_below_the_header, must_be_different, must_not_contradict
-from omib_cli.sources.sheets import Sheet, counted, not_there
+from omib_cli.sources.sheets import Sheet, not_there
 from omib_cli.sources.text_tables import ENCODING, first_rows, reading
 
 if TYPE_CHECKING:
@@ -147,17 +139,17 @@ class Files:
         """
         import numpy as np
 
-        said = [labels.id, labels.column, labels.group, labels.split]
+        said = [one for one in (labels.id, labels.column, labels.group, labels.split) if one is not None]
+        choice = FeatureChoice(options, [*ids, *said], known, encodings, self.warnings)
+        listed_names = self._listed_names(options)
         sheets: list[Sheet] = []
         parts: list[NDArray[np.float64]] = []
         places: set[tuple[tuple[str, str], int]] = set()
         chosen: list[str] | None = None
-        texts = Texts.asked(options.encode) if known is None else Texts.carried(encodings)
-        as_written = [*([*ids] if options.id is None else [options.id]), *texts.orders]
+        as_written = [*([*ids] if options.id is None else [options.id]), *choice.texts.orders]
         for path, where in self._paths(options):
             sheet = self._sheet(path, where, options, as_written, values=True)
-            barred = self._barred(sheet, options, [*ids, *(one for one in said if one is not None)], known)
-            positions, found, text = self._features(sheet, options, barred, texts, known)
+            positions, found, text = choice.of(sheet, listed_names, has_labels=sheet.origin in self._label_arrays)
             if not sheet.rows:
                 raise DataError("a table without a row", where=sheet.where, expected="a row for each sample")
             if isinstance(sheet, LargeSheet):
@@ -166,7 +158,7 @@ class Files:
             chosen = found
             sheets.append(sheet)
             places |= {(sheet.origin, position) for position in positions}
-            parts.append(texts.numbers(sheet, positions, text))
+            parts.append(choice.texts.numbers(sheet, positions, text))
             self.warnings += odd_names(found, sheet.where)
             self.warnings += sentinels(parts[-1], found, sheet.where)
         must_be_different(parts, sheets)
@@ -180,7 +172,7 @@ class Files:
             named=named,
             values=values,
             places=places,
-            texts=texts.written(chosen or []),
+            texts=choice.texts.written(chosen or []),
         )
 
     def _large(self, sheet: LargeSheet, positions: list[int], names: list[str], options: TableOptions) -> FeatureTable:
@@ -293,52 +285,6 @@ class Files:
                 found[name] = hashlib.file_digest(file, "sha256").hexdigest()
         return dict(sorted(found.items()))
 
-    def _barred(self, sheet: Sheet, options: TableOptions, said: Sequence[str | int], known: Set[str] | None) -> Barred:
-        """What is no feature in a sheet; ``said`` are the columns of ids, label, group and split elsewhere."""
-        own = [one for one in said if sheet.origin in self._label_arrays and (isinstance(one, int) or _has(sheet, one))]
-        excluded: list[int] = []
-        if options.feature_names is None:  # else `exclude` speaks of those names
-            patterns = as_patterns(options.exclude)
-            excluded = places_like(patterns, sheet.names, sheet.where, "exclude", all_there=known is None)
-        foreign = [one for one in said if isinstance(one, str)]
-        return Barred(_named(options.id), own, foreign, frozenset(excluded))
-
-    def _features(
-        self, sheet: Sheet, options: TableOptions, barred: Barred, texts: Texts, known: Set[str] | None
-    ) -> tuple[list[int], list[str], set[int]]:
-        """Positions and names of a sheet's features, and positions of the columns of text that are to be encoded."""
-        if known is None:
-            must_not_be_barred(as_patterns(options.columns), sheet, barred)
-        text = texts.places(sheet, barred.places(sheet))
-        every = candidates(sheet, barred, text, self.warnings, all_kinds=bool(options.columns or known))
-        names = self._names(sheet, every, options)
-        picked = self._picked(sheet, names, options, known)
-        positions = [every[place] for place in picked]
-        if known is None:
-            texts.must_be_among(sheet, positions, text)
-        return positions, [names[place] for place in picked], text
-
-    def _picked(self, sheet: Sheet, names: Sequence[str], options: TableOptions, known: Set[str] | None) -> list[int]:
-        """Which of the names are features: those that the recipe's patterns are like, or those that a model knows."""
-        patterns, exclude = as_patterns(options.columns), as_patterns(options.exclude)
-        picked = list(range(len(names)))
-        if patterns:
-            picked = places_like(patterns, names, sheet.where, "columns", all_there=known is None)
-        if options.feature_names is not None:
-            out = set(places_like(exclude, names, sheet.where, "exclude", all_there=known is None))
-            picked = [place for place in picked if place not in out]
-        if known is None:
-            must_be_some([names[place] for place in picked], sheet.where)
-        elif not known.isdisjoint(names):
-            left = [names[place] for place in picked if names[place] not in known]
-            if left:
-                self.warnings.append(
-                    f"{sheet.where}: {counted(len(left), 'column')} that the model does not use: left out "
-                    f"({listed(left)})"
-                )
-            picked = [place for place, name in enumerate(names) if name in known]
-        return picked
-
     def _paths(self, options: FileOptions) -> list[tuple[Path, str]]:
         """Path and name of each file, in the order of splits."""
         if isinstance(options.files, str):
@@ -373,21 +319,13 @@ class Files:
         sheet.origin = str(path.resolve()), sheet.where.removeprefix(where)
         return sheet
 
-    def _names(self, sheet: Sheet, positions: Sequence[int], options: TableOptions) -> list[str]:
+    def _listed_names(self, options: TableOptions) -> list[str] | None:
+        """The names of features that a file of its own gives, if there is one."""
         if options.feature_names is None:
-            return [sheet.names[position] for position in positions]
-        where = options.feature_names
-        with reading(where):
-            names = self._path(where).read_text(encoding=ENCODING).split("\n")
-        names = [name.strip() for name in names if name.strip()]
-        if len(names) != len(positions):
-            raise DataError(
-                "the list of feature names does not fit the table",
-                where=where,
-                got=f"{len(names)} names",
-                expected=f"{len(positions)}, the columns of {sheet.where}",
-            )
-        return names
+            return None
+        with reading(options.feature_names):
+            names = self._path(options.feature_names).read_text(encoding=ENCODING).split("\n")
+        return [name.strip() for name in names if name.strip()]
 
     def _rows(
         self, options: FileOptions, sheets: Sequence[Sheet], counts: Sequence[int], ids: Sequence[str]

@@ -134,9 +134,7 @@ class TablesSource:
             plans[name], dropped[name] = make(name, table, joined.rows[name][order], split)
             missing[name] = int(np.sum(~self._present[name]))
         ids = [joined.ids[row] for row in order]
-        small = {name: values for name, values in self._values.items() if not isinstance(values, ScaledRows)}
-        if small:
-            self.warnings.extend(twins(small, self._present, split, ids))
+        self.warnings.extend(twins(self._values, self._present, split, ids))
         facts["missing"] = {name: count for name, count in missing.items() if count}
         facts["dropped_columns"] = {name: len(columns) for name, columns in dropped.items() if columns}
         self._report(facts, dropped)

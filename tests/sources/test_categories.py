@@ -41,11 +41,11 @@ def in_order(plan, block) -> pd.DataFrame:
     return pd.DataFrame(block.values["rna"], index=plan.ids, columns=plan.modalities["rna"].features).sort_index()
 
 
-def prepared(folder: Path, plan, encode, table: pd.DataFrame, allow: float = 0.0, **data):
+def prepared(folder: Path, plan, encode, samples: pd.DataFrame, allow: float = 0.0, **data):
     """New samples for a model of the plan's data: features by sample, and the warnings."""
     folder.mkdir()
     protein = frame(numbers(2, 1), "q")
-    write_tables(folder, table, protein[protein.id.isin(table.id)])
+    write_tables(folder, samples, protein[protein.id.isin(samples.id)])
     (folder / "labels.csv").unlink()
     known = like(plan)
     source = TablesSource(recipe(encode, **data), folder, type(known)(**{**known.__dict__, "allow_missing": allow}))
@@ -289,3 +289,12 @@ def test_an_order_is_given_or_refused(encode, words):
 def test_what_is_encoded_needs_a_header():
     with pytest.raises(ValidationError, match="names columns as the file's header does"):
         recipe("onehot", table={"header": False})
+
+
+def test_steps_see_the_features_that_text_became_and_new_samples_go_the_same_way(tmp_path):
+    table = {"preprocess": [{"kind": "zscore"}, {"kind": "pca", "components": 3}]}
+    encode = {"site": "onehot", "stage": ["I", "II", "III"]}
+    plan, block, _ = read(write_tables(tmp_path, clinic()), recipe(encode, table=table))
+    assert plan.modalities["rna"].shape == (3,)
+    new, _ = prepared(tmp_path / "new", plan, encode, clinic()[["stage", "site", "r0", "id"]].iloc[::-2], table=table)
+    np.testing.assert_allclose(new, in_order(plan, block).loc[new.index], rtol=1e-6, atol=1e-6)

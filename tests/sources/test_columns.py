@@ -10,6 +10,9 @@ from table_data import ROWS, frame, label_frame, numbers, read, table_recipe, wr
 from test_new_samples import like, same_rows
 
 from omib_cli.errors import DataError
+from omib_cli.sources.copies import twins
+from omib_cli.sources.matrices import DenseMatrix
+from omib_cli.sources.preprocessing import Fitted, ScaledRows
 from omib_cli.sources.tables import TablesSource
 
 PROTEIN = {"files": "protein.csv", "id": "id"}
@@ -144,3 +147,14 @@ def test_a_modality_that_two_samples_lack_makes_them_no_twins(tmp_path):
     table = frame(numbers(3), "r")
     table.iloc[[2, 4], 1:] = np.nan
     assert not any("training sample" in warning for warning in read(write_tables(tmp_path, table))[2].warnings)
+
+
+def test_samples_are_no_twins_by_what_is_in_memory_alone():
+    values, split = numbers(12)[[0, 1, 0]].astype(np.float32), np.array([0, 0, 2], dtype=np.uint8)
+    present = {"rna": np.ones(3, dtype=bool), "protein": np.ones(3, dtype=bool)}
+    told = twins({"rna": values, "protein": values}, present, split, ["a", "b", "c"])
+    assert told == ["1 sample of validation or test has all values of a training sample: c (as a)"]
+    fitted = Fitted(np.arange(2), np.zeros(2), np.ones(2), np.zeros(2), 2)
+    elsewhere = ScaledRows(DenseMatrix(numbers(2)[:3]), fitted, np.arange(3))
+    told = twins({"rna": values, "protein": elsewhere}, present, split, ["a", "b", "c"])
+    assert told == ["1 sample of validation or test has all values of rna of a training sample: c (as a)"]

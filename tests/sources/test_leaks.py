@@ -123,6 +123,14 @@ def test_a_number_that_is_the_groups_name_is_refused_with_one_sample_in_each_gro
     assert found(names[:, np.newaxis] * 1.5, SICK, groups=[str(one) for one in names]) == []
 
 
+def test_text_that_names_the_group_is_refused_and_text_of_two_patients_is_not():
+    for count, expected in ((8, [0]), (2, [])):
+        patient = np.arange(ROWS) % count
+        texts = {0: [f"donor {one}" for one in range(count)]}
+        labels = np.random.default_rng(1).integers(0, 2, ROWS)
+        assert found(patient[:, np.newaxis], labels, groups=[f"P{one}" for one in patient], texts=texts) == expected
+
+
 @pytest.mark.parametrize("rows", [6, 12, 60])
 @pytest.mark.parametrize("classes", [2, 3, 5])
 def test_chance_is_never_refused(rows, classes):
