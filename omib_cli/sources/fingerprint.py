@@ -235,7 +235,9 @@ def _joined(
         for name, (file, patterns) in tables.items()
     }
     joined = join(found, read, how, "new")
-    facts = tuple(TableLook(found[name], joined, name, read).facts(*tables[name]) for name in tables)
+    every = [labels.file, *(file for file, _ in tables.values())]
+    barred = {str(column) for column in (labels.column, labels.group, labels.split, *(file.id for file in every))}
+    facts = tuple(TableLook(found[name], joined, name, read, barred).facts(*tables[name]) for name in tables)
     notes = [f"{count} {why}" for why, count in joined.dropped.items() if count]
     for name, (file, patterns) in tables.items():
         if file.files == labels.file.files and _suffix(file) not in BINARY and not patterns:
