@@ -151,9 +151,7 @@ def _table(table: TableFacts, made: Plan) -> dict[str, Any]:
         made.reasons[f"columns of {table.name}"] = f"left out: {left}"
     if table.texts:
         options["encode"] = dict.fromkeys(table.texts, "onehot")
-        made.reasons[f"text of {table.name}"] = (
-            f"a column of zeros and ones for each category: {', '.join(table.texts)}"
-        )
+        made.reasons[f"text of {table.name}"] = f"zeros and ones for each category: {', '.join(table.texts)}"
     if steps := _steps(table):
         options["preprocess"] = steps
         said = ", ".join(step["kind"] for step in steps)
