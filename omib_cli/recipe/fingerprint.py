@@ -58,6 +58,8 @@ class TableFacts:
     kind
         ``counts`` (many columns of whole numbers from 0), ``whole numbers`` (few), ``binary`` (0 and 1), ``shares``
         (within 0 and 1) or ``numbers``.
+    texts
+        Columns of text with few categories.
     suspicious
         Columns that are no features, each with the reason.
     notes
@@ -76,6 +78,7 @@ class TableFacts:
     constant: int
     kind: str
     suspicious: Mapping[str, str] = field(default_factory=dict)
+    texts: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 

@@ -137,8 +137,6 @@ def _tables(made: Plan, found: Fingerprint, kind: TaskName) -> None:
         made.comments["data.impute"] = "of the training samples"
         lacking = [f"{table.name} {100 * table.missing:.2g} %" for table in found.tables if table.missing]
         made.reasons["impute"] = f"median: values are missing ({', '.join(lacking)})"
-    data["constant"] = "drop"
-    made.comments["data.constant"] = "columns of one value among the training samples"
     made.values["data"] = data
 
 
@@ -151,6 +149,9 @@ def _table(table: TableFacts, made: Plan) -> dict[str, Any]:
         left = "; ".join(f"{column} ({why})" for column, why in table.suspicious.items())
         made.comments[f"data.tables.{table.name}"] = f"left out: {left}"
         made.reasons[f"columns of {table.name}"] = f"left out: {left}"
+    if table.texts:
+        options["encode"] = dict.fromkeys(table.texts, "onehot")
+        made.reasons[f"text of {table.name}"] = f"zeros and ones for each category: {', '.join(table.texts)}"
     if steps := _steps(table):
         options["preprocess"] = steps
         said = ", ".join(step["kind"] for step in steps)

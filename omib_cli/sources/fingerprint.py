@@ -235,11 +235,13 @@ def _joined(
         for name, (file, patterns) in tables.items()
     }
     joined = join(found, read, how, "new")
-    facts = tuple(TableLook(found[name], joined, name, read).facts(*tables[name]) for name in tables)
+    every = [labels.file, *(file for file, _ in tables.values())]
+    barred = {str(column) for column in (labels.column, labels.group, labels.split, *(file.id for file in every))}
+    facts = tuple(TableLook(found[name], joined, name, read, barred).facts(*tables[name]) for name in tables)
     notes = [f"{count} {why}" for why, count in joined.dropped.items() if count]
-    for name, (file, patterns) in tables.items():
+    for (name, (file, patterns)), seen in zip(tables.items(), facts, strict=True):
         if file.files == labels.file.files and _suffix(file) not in BINARY and not patterns:
-            notes.append(_of_the_labels(name, file, found[name].columns))
+            notes.append(_of_the_labels(name, file, [*found[name].columns, *seen.texts]))
     there = np.array([joined.rows[name] >= 0 for name in tables])
     return Fingerprint(
         labels=labels,
@@ -254,6 +256,6 @@ def _joined(
 def _of_the_labels(name: str, file: TableFile, columns: Sequence[str]) -> str:
     """What is to be said of features that stand beside the label."""
     return (
-        f"{name} is the file of the labels, and all its numbers are features ({listed(columns)}): if some are known "
+        f"{name} is the file of the labels, and all its columns are features ({listed(columns)}): if some are known "
         f"only with the label, choose with {name}={file.shown}:PATTERN"
     )

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from omib_cli.errors import DataError, listed
 from omib_cli.recipe.fingerprint import LISTED, TableFacts, TableFile
-from omib_cli.sources.cells import exact_numbers
+from omib_cli.sources.cells import exact_numbers, is_date, is_missing
 from omib_cli.sources.identifying import ID
 from omib_cli.sources.joining import SampleRows
 from omib_cli.sources.leaks import Known, leaks, row_numbers
 from omib_cli.sources.matrices import Matrix
 from omib_cli.sources.sheets import counted
 from omib_cli.sources.table_files import FeatureTable, Labels
+from omib_cli.sources.text_tables import NAMELESS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 COUNTED = 10
 """So many columns of whole numbers from 0 are taken for counts (of genes, of words)."""
+MOST_CATEGORIES, LEAST_IN_CATEGORY = 10, 5
+"""More categories than this, or fewer rows of each on average, and a column of text is left out."""
 TELLING = 5
 """Fewer columns than this may well have the same values in two samples."""
 
@@ -34,13 +38,18 @@ class TableLook:
         As the source ``tables`` reads it.
     joined
         Which of its rows belongs to which labelled sample.
+    barred
+        Names of columns that are ids, labels, groups or splits in any file.
     """
 
-    def __init__(self, table: FeatureTable, joined: SampleRows, name: str, labels: Labels) -> None:
+    def __init__(
+        self, table: FeatureTable, joined: SampleRows, name: str, labels: Labels, barred: Collection[str]
+    ) -> None:
         self._table = table
         self._name = name
         self._rows = joined.rows[name]
         self._labels = [labels.values[row] for row in joined.label_rows]
+        self._barred = barred
 
     def facts(self, file: TableFile, patterns: tuple[str, ...]) -> TableFacts:
         """The facts of the table."""
@@ -68,8 +77,22 @@ class TableLook:
             constant=seen.constant,
             kind=seen.kind,
             suspicious=suspicious,
+            texts=self._texts() if file.header and not patterns else (),
             notes=(f"{counted(seen.copies, 'row')} like another row",) if seen.copies and width >= TELLING else (),
         )
+
+    def _texts(self) -> tuple[str, ...]:
+        """Columns of text with few categories: they can be features."""
+        sheets = self._table.sheets
+        numeric = {sheet.names[place] for sheet in sheets for place in sheet.numeric()}
+        found = []
+        for name in sheets[0].text_names:
+            if name in numeric or name in self._barred or name not in sheets[0].names or NAMELESS.fullmatch(name):
+                continue
+            values = [value for sheet in sheets for value in sheet.text(name) if not is_missing(value)]
+            if 2 <= len(set(values)) <= min(MOST_CATEGORIES, len(values) / LEAST_IN_CATEGORY) and not is_date(values):
+                found.append(name)
+        return tuple(found)
 
     def _suspicious(self) -> dict[str, str]:
         """Columns that are no features."""

@@ -251,7 +251,7 @@ def test_features_beside_the_label_are_listed_since_some_may_be_known_only_with_
     labels = plain_labels()
     write_tables(tmp_path, labels=labels.assign(age=labels["age"].sample(frac=1, random_state=0).to_numpy()))
     _, out, _ = new("--modality", "clinic=labels.csv", *RNA_PROTEIN, "--label", "labels.csv:y")
-    assert "clinic is the file of the labels, and all its numbers are features (age)" in out
+    assert "clinic is the file of the labels, and all its columns are features (age)" in out
     (tmp_path / "mine.yaml").unlink()
     assert "is the file of the labels" not in new("--modality", "c=labels.csv:age", "--label", "labels.csv:y")[1]
 
@@ -260,6 +260,20 @@ def test_an_array_of_a_file_of_several_is_asked_for_in_the_words_of_the_command(
     np.savez(tmp_path / "x.npz", a=numbers(3), b=numbers(2, 1))
     write_tables(tmp_path, labels=plain_labels().drop(columns="id"))
     assert "x.npz:NAME" in refused("--modality", "a=x.npz", "--label", "labels.csv:y")
+
+
+def test_text_is_used_where_it_has_few_categories(new, tmp_path):
+    rng = np.random.default_rng(0)
+    rna = frame(numbers(3), "r").assign(
+        sex=rng.choice(["f", "m"], 40),
+        ward=[f"w{row // 2}" for row in range(40)],
+        seen=["2024-01-01", "2024-01-02"] * 20,
+        patient=[f"g{row // 8}" for row in range(40)],
+    )
+    write_tables(tmp_path, rna=rna)
+    recipe, out, _ = new(*RNA_PROTEIN, "--label", "labels.csv:y")
+    assert recipe.data.tables["rna"].encode == {"sex": "onehot"}
+    assert "text of rna" in out
 
 
 def test_counts_and_copies_are_noted(new, tmp_path):

@@ -157,3 +157,9 @@ def test_clips_that_lack_a_modality_are_allowed_for_and_a_rare_modality_is_left_
 def test_a_name_is_made_of_what_a_recipe_may_be_called():
     assert plain_name("my study (2)") == "my-study-2"
     assert plain_name("--") == "mine"
+
+
+def test_text_of_few_categories_becomes_zeros_and_ones():
+    recipe, made = planned(found(table=replace(TABLE, texts=("sex", "stage"))))
+    assert recipe.data.tables["rna"].encode == {"sex": "onehot", "stage": "onehot"}
+    assert "sex, stage" in made.reasons["text of rna"]
