@@ -156,7 +156,7 @@ def read_run(path: Path) -> Run:
     MismatchError
         Its recipe is of a version that this one does not understand.
     """
-    data, provenance = read_embedding(path)
+    data, provenance = read_embedding(path, _is_read)
     if data.n_obs == 0:
         raise DataError("the embedding has no samples", where=path, do="omib embed makes it again")
     recipe = recipe_of(provenance, path)
@@ -187,6 +187,17 @@ def read_run(path: Path) -> Run:
         )
     except KeyError as error:
         raise DataError("the embedding lacks a part", where=path, got=error, do="omib embed makes it again") from error
+
+
+def _is_read(place: str) -> bool:
+    """Whether an evaluation looks at an array: of large embeddings the rest, such as spreads, would take the memory."""
+    return place.startswith(_READ)
+
+
+_READ = tuple(
+    ["obs/split", "obs/label", "obs/group", "obs/has_", f"obs/{COMPRESSION}_"]
+    + [f"obsm/{name}" for name in (LOGITS, OUTPUT, SPATIAL)]
+)
 
 
 def _labelled(data: anndata.AnnData, classes: list[str], path: Path) -> anndata.AnnData:
