@@ -24,7 +24,7 @@ MOST_SAMPLES = 5_000
 
 @dataclass(frozen=True)
 class Recovery:
-    """Cross-validated R² of a linear probe, of the same when the target's samples are shuffled, and how many there are."""
+    """Cross-validated R² of a linear probe, of the same when the target's samples are shuffled, and their number."""
 
     r2: float
     control: float

@@ -29,7 +29,7 @@ Metric = Callable[[Floats, Floats], Reweighted]
 """Scores (N, C) and labels (N,) to the metric as a function of counts."""
 
 CHUNK_CELLS = 250_000
-"""Most cells of ``counts`` that are worked on at once, unless a row has more: 2 MiB, which a processor's cache holds."""
+"""Most cells of ``counts`` that are worked on at once, unless a row has more: 2 MiB, which fit into a cache."""
 MIN_GROUPS = 10
 """Fewest groups that are resampled as wholes; an interval from fewer would say little."""
 

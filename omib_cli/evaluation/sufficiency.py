@@ -20,7 +20,7 @@ from omib_cli.runtime.seeds import derive_seed
 
 Floats = NDArray[np.float64]
 Resamples = Callable[[], Iterator[Floats]]
-"""Draws the same resamples anew, as counts (R, N) in chunks: all at once they would take R times the samples' memory."""
+"""Draws the same resamples anew, as counts (R, N) in chunks: all at once they take R times the samples' memory."""
 NEIGHBOURS = 3
 LEAST_LABELS = 20
 """Fewer labels say little about a density."""
