@@ -140,8 +140,15 @@ def _encoded(item: Any, kind: str, **more: Any) -> None:
     item.attrs.update({"encoding-type": kind, "encoding-version": version, **more})
 
 
-def read_embedding(path: Path) -> tuple[anndata.AnnData, Provenance]:
+def read_embedding(
+    path: Path, wanted: Callable[[str], bool] = lambda _place: True
+) -> tuple[anndata.AnnData, Provenance]:
     """The embedding as AnnData, and its provenance.
+
+    Parameters
+    ----------
+    wanted
+        Of which places in ``obs`` and ``obsm``, such as ``obsm/output``, to read; X and the ids are always there.
 
     Raises
     ------
@@ -149,13 +156,23 @@ def read_embedding(path: Path) -> tuple[anndata.AnnData, Provenance]:
         Missing, damaged, or not an embedding of omib's.
     """
     import anndata
+    import pandas as pd
+    from anndata.io import read_elem
 
     with open_hdf5(path, fmt.EMBEDDING) as file:
         provenance = read_provenance(file, path)
-    try:
-        return anndata.read_h5ad(path), provenance
-    except (OSError, KeyError, ValueError) as error:
-        raise DataError("the embedding is damaged", where=path, got=error, do="omib embed makes it again") from error
+        try:
+            index = text(file["obs"].attrs["_index"])
+            columns = [name for name in map(text, file["obs"].attrs["column-order"]) if wanted(f"obs/{name}")]
+            obs = pd.DataFrame(
+                {name: read_elem(file["obs"][name]) for name in columns}, index=read_elem(file["obs"][index])
+            )
+            obsm = {name: read_elem(file["obsm"][name]) for name in file["obsm"] if wanted(f"obsm/{name}")}
+            return anndata.AnnData(X=read_elem(file[X]), obs=obs, obsm=obsm), provenance
+        except (OSError, KeyError, ValueError) as error:
+            raise DataError(
+                "the embedding is damaged", where=path, got=error, do="omib embed makes it again"
+            ) from error
 
 
 def embedding_digests(file: h5py.File) -> dict[str, tuple[str, tuple[int, ...], str]]:

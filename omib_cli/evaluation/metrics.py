@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omib_cli.artifacts.format import ALL_SPLITS
-from omib_cli.evaluation.resampling import count_chunks, group_codes, resampled
+from omib_cli.evaluation.resampling import Reweighted, count_chunks, group_codes, resampler
 from omib_cli.evaluation.runs import FUSED, Predictor, Run
 from omib_cli.runtime.progress import Progress
 from omib_cli.runtime.seeds import derive_seed
@@ -157,15 +157,16 @@ def measured(task: Task, scores: Floats, labels: Floats, groups: NDArray[np.str_
 
 
 def resampled_metric(
-    task: Task, metric: str, scores: Floats, labels: Floats, groups: NDArray[np.str_] | None, counts: Floats
-) -> Floats:
-    """One of :func:`measured` in each resample, (R,), from how often it drew each sample, ``counts`` (R, N)."""
+    task: Task, metric: str, scores: Floats, labels: Floats, groups: NDArray[np.str_] | None
+) -> Reweighted:
+    """One of :func:`measured` in each resample, (R,), as a function of how often it drew each sample (R, N)."""
     if not task.by_group:
-        return resampled(task, scores, labels, [metric], counts)[metric]
+        whole = resampler(task, scores, labels, [metric])
+        return lambda counts: whole(counts)[metric]
     members = list(_members(labels, groups).values())
     values = [task.metrics(scores[own], labels[own])[metric] for own in members]
-    draws = [resampled(task, scores[own], labels[own], [metric], counts[:, own])[metric] for own in members]
-    return _mean_draws(values, draws)
+    parts = [(own, resampler(task, scores[own], labels[own], [metric])) for own in members]
+    return lambda counts: _mean_draws(values, [part(counts[:, own])[metric] for own, part in parts])
 
 
 def _judge_groups(
@@ -208,10 +209,8 @@ def _judge(run: Run, predictor: Predictor, rows: NDArray[Any], bootstrap: int, s
         if codes is None:  # a branch that has seen few of the groups: by sample it would look sharper than the rest
             return values, {}
     seed = derive_seed(run.recipe.seed, "bootstrap", split)  # the same resamples for every predictor
-    chunks = [
-        resampled(run.task, scores, labels, list(values), counts)
-        for counts in count_chunks(bootstrap, len(labels), codes, seed)
-    ]
+    metrics = resampler(run.task, scores, labels, list(values))
+    chunks = [metrics(counts) for counts in count_chunks(bootstrap, len(labels), codes, seed)]
     return values, {name: np.concatenate([chunk[name] for chunk in chunks]) for name in values}
 
 

@@ -84,10 +84,11 @@ def shared_draws(runs: Sequence[Evidence], metric: str, bootstrap: int, seed: in
     """A metric of every run in each of the same resamples, (R,) for each run; NaN where it is undefined."""
     codes, units = shared_units(runs)
     widest = max([units, *map(len, codes)])  # the most cells that a row of counts has below
+    metrics = [resampled_metric(each.task, metric, each.scores, each.labels, each.groups) for each in runs]
     found: list[list[Floats]] = [[] for _ in runs]
     for counts in count_chunks(bootstrap, widest, np.arange(units), seed):
-        for each, own, draws in zip(runs, codes, found, strict=True):
-            draws.append(resampled_metric(each.task, metric, each.scores, each.labels, each.groups, counts[:, own]))
+        for value_of, own, draws in zip(metrics, codes, found, strict=True):
+            draws.append(value_of(counts[:, own]))
     return [np.concatenate(draws) if draws else np.empty(0) for draws in found]
 
 

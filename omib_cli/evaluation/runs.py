@@ -164,7 +164,7 @@ def read_run(path: Path) -> Run:
     MismatchError
         Its recipe is of a version that this one does not understand.
     """
-    data, provenance = read_embedding(path)
+    data, provenance = read_embedding(path, _is_read)
     if data.n_obs == 0:
         raise DataError("the embedding has no samples", where=path, do="omib embed makes it again")
     recipe = recipe_of(provenance, path)
@@ -198,6 +198,17 @@ def _by_modality(data: anndata.AnnData, prefix: str, modalities: list[str]) -> d
     """The columns that there are of a number for each modality, (N,) each."""
     columns = {name: f"{prefix}_{name}" for name in modalities}
     return {name: data.obs[key].to_numpy(dtype=np.float64) for name, key in columns.items() if key in data.obs}
+
+
+def _is_read(place: str) -> bool:
+    """Whether an evaluation looks at an array: of large embeddings the rest, such as spreads, would take the memory."""
+    return place.startswith(_READ)
+
+
+_READ = tuple(
+    ["obs/split", "obs/label", "obs/group", "obs/has_", f"obs/{COMPRESSION}_", f"obs/{NOVELTY}_"]
+    + [f"obsm/{name}" for name in (LOGITS, OUTPUT, SPATIAL)]
+)
 
 
 def _labelled(data: anndata.AnnData, classes: list[str]) -> anndata.AnnData:

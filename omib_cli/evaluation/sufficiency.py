@@ -7,6 +7,7 @@ there are any). Notation: N samples, M modalities.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,8 @@ from omib_cli.evaluation.runs import Predictor, Run
 from omib_cli.runtime.seeds import derive_seed
 
 Floats = NDArray[np.float64]
+Resamples = Callable[[], Iterator[Floats]]
+"""Draws the same resamples anew, as counts (R, N) in chunks: all at once they take R times the samples' memory."""
 NEIGHBOURS = 3
 LEAST_LABELS = 20
 """Fewer labels say little about a density."""
@@ -45,9 +48,9 @@ def information_plane(run: Run, bootstrap: int) -> list[Quantity]:
     rows = (run.split == run.headline) & run.predictors[0].present & np.isfinite(run.labels)
     if not rows.any():
         return []
-    counts = _resamples(run, rows, bootstrap)
+    resamples = _resamples(run, rows, bootstrap)
     found = []
-    sufficiency = _sufficiency(run, rows, counts)
+    sufficiency = _sufficiency(run, rows, resamples)
     if sufficiency is not None:
         found.append(Quantity("I(ξ; y)", sufficiency, _claim(run)))
     if run.compression:
@@ -56,13 +59,13 @@ def information_plane(run: Run, bootstrap: int) -> list[Quantity]:
         words += "with their noise on, I(ξ; all modalities) is at most this"
         if run.draws > 1:
             words += f" for an ξ of one draw; this one averages {run.draws}, and may hold more"
-        found.append(Quantity("Σ KL", _mean(total, counts), words))
+        found.append(Quantity("Σ KL", _mean(total, resamples), words))
     if run.branches_see_embedding:
         for branch in run.predictors[1:]:
             gap = _divergence(run, branch)
             if gap is not None:
                 seen = branch.present[rows]
-                estimate = _mean(gap[rows][seen], [each[:, seen] for each in counts])
+                estimate = _mean(gap[rows][seen], resamples, seen)
                 words, unit = f"what {branch.name} beside ξ changes in the prediction", "nats"
                 if run.recipe.task.kind == "regression":
                     words, unit = f"{words}; of Gaussians with variance 1", "label's unit squared"
@@ -85,17 +88,17 @@ def _claim(run: Run) -> str:
 def task_information(run: Run) -> float:
     """The lower bound on I(ξ; y) in nats on the headline split; NaN where the task predicts no distribution of y."""
     rows = (run.split == run.headline) & run.predictors[0].present & np.isfinite(run.labels)
-    estimate = _sufficiency(run, rows, []) if rows.any() else None
+    estimate = _sufficiency(run, rows, lambda: iter(())) if rows.any() else None
     return math.nan if estimate is None else estimate.value
 
 
-def _resamples(run: Run, rows: NDArray[np.bool_], bootstrap: int) -> list[Floats]:
+def _resamples(run: Run, rows: NDArray[np.bool_], bootstrap: int) -> Resamples:
     codes = None if run.groups is None else group_codes(run.groups[rows])
     seed = derive_seed(run.recipe.seed, "bootstrap", run.headline)
-    return list(count_chunks(bootstrap, int(rows.sum()), codes, seed))
+    return lambda: count_chunks(bootstrap, int(rows.sum()), codes, seed)
 
 
-def _sufficiency(run: Run, rows: NDArray[np.bool_], counts: list[Floats]) -> Measurement | None:
+def _sufficiency(run: Run, rows: NDArray[np.bool_], resamples: Resamples) -> Measurement | None:
     """H(y) less the cross-entropy of the fused prediction, both as means over the same samples; None without either.
 
     Since the entropy's own terms are resampled, not the frequencies behind them, its bias does not enter twice.
@@ -105,13 +108,13 @@ def _sufficiency(run: Run, rows: NDArray[np.bool_], counts: list[Floats]) -> Mea
         codes = labels.astype(np.intp)
         shares = np.bincount(codes, minlength=scores.shape[1]) / len(codes)
         bias = ((shares > 0).sum() - 1) / (2 * len(codes))  # of an entropy of frequencies (Miller 1955)
-        return _mean(scores[np.arange(len(codes)), codes] - np.log(shares[codes]) + bias, counts)
+        return _mean(scores[np.arange(len(codes)), codes] - np.log(shares[codes]) + bias, resamples)
     if run.recipe.task.kind == "regression" and (surprises := surprises_of(labels)) is not None:
-        return _gaussian_bound(surprises, np.square(scores[:, 0] - labels), counts)
+        return _gaussian_bound(surprises, np.square(scores[:, 0] - labels), resamples)
     return None
 
 
-def _gaussian_bound(surprises: Floats, errors: Floats, counts: list[Floats]) -> Measurement:
+def _gaussian_bound(surprises: Floats, errors: Floats, resamples: Resamples) -> Measurement:
     """h(y) less the cross-entropy of a Gaussian around the prediction, whose variance is the mean squared error.
 
     Any variance gives a bound; to choose it on the samples that are judged flatters by 1 / 2N, which is taken off.
@@ -124,7 +127,8 @@ def _gaussian_bound(surprises: Floats, errors: Floats, counts: list[Floats]) -> 
         return np.asarray(weights @ surprises / total - loss - 0.5 / len(errors))
 
     value = float(bound(np.ones((1, len(errors))))[0])
-    return interval(value, np.concatenate([bound(each) for each in counts])) if counts else Measurement(value)
+    draws = [bound(each) for each in resamples()]
+    return interval(value, np.concatenate(draws)) if draws else Measurement(value)
 
 
 def surprises_of(labels: Floats) -> Floats | None:
@@ -145,12 +149,13 @@ def surprises_of(labels: Floats) -> Floats | None:
     return np.asarray(digamma(len(ordered)) - digamma(NEIGHBOURS) + np.log(2.0 * distance))
 
 
-def _mean(values: Floats, counts: list[Floats]) -> Measurement:
-    """A mean over samples (N,) with the interval of its resamples."""
+def _mean(values: Floats, resamples: Resamples, seen: NDArray[np.bool_] | None = None) -> Measurement:
+    """A mean over samples (N,) with the interval of its resamples; ``seen`` says which of all samples these are."""
     if not len(values):
         return Measurement(math.nan)
+    own = slice(None) if seen is None or seen.all() else seen
     with np.errstate(divide="ignore", invalid="ignore"):
-        draws = [each @ values / each.sum(axis=1) for each in counts]
+        draws = [each[:, own] @ values / each[:, own].sum(axis=1) for each in resamples()]
     value = float(values.mean())
     return interval(value, np.concatenate(draws)) if draws else Measurement(value)
 

@@ -42,6 +42,8 @@ READING_PARTNERS = 1023
 """Most product pairs per held-out sample in the reported value: all of them up to 1024 held-out samples."""
 BATCHES_PER_EPOCH = 4
 """Least number of batches into which an epoch is divided; small data makes smaller batches."""
+BELOW_ZERO = 0.5
+"""Nats below 0 that a held-out value has by chance; information is never negative, so beyond them it is no estimate."""
 PAST_LIMIT = 2.0
 """Nats above ln N_eval, on both halves, at which training ends: whatever comes later would be clipped all the same."""
 
@@ -141,7 +143,7 @@ def estimate(
     DataError
         Too few samples.
     NumericError
-        The loss or the value became NaN or infinite.
+        The loss or the value became NaN or infinite, or H(x) is negative beyond chance.
     """
     if len(x) < LEAST_ROWS:
         raise DataError(
@@ -158,7 +160,7 @@ def estimate(
     training = CriticTraining(x, z, options, seed, repetition, name, device or torch.device("cpu"))
     if state is not None:
         training.restore(state)
-    label = f"{'H' if '|' not in name else 'I'}({name.replace('|', '; ')}), repetition {repetition + 1}"
+    label = f"{label_of(name)}, repetition {repetition + 1}"
     total = training.epochs * training.steps
     job.progress.begin(label, total, "steps", training.step_number, epochs=training.epochs)
     while not training.finished:
@@ -167,7 +169,27 @@ def estimate(
         if checkpoint is not None:
             checkpoint(training.state)
     job.progress.end()
-    return training.result()
+    found = training.result()
+    if "|" not in name and is_below_zero(found):
+        raise NumericError(
+            f"the estimate of {label_of(name)} is negative: the critic learnt its samples by heart",
+            where=label,
+            got=f"{found.raw:.2f} nats on {found.samples} held-out samples",
+            expected="above 0; of continuous data, near the logarithm of the number of held-out samples",
+            do="--set information.input=pca, or encodings with --warmup FILE; fewer information.components; or "
+            "information.estimator=saturation, which needs no critic",
+        )
+    return found
+
+
+def label_of(name: str) -> str:
+    """``H(rna)`` or ``I(rna; dna)``, from ``rna`` or ``rna|dna``."""
+    return f"{'I' if '|' in name else 'H'}({name.replace('|', '; ')})"
+
+
+def is_below_zero(found: MutualInformation) -> bool:
+    """Whether an estimate is negative beyond chance, and so none."""
+    return found.raw is not None and found.raw < -BELOW_ZERO
 
 
 def _closed(raw: float, samples: int) -> MutualInformation:

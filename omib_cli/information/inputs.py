@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from omib_cli.artifacts import format as fmt
 from omib_cli.artifacts.dataset import Dataset
 from omib_cli.data.checks import Variation, must_vary
 from omib_cli.errors import UsageError
+from omib_cli.information.components import MOST_FITTED, Components, fit_components
 from omib_cli.information.estimation import standardise
 from omib_cli.recipe.information import InformationOptions
 from omib_cli.runtime.seeds import derive_seed
@@ -29,11 +30,14 @@ class Input:
         (N,) bool.
     what
         ``raw``, ``pca`` or ``encodings``.
+    components
+        Of a wide vector, which became its principal components.
     """
 
     values: Tensor
     present: Tensor
     what: str
+    components: Components | None = None
 
 
 VECTORS = (fmt.VECTOR, fmt.GRAPH)
@@ -57,7 +61,6 @@ def read_vectors(data: Dataset, names: Sequence[str], options: InformationOption
     """
     rows = data.rows("train")
     chosen = chosen_rows(len(rows), options.samples, seed)
-    what = "pca" if options.input == "pca" else "raw"
     for name in names:
         if data.modalities[name].kind not in VECTORS:
             raise UsageError(
@@ -69,10 +72,26 @@ def read_vectors(data: Dataset, names: Sequence[str], options: InformationOption
     present = torch.from_numpy(data.present(rows))[chosen]
     order, found = list(data.modalities), {}
     for name in names:
-        values, here = _read(data, name, chosen), present[:, order.index(name)]
+        here, width = present[:, order.index(name)], data.modalities[name].shape[0]
+        if width > options.raw_columns and options.input != "raw":
+            found[name] = _by_components(data, name, chosen, here, options, seed)
+            continue
+        values = _read(data, name, chosen)
         must_vary(Variation().see(values[here]), name, data)
-        found[name] = _standardised(values, here, what, options)
+        found[name] = _standardised(values, here, "pca" if options.input == "pca" else "raw", options)
     return found
+
+
+def _by_components(
+    data: Dataset, name: str, chosen: Tensor, present: Tensor, options: InformationOptions, seed: int
+) -> Input:
+    """A wide vector by its components: they are fitted to some rows, then all rows are projected as they are read."""
+    own = chosen[present]
+    fitted = _read(data, name, own[chosen_rows(len(own), MOST_FITTED, seed)])
+    must_vary(Variation().see(fitted), name, data)
+    components = fit_components(fitted, options.components, derive_seed(seed, "components", name))
+    scores = _standardised(_read(data, name, chosen, components.scores), present, "pca", options, reduced=True)
+    return replace(scores, components=components)
 
 
 def standardised(values: Tensor, present: Tensor, what: str, options: InformationOptions, seed: int) -> Input:
@@ -107,12 +126,14 @@ def principal_components(values: Tensor, count: int) -> Tensor:
     return scores
 
 
-def _standardised(values: Tensor, present: Tensor, what: str, options: InformationOptions) -> Input:
+def _standardised(
+    values: Tensor, present: Tensor, what: str, options: InformationOptions, *, reduced: bool = False
+) -> Input:
     everywhere = bool(present.all())
     here = values if everywhere else values[present]
     if len(here):
         here = standardise(here)
-        if what == "pca":
+        if what == "pca" and not reduced:
             here = standardise(principal_components(here, options.components))
     if everywhere:
         return Input(here, present, what)
@@ -121,14 +142,17 @@ def _standardised(values: Tensor, present: Tensor, what: str, options: Informati
     return Input(result, present, what)
 
 
-def _read(data: Dataset, name: str, chosen: Tensor) -> Tensor:
+def _read(
+    data: Dataset, name: str, chosen: Tensor, reduce: Callable[[Tensor], Tensor] = lambda values: values
+) -> Tensor:
+    """Chosen rows of the training split (N, D), each block of them reduced as soon as it is read."""
     rows = data.rows("train")
-    found = torch.empty(len(chosen), *data.modalities[name].shape)
-    done = 0
+    pieces = []
     for start in range(0, len(rows), fmt.BLOCK_ROWS):
         stop = min(start + fmt.BLOCK_ROWS, len(rows))
-        block = torch.from_numpy(data.values(name, range(rows.start + start, rows.start + stop)))
         own = chosen[(chosen >= start) & (chosen < stop)] - start
-        found[done : done + len(own)] = block[own]
-        done += len(own)
-    return found
+        if not len(own):
+            continue
+        block = torch.from_numpy(data.values(name, range(rows.start + start, rows.start + stop)))
+        pieces.append(reduce(block[own]))
+    return torch.cat(pieces) if pieces else torch.empty(0, *data.modalities[name].shape)

@@ -19,7 +19,9 @@ class InformationOptions(Options):
     """`mine` is the paper's; `gaussian` the closed form for Gaussian data; `saturation` takes ln N throughout."""
     input: Literal["auto", "raw", "encodings", "pca"] = "auto"
     """What stands for a modality: its raw standardised vector, its frozen encoding after warm-up, or principal
-    components; `auto` takes raw vectors where the modality is one [D3]."""
+    components; `auto` takes raw vectors where the modality is one, of many columns their components [D3]."""
+    raw_columns: Count = 1000
+    """Most columns of a vector that `auto` takes raw: of more, a critic learns its samples by heart."""
     components: Count = 64
     """Principal components of `pca`."""
     samples: Count = 100_000

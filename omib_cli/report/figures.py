@@ -14,7 +14,7 @@ from omib_cli.evaluation.metrics import RunScores, Scores
 from omib_cli.evaluation.runs import FUSED, Run
 from omib_cli.report.curves import loss_figure, weight_figure
 from omib_cli.report.drawing import Rendered, styled
-from omib_cli.report.maps import lay_out, map_figure
+from omib_cli.report.maps import MOST_POINTS, lay_out, map_figure, thinned
 from omib_cli.report.novelty import novelty_figure
 from omib_cli.report.predictions import ANNOTATED, ROOMY, confusion, confusion_figure, scatter_figure
 from omib_cli.report.strip import beta_figure, comparison_figure
@@ -121,6 +121,10 @@ def _predictions(run: Run, table: RunScores) -> Iterator[Rendered]:
         f"Fused prediction against the true value of {len(truth):,} {run.headline} samples. On the dashed line they "
         "are equal; a cloud flatter than the line means that extremes are under-predicted."
     )
+    drawn = thinned(np.arange(len(truth)), MOST_POINTS)
+    if len(drawn) < len(truth):
+        caption += f" {len(drawn):,} of them are drawn."
+    truth, guess = truth[drawn], guess[drawn]
     yield from _picture(
         "predicted", "Predicted and true", caption, lambda: scatter_figure(truth, guess, summary), wide=False
     )
@@ -162,6 +166,8 @@ def _map(run: Run, _table: RunScores) -> Iterator[Rendered]:
         "umap": "UMAP of ξ: neighbourhoods are meaningful, distances and areas are not",
     }[method]
     caption = f"{how}, coloured by the true label. {run.headline.capitalize()} samples in front, all others faint."
+    if min(int(front.sum()), len(layout.rows)) > MOST_POINTS:
+        caption += f" At most {MOST_POINTS:,} of them are drawn."
     if not front.all():
         caption += " Classes that part in the faint cloud but mix in front mean over-fitting." if run.classes else ""
     yield from _picture(

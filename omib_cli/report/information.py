@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from omib_cli.evaluation.conventions import shown, shown_alike
 from omib_cli.evaluation.metrics import Measurement
+from omib_cli.evaluation.probes import MOST_SAMPLES as PROBED
 from omib_cli.evaluation.probes import Recovery
 from omib_cli.evaluation.subvectors import MOST_SAMPLES, Subvector
 from omib_cli.evaluation.sufficiency import Quantity
@@ -35,7 +36,9 @@ def information_block(
             paragraph(
                 "What a cross-validated linear probe reads from ξ of the parts that the data were simulated from: "
                 "“score” is ⟨δ, [a0; a1; …]⟩, whose sign is the label; each a part along δ; of the b parts, which are "
-                "superfluous, all columns. Beside it the same probe with the samples of the target shuffled.",
+                "superfluous, all columns. Beside it the same probe with the samples of the target shuffled. "
+                f"Of the split the first {next(iter(recovery.values())).samples:,} samples; at most "
+                f"{PROBED:,} are probed.",
                 "foot",
             )
         )

@@ -15,7 +15,9 @@ from omib_cli.report.drawing import HALF, INK, MARKERS, MUTED, PAPER, WIDE, clas
 from omib_cli.report.predictions import RASTER_ABOVE, ROOMY
 
 MOST_POINTS = 20_000
-"""Samples that UMAP lays out at most; the rest are left out by the seed."""
+"""Samples that UMAP lays out at most; the rest are left out by the seed. As many are drawn in front at most."""
+PIECE = 65_536
+"""Samples that are centred at once, in double."""
 BACKGROUND = 4000
 """Samples outside the headline split that are drawn at most."""
 IN_LEGEND = 10
@@ -41,11 +43,13 @@ def lay_out(values: NDArray[np.float32], method: str, seed: int) -> Layout:
 
 
 def _pca(values: NDArray[np.float32]) -> Layout:
-    centred = values.astype(np.float64) - values.mean(axis=0, dtype=np.float64)
-    variances, directions = np.linalg.eigh(centred.T @ centred)
+    mean = values.mean(axis=0, dtype=np.float64)
+    pieces = [slice(start, start + PIECE) for start in range(0, len(values), PIECE)]
+    products = sum((centred := values[piece].astype(np.float64) - mean).T @ centred for piece in pieces)
+    variances, directions = np.linalg.eigh(products)
     best = directions[:, ::-1][:, :2]
     best = best * np.sign(best[np.abs(best).argmax(axis=0), np.arange(best.shape[1])])  # eigh leaves the sign open
-    positions = centred @ best
+    positions = np.concatenate([(values[piece].astype(np.float64) - mean) @ best for piece in pieces])
     total = float(variances.sum())
     shares = [float(value) / total if total > 0 else 0.0 for value in variances[::-1][:2]]
     if positions.shape[1] == 1:
@@ -80,7 +84,7 @@ class _Points:
 def map_figure(
     layout: Layout, labels: NDArray[np.float64], emphasised: NDArray[np.bool_], classes: list[str]
 ) -> Figure:
-    """The map: the emphasised samples in front, the others faint behind them.
+    """The map: the emphasised samples in front, the others faint behind them; at most so many of each.
 
     Parameters
     ----------
@@ -91,15 +95,19 @@ def map_figure(
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots()
     labels, is_front = labels[layout.rows], emphasised[layout.rows]
-    back = np.flatnonzero(~is_front)
-    back = back[:: max(1, -(-len(back) // BACKGROUND))]
-    points = _Points(layout.positions[is_front], labels[is_front], layout.positions[back], labels[back])
+    front, back = thinned(np.flatnonzero(is_front), MOST_POINTS), thinned(np.flatnonzero(~is_front), BACKGROUND)
+    points = _Points(layout.positions[front], labels[front], layout.positions[back], labels[back])
     if classes:
         _classes(figure, axes, points, classes)
     else:
         _values(figure, axes, points)
     axes.set(xticks=[], yticks=[], xlabel=layout.axes[0], ylabel=layout.axes[1])
     return figure
+
+
+def thinned(rows: NDArray[np.intp], most: int) -> NDArray[np.intp]:
+    """All rows, or every second, third, … of them, so that there are at most so many."""
+    return rows[:: max(1, -(-len(rows) // most))]
 
 
 def _faint(count: int) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from omib_cli.artifacts.partial import Partial
 from omib_cli.distributed import processes
 from omib_cli.errors import UsageError
 from omib_cli.information.bounds import bounds_of_seeds, spread
-from omib_cli.information.estimation import MutualInformation, estimate
+from omib_cli.information.estimation import MutualInformation, estimate, is_below_zero, label_of
 from omib_cli.information.inputs import Input, pair_rows, read_vectors, standardised, wants_encodings
 from omib_cli.recipe.schema import Recipe
 from omib_cli.runtime.job import Job
@@ -60,11 +60,12 @@ def run(recipe: Recipe, dataset: Dataset | Path, out: Path, job: Job, warmup: Pa
             return StageResult.of(out, found, already_there=True)
         device = prepare_torch(job)
         inputs = _read_inputs(recipe, data, warmup, job)
+        _say_what_was_reduced(inputs, recipe.information.input, job)
     partial = Partial(out, state_key(fmt.INFORMATION, recipe, parents), job)
     found_estimates = _estimate_all(recipe, inputs, partial, job, device)
     entropy, mutual = _by_kind(found_estimates, list(inputs))
     bounds = bounds_of_seeds(entropy, mutual, recipe.information.floor)
-    warnings = [*_limit_warnings(recipe, found_estimates), *bounds["warnings"]]
+    warnings = [*_limit_warnings(recipe, found_estimates), *_below_zero(found_estimates), *bounds["warnings"]]
     for warning in warnings:
         job.progress.warn(warning)
     facts = {
@@ -73,6 +74,7 @@ def run(recipe: Recipe, dataset: Dataset | Path, out: Path, job: Job, warmup: Pa
         "bounds": bounds,
     }
     facts["inputs"] = {name: each.what for name, each in inputs.items()}
+    facts["components"] = {name: each.components.facts() for name, each in inputs.items() if each.components}
     facts["rows"] = {name: int(each.present.sum()) for name, each in inputs.items()}
     provenance = make_provenance(fmt.INFORMATION, recipe, parents, facts, device, job)
     provenance.notes = {
@@ -116,6 +118,17 @@ def _read_inputs(recipe: Recipe, data: Dataset, warmup: Path | None, job: Job) -
         codes = encode_all(warmup, recipe, data, "train", job)
         inputs |= {name: standardised(*codes[name], "encodings", options, recipe.seed) for name in encoded}
     return {name: inputs[name] for name in data.modalities}
+
+
+def _say_what_was_reduced(inputs: dict[str, Input], mode: str, job: Job) -> None:
+    for name, each in inputs.items():
+        if each.components is not None:
+            facts = each.components.facts()
+            how = "" if mode == "pca" else " (information.raw_columns)"
+            job.progress.note(
+                f"{name}: {facts['components']} principal components of its {facts['columns']:,} columns, "
+                f"{facts['variance']:.0%} of their variance, fitted to {facts['fitted']:,} training samples{how}"
+            )
 
 
 def _estimate_all(
@@ -220,13 +233,13 @@ def _limit_warnings(recipe: Recipe, found: dict[str, list[MutualInformation]]) -
     """What is infinite, and what is as large as its number of samples allows; one sentence for each kind."""
     if recipe.information.estimator == "saturation":
         return []
-    infinite = [_label(name) for name, several in found.items() if any(each.raw is None for each in several)]
+    infinite = [label_of(name) for name, several in found.items() if any(each.raw is None for each in several)]
     near: dict[float, list[str]] = {}
     if recipe.information.estimator != "gaussian":
         for name, several in found.items():
             value = fmean(each.value for each in several)
             if value >= NEAR_LIMIT * several[0].limit:
-                near.setdefault(several[0].limit, []).append(f"{_label(name)} = {value:.2f}")
+                near.setdefault(several[0].limit, []).append(f"{label_of(name)} = {value:.2f}")
     warnings = [
         f"{', '.join(labels)} nats: about as much as {math.exp(limit):.0f} held-out samples can show (ln "
         f"{math.exp(limit):.0f} = {limit:.2f}); it says so many samples, not so much information"
@@ -239,8 +252,15 @@ def _limit_warnings(recipe: Recipe, found: dict[str, list[MutualInformation]]) -
     return warnings
 
 
-def _label(name: str) -> str:
-    return f"{'I' if '|' in name else 'H'}({name.replace('|', '; ')})"
+def _below_zero(found: dict[str, list[MutualInformation]]) -> list[str]:
+    """Shared information whose estimate was below zero by more than chance: what stands there is 0."""
+    below = {name: [each.raw for each in several if is_below_zero(each)] for name, several in found.items()}
+    return [
+        f"{label_of(name)}: the held-out value was {min(raw for raw in values if raw is not None):.2f} nats in "
+        f"{len(values)} of {len(found[name])} repetitions, which counts as 0: that critic learnt its samples by heart"
+        for name, values in below.items()
+        if values
+    ]
 
 
 def _noted(each: MutualInformation) -> dict[str, Any]:

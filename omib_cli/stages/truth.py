@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from omib_cli.evaluation import probes
 from omib_cli.evaluation.runs import Run
 from omib_cli.evaluation.subvectors import MOST_SAMPLES, Sample, Subvector, measure
 from omib_cli.recipe.sources.simulation import SimulationOptions
@@ -20,7 +21,8 @@ class Truth:
     Attributes
     ----------
     targets
-        (N, q) of the headline split by name: a parts along delta, b parts whole, and the score behind the label.
+        (N, q) by name: a parts along delta, b parts whole, and the score behind the label; of the headline split the
+        samples that are probed, its first.
     subvectors
         What sets of parts predict, by name; nothing where the embedding has no training split, or no other.
     """
@@ -34,13 +36,13 @@ def truth_of(run: Run, bootstrap: int) -> Truth:
     if not isinstance(run.recipe.data, SimulationOptions):
         return Truth()
     source = SimulationSource(run.recipe)
-    held = _drawn_again(source, run, run.headline)
+    held = _drawn_again(source, run, run.headline, MOST_SAMPLES)
     if held is None:
         return Truth()
     along: dict[str, list[int]] = source.truth()["delta_columns"]  # type: ignore[assignment]
     whole = source.delta()
     delta = {part: whole[slice(*along[part])] for part in source.relevant}
-    return Truth(_targets(held, delta), _subvectors(source, run, held, delta, bootstrap))
+    return Truth(_targets(held.first(probes.MOST_SAMPLES), delta), _subvectors(source, run, held, delta, bootstrap))
 
 
 def _drawn_again(source: SimulationSource, run: Run, split: str, most: int | None = None) -> Sample | None:
@@ -75,4 +77,4 @@ def _subvectors(
     """Fitted to the training split alone: whatever was held out for selection stays out."""
     if run.headline == "train" or (fitted := _drawn_again(source, run, "train", MOST_SAMPLES)) is None:
         return {}
-    return measure(source.parts, delta, fitted, held.first(MOST_SAMPLES), intervals=bootstrap > 0)
+    return measure(source.parts, delta, fitted, held, intervals=bootstrap > 0)

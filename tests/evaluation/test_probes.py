@@ -9,6 +9,7 @@ import pytest
 from small import small_recipe
 
 from omib_cli.artifacts.dataset import EVERYTHING, Dataset
+from omib_cli.evaluation import probes
 from omib_cli.evaluation.probes import recover
 from omib_cli.evaluation.runs import read_run
 from omib_cli.stages import run as chain
@@ -60,3 +61,21 @@ def test_an_embedding_of_other_data_has_no_truth(tmp_path, job):
     run = read_run(tmp_path / "embedding.h5ad")
     run.labels[:] = 1.0 - run.labels
     assert truth_of(run, 0) == Truth()
+
+
+def test_of_many_samples_the_first_are_probed(monkeypatch):
+    rng = np.random.default_rng(0)
+    embedding, target = rng.normal(size=(300, 4)), rng.normal(size=(300, 2))
+    monkeypatch.setattr(probes, "MOST_SAMPLES", 120)
+    found = probes.recover(embedding, {"a": target}, seed=0)
+    assert found == probes.recover(embedding[:120], {"a": target[:120]}, seed=0)
+    assert found["a"].samples == 120
+
+
+def test_of_a_large_simulation_no_more_truth_is_drawn_than_is_probed(tmp_path, job, monkeypatch):
+    chain.run(small_recipe(), None, tmp_path, job)
+    run = read_run(tmp_path / "embedding.h5ad")
+    everything = truth_of(run, 0).targets
+    monkeypatch.setattr(probes, "MOST_SAMPLES", 11)
+    for name, target in truth_of(run, 0).targets.items():
+        np.testing.assert_array_equal(target, everything[name][:11])

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from embeddings import classification, random_case
 
+from omib_cli.evaluation import resampling
 from omib_cli.evaluation.metrics import interval
-from omib_cli.evaluation.resampling import MIN_GROUPS, WEIGHTED, count_chunks, group_codes, resampled
+from omib_cli.evaluation.resampling import MIN_GROUPS, WEIGHTED, count_chunks, group_codes, resampler
 from omib_cli.recipe.tasks import AnomalyOptions, RegressionOptions
 from omib_cli.tasks.anomaly import Anomaly
 from omib_cli.tasks.classification import Classification
@@ -21,7 +22,7 @@ def draws(total, size, codes=None, seed=0):
 def must_equal_the_tasks_own(task, outputs, labels, counts):
     names = list(task.metrics(outputs, labels))
     assert set(names) <= set(WEIGHTED)
-    found = resampled(task, outputs, labels, names, counts)
+    found = resampler(task, outputs, labels, names)(counts)
     for row, drawn in enumerate(counts):
         index = np.repeat(np.arange(len(labels)), drawn.astype(int))
         slow = task.metrics(outputs[index], labels[index])
@@ -59,7 +60,7 @@ def test_a_metric_that_only_the_task_knows_is_resampled_too():
     outputs, labels = random_case(2, rows=30)
     task = Odd(classification(2).options, ["a", "b"])
     counts = draws(10, 30)
-    found = resampled(task, task.from_readable(outputs), labels, ["odd", "accuracy"], counts)
+    found = resampler(task, task.from_readable(outputs), labels, ["odd", "accuracy"])(counts)
     assert found["odd"] == pytest.approx(counts @ (labels == 1) / 30)
 
 
@@ -69,10 +70,17 @@ def test_resamples_without_a_class_are_left_out_and_counted():
     labels[0] = 1.0
     counts = draws(400, 12)
     task = classification(2)
-    auc = resampled(task, task.from_readable(outputs), labels, ["auc"], counts)["auc"]
+    auc = resampler(task, task.from_readable(outputs), labels, ["auc"])(counts)["auc"]
     missing = int((counts[:, 0] == 0).sum())
     assert missing > 50
     assert interval(0.5, auc).skipped == missing
+
+
+def test_resamples_do_not_depend_on_how_many_are_worked_on_at_once(monkeypatch):
+    whole = draws(50, 30, seed=7)
+    monkeypatch.setattr(resampling, "CHUNK_CELLS", 100)
+    assert [len(chunk) for chunk in count_chunks(7, 30, None, 7)] == [3, 3, 1]
+    np.testing.assert_array_equal(draws(50, 30, seed=7), whole)
 
 
 def test_resamples_are_seeded():
@@ -109,8 +117,8 @@ def test_interval_covers_the_truth_about_as_often_as_it_says():
         labels = (rng.random(120) < 0.5).astype(float)
         right = rng.random(120) < 0.8
         outputs = np.eye(2)[np.where(right, labels, 1 - labels).astype(int)]
-        accuracy = resampled(classification(2), outputs, labels, ["accuracy"], draws(300, 120, seed=trial))["accuracy"]
-        estimate = interval(float(right.mean()), accuracy)
+        accuracy = resampler(classification(2), outputs, labels, ["accuracy"])(draws(300, 120, seed=trial))
+        estimate = interval(float(right.mean()), accuracy["accuracy"])
         assert estimate.low <= estimate.value <= estimate.high
         covered += estimate.low <= 0.8 <= estimate.high
     assert 0.90 <= covered / 200 <= 0.99

@@ -6,6 +6,8 @@ import math
 import statistics
 from dataclasses import replace
 
+import anndata
+import h5py
 import numpy as np
 import pytest
 from embeddings import classification, make_embedding
@@ -127,7 +129,7 @@ def test_a_resample_in_which_a_section_loses_its_metric_is_left_out():
     logits = np.stack([np.zeros(120), (2 * labels - 1) * right + rng.normal(size=120)], axis=1)
     task = Sections(classification(2).options, ["a", "b"])
     counts = rng.multinomial(120, np.full(120, 1 / 120), size=400).astype(float)
-    drawn = resampled_metric(task, "auc", task.scores(logits), labels, groups, counts)
+    drawn = resampled_metric(task, "auc", task.scores(logits), labels, groups)(counts)
     lost = counts[:, :2].sum(axis=1) == 0
     assert lost.sum() > 20
     np.testing.assert_array_equal(np.isnan(drawn), lost)
@@ -183,3 +185,18 @@ def test_a_kl_is_in_the_unit_that_its_method_gives_it(tmp_path):
     assert units == {"omib": "nats", "e-mib": per, "mmib-cui": per, "deep-ib": "nats"}
     averaged = make_embedding(tmp_path / "mean.h5ad", fusion={"method": "omib", "kl_reduction": "mean"})
     assert read_run(averaged).kl_unit == per
+
+
+def test_an_evaluation_reads_no_array_that_it_does_not_use(tmp_path):
+    path = make_embedding(tmp_path / "e.h5ad")
+    data, provenance = read_embedding(path, lambda place: place.startswith(("obs/split", "obsm/output")))
+    assert list(data.obs) == ["split"]
+    assert sorted(data.obsm) == ["output", "output_x1", "output_x2"]
+    whole = anndata.read_h5ad(path)
+    np.testing.assert_array_equal(data.X, whole.X)
+    assert list(data.obs_names) == list(whole.obs_names)
+    assert provenance.hash == read_embedding(path)[1].hash
+    with h5py.File(path, "a") as file:  # whatever is wrong with spreads is nothing to an evaluation
+        del file["obsm/posterior_sd_x1"]
+        file["obsm/posterior_sd_x1"] = "no numbers"
+    read_run(path)

@@ -21,6 +21,7 @@ from omib_cli.evaluation.metrics import Measurement, score_run
 from omib_cli.evaluation.runs import read_run
 from omib_cli.evaluation.subvectors import Subvector
 from omib_cli.recipe.tasks import AnomalyOptions
+from omib_cli.report import figures, maps
 from omib_cli.report.blocks import interval_text
 from omib_cli.report.curves import loss_figure
 from omib_cli.report.drawing import colours, inline, short
@@ -353,3 +354,23 @@ def test_captions_speak_of_what_is_drawn(ordinary):
     bare = replace(ordinary.run, provenance=replace(ordinary.run.provenance, notes=notes))
     (losses,) = (each for each in draw_run(bare, ordinary.scores) if each.name == "losses")
     assert losses.caption == "Loss of the fused head."
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_of_many_samples_some_are_drawn_and_the_caption_says_so(tmp_path, monkeypatch, task):
+    everything = {picture.name: picture for picture in chapter(tmp_path / "all.h5ad", task=task).pictures}
+    for module in (maps, figures):
+        monkeypatch.setattr(module, "MOST_POINTS", 40)
+    some = {picture.name: picture for picture in chapter(tmp_path / "some.h5ad", task=task).pictures}
+    assert "At most 40 of them are drawn." in some["map"].caption
+    assert len(some["map"].svg) < len(everything["map"].svg)
+    if task == "regression":
+        assert "34 of them are drawn." in some["predicted"].caption
+    assert not any("of them are drawn" in picture.caption for picture in everything.values())
+
+
+def test_a_map_made_piece_by_piece_is_the_map(monkeypatch):
+    values = np.random.default_rng(0).normal(size=(90, 5)).astype(np.float32)
+    whole = lay_out(values, "pca", 0).positions
+    monkeypatch.setattr(maps, "PIECE", 13)
+    np.testing.assert_allclose(lay_out(values, "pca", 0).positions, whole, atol=1e-9)

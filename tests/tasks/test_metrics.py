@@ -9,7 +9,7 @@ import pytest
 from embeddings import classification, random_case
 from sklearn import metrics as sklearn_metrics
 
-from omib_cli.evaluation.resampling import resampled
+from omib_cli.evaluation.resampling import resampler
 from omib_cli.recipe.tasks import AnomalyOptions, RegressionOptions
 from omib_cli.tasks.anomaly import Anomaly
 from omib_cli.tasks.regression import Regression, pearson, sentiment_metrics
@@ -37,7 +37,7 @@ def test_auc_tells_apart_what_probabilities_round_to_one(classes):
     scores = task.scores(logits)
     assert (task.readable(scores)[:, -1] == 1.0).all()
     assert task.metrics(scores, labels)["auc"] == 1.0
-    assert resampled(task, scores, labels, ["auc"], everyone(labels))["auc"][0] == pytest.approx(1.0)
+    assert resampler(task, scores, labels, ["auc"])(everyone(labels))["auc"][0] == pytest.approx(1.0)
     assert sklearn_metrics.roc_auc_score(labels == classes - 1, task.readable(scores)[:, -1]) == 0.5
 
 
