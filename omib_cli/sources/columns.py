@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+NOT_USED = "columns without a name are not used"
 MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
 DATE = re.compile(rf"\d{{1,2}}-({MONTHS})|({MONTHS})-\d{{1,2}}", re.IGNORECASE)
 """What spreadsheets make of the genes MARCH1, SEPT2, DEC1 (Ziemann et al. 2016)."""
@@ -50,7 +51,7 @@ def candidates(
         _must_not_be_foreign(sheet, position)
     said: dict[str, Sequence[object]] = {
         "columns named as the ids, labels or groups are not used": [sheet.names[position] for position in again],
-        "columns without a name are not used (read ids from one with `id: NUMBER`)": nameless,
+        f"{NOT_USED} (read ids from one with `id: NUMBER`)": nameless,
         "columns of text are not used": [sheet.names[position] for position in text],
     }
     warnings += [f"{sheet.where}: {why}: {listed(columns)}" for why, columns in said.items() if columns]

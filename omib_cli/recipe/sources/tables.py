@@ -14,6 +14,9 @@ class TableOptions(FileOptions):
     columns: list[str] = []
     """Shell patterns of the columns to use (`rna_*`); where empty, all numeric columns that have a name and are not
     called as the ids, label, group or split are."""
+    transpose: bool = False
+    """Whether samples are in columns: their ids are the header then, and `id` is the column of the features' names (the
+    first by default)."""
     feature_names: str | None = None
     """A file of feature names, one a line, for files without a header."""
 
