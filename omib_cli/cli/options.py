@@ -116,6 +116,7 @@ def new_data(
     modality: list[str] | None,
     labels: str | None,
     allow_missing: float,
+    split: str = "new",
 ) -> NewData:
     """Where new samples are, from the options that say it.
 
@@ -134,7 +135,24 @@ def new_data(
                 "--modality names a modality and its file", got=one, expected="--modality rna=new.csv, once each"
             )
         files[name] = file
-    return NewData(input_path, recipe, overrides or (), files, labels, allow_missing)
+    return NewData(input_path, recipe, overrides or (), files, labels, allow_missing, split)
+
+
+def write_new(target: Path, text: str) -> None:
+    """Write a file of text where there is none yet.
+
+    Raises
+    ------
+    UsageError
+        There is one; it cannot be written.
+    """
+    try:
+        with target.open("x", encoding="utf-8") as opened:
+            opened.write(text)
+    except FileExistsError as error:
+        raise UsageError("the file is there already", where=target, do="give another name, or remove it") from error
+    except OSError as error:
+        raise UsageError("the file cannot be written", where=target, got=error.strerror) from error
 
 
 def with_precision(overrides: list[str] | None, precision: str | None) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,14 @@ EXAMPLES = opt.examples(
     "omib prepare rosmap --input data/rosmap",
     "omib prepare --like model.safetensors --input clinic-b/ -o clinic-b.h5",
 )
+
+
+class SplitOfNew(StrEnum):
+    """What new samples are for: predicting, training further, or judging."""
+
+    new = "new"
+    train = "train"
+    test = "test"
 
 
 def prepare(
@@ -35,6 +44,10 @@ def prepare(
     modality: opt.Modality = None,
     labels: opt.Labels = None,
     allow_missing: opt.AllowMissing = 0.0,
+    split: Annotated[
+        SplitOfNew,
+        typer.Option("--split", help="With --like: the split that the samples are put in; all but new need labels."),
+    ] = SplitOfNew.new,
     overrides: opt.Overrides = None,
     seed: opt.Seed = None,
     fresh: opt.Fresh = False,
@@ -49,12 +62,12 @@ def prepare(
     need. With --like, nothing is fitted: the samples, labelled or not, are prepared with what the model carries, and
     RECIPE, if given, only says how to read them.
     """
-    _must_agree(recipe, like, seed, modality or labels or allow_missing)
+    _must_agree(recipe, like, seed, modality or labels or allow_missing or split != SplitOfNew.new)
     with working(fresh=fresh, max_minutes=max_minutes, quiet=quiet, verbose=verbose) as job:
         if like is not None:
             from omib_cli.stages.new_samples import prepare_like
 
-            new = opt.new_data(input_path, recipe, overrides, modality, labels, allow_missing)
+            new = opt.new_data(input_path, recipe, overrides, modality, labels, allow_missing, split.value)
             show_result(prepare_like(new, like, out or Path("new.h5"), job), as_json=as_json)
             return
         from omib_cli.recipe.load import load_recipe
@@ -72,7 +85,7 @@ def _must_agree(recipe: str | None, like: Path | None, seed: int | None, only_li
         raise UsageError("prepare what?", expected="a RECIPE, or --like MODEL for new samples of a trained model")
     if like is None and only_like:
         raise UsageError(
-            "--modality, --labels and --allow-missing go with --like", do="set the recipe's `data` section"
+            "--modality, --labels, --allow-missing and --split go with --like", do="set the recipe's `data` section"
         )
     if like is not None and seed is not None:
         raise UsageError("--seed has no say with --like", got=f"--seed {seed}", do="leave it out: nothing is drawn")

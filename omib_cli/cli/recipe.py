@@ -1,4 +1,4 @@
-"""``omib recipe list | show | copy | check | schema``."""
+"""``omib recipe new | list | show | explain | copy | check | schema``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from omib_cli.cli import options as opt
+from omib_cli.cli import recipe_new
 from omib_cli.cli.console import say, show_json, show_rows
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A name from omib recipe list.")]
@@ -18,8 +19,11 @@ recipe = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     context_settings=opt.group_settings(),
-    epilog=opt.examples("omib recipe list", "omib recipe copy sim-i my-own.yaml"),
+    epilog=opt.examples("omib recipe list", "omib recipe new --modality rna=rna.csv --label clinic.csv:status"),
 )
+
+
+recipe.command(short_help="Write a recipe for files of your own.", epilog=recipe_new.EXAMPLES)(recipe_new.new)
 
 
 @recipe.command(
@@ -41,12 +45,45 @@ def list_recipes(as_json: opt.AsJson = False) -> None:
         show_rows({**found["recipes"], **found["studies"]})
 
 
-@recipe.command(epilog=opt.examples("omib recipe show sim-i", "omib recipe show rosmap > my-study.yaml"))
-def show(name: Name) -> None:
-    """Print a recipe or a study that comes with omib."""
-    from omib_cli.recipe.load import bundled_text
+@recipe.command(
+    short_help="Print a recipe, as it is or with every default.",
+    epilog=opt.examples("omib recipe show rosmap > my-study.yaml", "omib recipe show my-study.yaml --resolved"),
+)
+def show(
+    name: opt.RecipeArgument,
+    resolved: Annotated[bool, typer.Option("--resolved", help="Fill in every default.")] = False,
+    overrides: opt.Overrides = None,
+) -> None:
+    """Print a recipe or a study; with --resolved the recipe with every key that it could have, as it will be run."""
+    from omib_cli.errors import UsageError
 
-    say(bundled_text(name).rstrip("\n"))
+    if resolved:
+        from omib_cli.recipe.load import load_recipe
+        from omib_cli.recipe.writing import recipe_text
+
+        say(recipe_text(load_recipe(name, overrides or ()).resolved()).rstrip("\n"))
+        return
+    if overrides:
+        raise UsageError("--set changes what is read, not the file's text", do="add --resolved, or leave --set out")
+    from omib_cli.recipe.load import recipe_or_study_text
+
+    say(recipe_or_study_text(name).rstrip("\n"))
+
+
+@recipe.command(
+    short_help="Say in words what a recipe will do.",
+    epilog=opt.examples("omib recipe explain rosmap", "omib recipe explain my-study.yaml --set beta.policy=upper"),
+)
+def explain(recipe: opt.RecipeArgument, overrides: opt.Overrides = None, as_json: opt.AsJson = False) -> None:
+    """Say in plain words what each part of a recipe will do: data, split, encoders, training, evaluation."""
+    from omib_cli.recipe.explaining import explain as in_words
+    from omib_cli.recipe.load import load_recipe
+
+    found = load_recipe(recipe, overrides or ())
+    if as_json:
+        show_json({"recipe": found.name, "parts": in_words(found)})
+    else:
+        show_rows({"recipe": found.name, **in_words(found)})
 
 
 @recipe.command(
@@ -58,17 +95,10 @@ def copy(
     file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="Where to; else NAME.yaml here.")] = None,
 ) -> None:
     """Copy a recipe or a study to a file of your own, to change it; nothing is overwritten."""
-    from omib_cli.errors import UsageError
     from omib_cli.recipe.load import bundled_text
 
-    text, target = bundled_text(name), file or Path(f"{name}.yaml")
-    try:
-        with target.open("x", encoding="utf-8") as opened:
-            opened.write(text)
-    except FileExistsError as error:
-        raise UsageError("the file is there already", where=target, do="give another name, or remove it") from error
-    except OSError as error:
-        raise UsageError("the file cannot be written", where=target, got=error.strerror) from error
+    target = file or Path(f"{name}.yaml")
+    opt.write_new(target, bundled_text(name))
     say(str(target))
 
 

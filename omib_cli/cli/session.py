@@ -101,13 +101,27 @@ def _must_fit_processes(divisible: bool) -> None:
         )
 
 
-def recipe_for(data: Dataset, reference: str | None, overrides: Sequence[str] | None, seed: int | None) -> Recipe:
-    """The recipe that ``--recipe`` names, or else the one the dataset carries; overrides on top."""
+def recipe_for(
+    data: Dataset,
+    reference: str | None,
+    overrides: Sequence[str] | None,
+    seed: int | None,
+    start: Path | None = None,
+) -> Recipe:
+    """The recipe that ``--recipe`` names, or else the one the dataset carries; overrides on top.
+
+    Of a model to start from it is that one's, but for the ``data`` section.
+    """
     from omib_cli.artifacts.stored_recipe import recipe_of
     from omib_cli.recipe.load import load_recipe
 
     if reference is not None:
         return load_recipe(reference, overrides or (), seed)
+    if start is not None:
+        from omib_cli.artifacts.checkpoint import read_header
+
+        own = recipe_of(read_header(start), start, overrides or (), seed)
+        return own.model_copy(update={"data": recipe_of(data.provenance, data.path).data})
     return recipe_of(data.provenance, data.path, overrides or (), seed)
 
 

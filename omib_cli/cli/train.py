@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,12 @@ EXAMPLES = opt.examples(
 )
 
 
+class Freeze(StrEnum):
+    """Parts of a model."""
+
+    encoders = "encoders"
+
+
 def train(
     dataset: opt.Dataset,
     recipe: opt.Recipe = None,
@@ -25,6 +32,13 @@ def train(
     ] = None,
     warmup: Annotated[
         Path | None, typer.Option("--warmup", metavar="CKPT", help="From omib warmup; else done first.")
+    ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option("--start-from", metavar="CKPT", help="Train this model further, on a new cohort."),
+    ] = None,
+    freeze: Annotated[
+        Freeze | None, typer.Option("--freeze", help="What of it stays as it is: the rest learns.")
     ] = None,
     out: opt.Out = None,
     overrides: opt.Overrides = None,
@@ -44,7 +58,8 @@ def train(
     """Train the whole network, with beta inside its bound and the relative weights at each step (Algorithm 2).
 
     Writes model.safetensors beside the dataset, and every epoch's losses to model.metrics.jsonl; omib embed turns it
-    and a dataset into embeddings and predictions.
+    and a dataset into embeddings and predictions. With --start-from, a trained model is trained further on a new
+    cohort, prepared with omib prepare --like MODEL --split train: without warm-up, with the model's recipe and beta.
     """
     target: Path = out or dataset.with_name("model.safetensors")
     with working(
@@ -61,15 +76,17 @@ def train(
         from omib_cli.artifacts.dataset import Dataset
 
         with Dataset(dataset) as data:
-            resolved = recipe_for(data, recipe, opt.with_precision(overrides, precision), seed)
+            settings = opt.with_precision(overrides, precision)
+            settings += [f"train.freeze=[{freeze.value}]"] if freeze else []
+            resolved = recipe_for(data, recipe, settings, seed, start)
             from omib_cli.stages import train as stage
 
             if not dry_run:
-                show_result(stage.run(resolved, data, target, job, information, warmup), as_json=as_json)
+                show_result(stage.run(resolved, data, target, job, information, warmup, start), as_json=as_json)
                 return
             from omib_cli.stages.rehearsal import rehearse
 
-            given = {"information": information, "warmup": warmup}
+            given = {"information": information, "warmup": warmup, "start": start}
             stage.must_start(resolved, data, **given)
             steps, trial = stage.plan(resolved, data, target, **given), rehearse(resolved, data, job, main=True)
             show_plan(resolved, steps, target, as_json=as_json, trial=trial, dataset=dataset, **given)

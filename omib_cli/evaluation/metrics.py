@@ -138,6 +138,8 @@ def _scores(run: Run, predictor: Predictor, rows: NDArray[np.bool_], bootstrap: 
     if count == 0:
         return Scores(0, {})
     if not run.task.by_group:
+        if not np.isfinite(run.labels[rows]).any():
+            return Scores(count, {})
         found = _estimates(*_judge(run, predictor, rows, bootstrap, split))
         if bootstrap and split != "train" and _drawn(run, run.split == split) == "samples":
             found |= _exact(found, run.labels[rows])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from omib_cli.artifacts.embedding import COMPRESSION, LOGITS, OUTPUT, SPATIAL, read_embedding
+from omib_cli.artifacts.embedding import COMPRESSION, LOGITS, NOVELTY, OUTPUT, SPATIAL, read_embedding
 from omib_cli.artifacts.format import ALL_SPLITS
 from omib_cli.artifacts.provenance import Provenance
 from omib_cli.artifacts.stored_recipe import recipe_of
@@ -60,6 +60,8 @@ class Run:
         The fused head first, then each modality's own branch, where there is one.
     compression
         By modality, its bottleneck's divergence from the prior in nats (N,), where it has one.
+    novelty
+        By modality, how unlike the training samples a sample is (N,), 0 to 1, NaN where it does not have it.
     """
 
     path: Path
@@ -75,6 +77,7 @@ class Run:
     coordinates: NDArray[np.float64] | None
     predictors: list[Predictor]
     compression: dict[str, NDArray[np.float64]]
+    novelty: dict[str, NDArray[np.float64]]
 
     @property
     def classes(self) -> list[str]:
@@ -126,6 +129,11 @@ class Run:
         return max(1, getattr(options, "draws", 1), getattr(options, "inference_samples", 0))
 
     @property
+    def is_held_out(self) -> bool:
+        """Whether the headline split took no part in training or choosing."""
+        return self.headline in ("test", "new")
+
+    @property
     def selects_epoch(self) -> bool:
         """Whether the validation split chose the weights of a phase."""
         recipe = self.recipe
@@ -165,7 +173,7 @@ def read_run(path: Path) -> Run:
     task = TASKS.implementation(recipe.task.kind)(recipe.task, classes)
     try:
         if recipe.task.kind != "anomaly":
-            data = _labelled(data, classes, path)
+            data = _labelled(data, classes)
         return Run(
             path=path,
             provenance=provenance,
@@ -179,26 +187,23 @@ def read_run(path: Path) -> Run:
             groups=data.obs["group"].to_numpy().astype(str) if "group" in data.obs else None,
             coordinates=np.asarray(data.obsm[SPATIAL], dtype=np.float64) if SPATIAL in data.obsm else None,
             predictors=_predictors(data, task, modalities),
-            compression={
-                name: data.obs[key].to_numpy(dtype=np.float64)
-                for name in modalities
-                if (key := f"{COMPRESSION}_{name}") in data.obs
-            },
+            compression=_by_modality(data, COMPRESSION, modalities),
+            novelty=_by_modality(data, NOVELTY, modalities),
         )
     except KeyError as error:
         raise DataError("the embedding lacks a part", where=path, got=error, do="omib embed makes it again") from error
 
 
-def _labelled(data: anndata.AnnData, classes: list[str], path: Path) -> anndata.AnnData:
-    """The samples whose label is known: of new samples it may not be."""
+def _by_modality(data: anndata.AnnData, prefix: str, modalities: list[str]) -> dict[str, NDArray[np.float64]]:
+    """The columns that there are of a number for each modality, (N,) each."""
+    columns = {name: f"{prefix}_{name}" for name in modalities}
+    return {name: data.obs[key].to_numpy(dtype=np.float64) for name, key in columns.items() if key in data.obs}
+
+
+def _labelled(data: anndata.AnnData, classes: list[str]) -> anndata.AnnData:
+    """The samples whose label is known; all of them where that is none, as of new samples it may be."""
     known = ~np.isnan(_labels(data, classes))
-    if not known.any():
-        raise DataError(
-            "no sample has a label: there is nothing to compare the predictions with",
-            where=path,
-            do="omib predict --labels FILE:COLUMN names the labels of new samples",
-        )
-    return data if known.all() else data[known]
+    return data[known] if known.any() and not known.all() else data
 
 
 def _labels(data: anndata.AnnData, classes: list[str]) -> NDArray[np.float64]:

@@ -101,6 +101,21 @@ def bundled_text(name: str) -> str:
     return known[name].read_text(encoding="utf-8")
 
 
+def recipe_or_study_text(reference: str) -> str:
+    """The text of a recipe or a study, given its bundled name or its path.
+
+    Raises
+    ------
+    UsageError
+        There is none.
+    RecipeError
+        The file is no UTF-8 text.
+    """
+    if reference in bundled() | studies():
+        return bundled_text(reference)
+    return _read_text(recipe_path(reference))
+
+
 def recipe_path(reference: str | Path) -> Path:
     """The file of a recipe, given its bundled name or its path.
 
@@ -199,14 +214,17 @@ class _Draft:
         self.given[path] = option
 
 
-def _read_draft(path: Path) -> _Draft:
+def _read_text(path: Path) -> str:
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         problem = f"{path}:{line}: byte 0x{error.object[error.start]:02x} is no UTF-8 text; save the file as UTF-8"
         raise RecipeError(str(path), [problem]) from error
-    document = read_yaml(text)
+
+
+def _read_draft(path: Path) -> _Draft:
+    document = read_yaml(_read_text(path))
     problems = [(line, f"{path}:{line}: {problem}") for line, problem in document.problems]
     if isinstance(document.values, dict):
         return _Draft(str(path), document.values, document.lines, problems=problems)

@@ -80,3 +80,5 @@ class TrainOptions(PhaseOptions):
 
     epochs: Count = 90
     """Passes over the training split."""
+    freeze: list[Literal["encoders"]] = []
+    """What stays as it is in the model that training starts from (`omib train --start-from`)."""

@@ -30,6 +30,11 @@ class RegressionOptions(TaskOptions):
     kind: Literal["regression"] = "regression"
     loss: Literal["mse", "l1"] = "mse"
     """Training loss [A2]."""
+    centre: float = 0.0
+    """The label that an output of 0 means: about the mean of the labels, where that is far from 0."""
+    scale: Positive = 1.0
+    """Units of the label that make one unit of output: about the labels' deviation, where that is far from 1. Losses
+    are in units of output, predictions and metrics in those of the label."""
     sentiment: bool = False
     """Also report the metrics of sentiment scores in [-3, 3]: Acc-2 in both conventions, F1, Acc-7."""
 

@@ -21,8 +21,8 @@ CARDS = 6
 
 def warnings_of(run: Run, scores: RunScores) -> str:
     """What a reader must know before the first number."""
-    found = []
-    if run.headline != "test":
+    found = [f"{doubt}." for doubt in run.provenance.notes.get("doubts") or []]
+    if not run.is_held_out:
         found.append(
             f"This embedding has no test split. The numbers below are of the {run.headline} split" + _why_not_new(run)
         )

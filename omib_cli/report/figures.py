@@ -15,6 +15,7 @@ from omib_cli.evaluation.runs import FUSED, Run
 from omib_cli.report.curves import loss_figure, weight_figure
 from omib_cli.report.drawing import Rendered, styled
 from omib_cli.report.maps import lay_out, map_figure
+from omib_cli.report.novelty import novelty_figure
 from omib_cli.report.predictions import ANNOTATED, ROOMY, confusion, confusion_figure, scatter_figure
 from omib_cli.report.strip import beta_figure, comparison_figure
 from omib_cli.report.tissue import left_out, score_figure, tissue_figure
@@ -33,7 +34,7 @@ def headline_metrics(run: Run, table: RunScores) -> list[str]:
 
 def draw_run(run: Run, table: RunScores) -> list[Rendered]:
     """Every figure of a run; one that has nothing to show is left out."""
-    makers = (_comparison, _predictions, _tissue, _map, _losses, _weights, _beta)
+    makers = (_comparison, _predictions, _novelty, _tissue, _map, _losses, _weights, _beta)
     return [picture for make in makers for picture in make(run, table)]
 
 
@@ -95,6 +96,8 @@ def _predictions(run: Run, table: RunScores) -> Iterator[Rendered]:
             lambda: score_figure(guess, truth, None if run.groups is None else run.groups[rows]),
         )
         return
+    if not np.isfinite(truth).any():
+        return
     if run.classes:
         counts = confusion(truth.astype(np.intp), guess.astype(np.intp), len(run.classes))
         cell = "Each cell gives the count and its share" if len(run.classes) <= ANNOTATED else "The colour is the share"
@@ -121,6 +124,17 @@ def _predictions(run: Run, table: RunScores) -> Iterator[Rendered]:
     yield from _picture(
         "predicted", "Predicted and true", caption, lambda: scatter_figure(truth, guess, summary), wide=False
     )
+
+
+def _novelty(run: Run, _table: RunScores) -> Iterator[Rendered]:
+    rows = run.split == run.headline
+    novelty = {name: values[rows & np.isfinite(values)] for name, values in run.novelty.items()}
+    caption = (
+        f"How unlike the training samples the {run.headline} samples are, by modality: 0 is as near as the nearest "
+        "held-out training sample, 1 farther than all. Samples like them are spread evenly, at the dashed line; a pile "
+        "at the right is of samples that the model has not seen the like of."
+    )
+    yield from _picture("novelty", "Novelty", caption, lambda: novelty_figure(novelty))
 
 
 def _tissue(run: Run, _table: RunScores) -> Iterator[Rendered]:

@@ -23,6 +23,7 @@ from omib_cli.report.compression import beta_and_bounds, weights_in_words
 from omib_cli.report.drawing import Rendered
 from omib_cli.report.html import block, esc, paragraph, table, tag
 from omib_cli.report.information import information_block
+from omib_cli.report.novelty import likeness_block
 from omib_cli.report.style import CSS
 
 PAGE = "report.html"
@@ -93,6 +94,8 @@ def _run_facts(chapter: Chapter) -> dict[str, Any]:
         "bootstrap": {"resamples": scores.bootstrap, "of": scores.resampled, "groups": scores.groups},
         "beta": run.beta,
         "information": run.information,
+        "shift": run.provenance.notes.get("shift"),
+        "doubts": run.provenance.notes.get("doubts"),
         "plane": {each.name: each.estimate.plain() for each in chapter.plane},
         "recovery": {name: each.plain() for name, each in chapter.recovery.items()},
         "subvectors": {name: each.plain() for name, each in chapter.subvectors.items()},
@@ -152,6 +155,7 @@ def _chapter(chapter: Chapter, prefix: str) -> str:
         [
             blocks.warnings_of(run, scores),
             blocks.headline(run, scores),
+            likeness_block(run),
             blocks.what_was_run(run, scores),
             blocks.figures(chapter.pictures, prefix),
             beta_and_bounds(run),

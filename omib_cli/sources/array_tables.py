@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from omib_cli.errors import DataError, listed
+from omib_cli.sources.cells import as_text
 from omib_cli.sources.matlab import mat_arrays
+from omib_cli.sources.matrices import DENSE, SparseFile
 from omib_cli.sources.sheets import ArraySheet, FrameSheet, Sheet, not_there
 from omib_cli.sources.text_tables import reading
 
@@ -114,29 +117,43 @@ def _as_table(array: Any, where: str) -> Any:
 
 
 def read_h5ad(path: Path, where: str, key: str | None) -> Sheet:
-    """Read an AnnData file: ``X`` (default), ``raw``, ``obs``, ``obsm/NAME``, ``layers/NAME``; text is of ``obs``."""
+    """Read an AnnData file: ``X`` (default), ``raw``, ``obs``, ``obsm/NAME``, ``layers/NAME``; text is of ``obs``.
+
+    A large sparse matrix stays in the file, see :class:`LargeSheet`.
+    """
     import anndata
 
-    return _sheet(_read(anndata.read_h5ad, path, where), where, key)
+    large = large_sheet(path, where, key, "")
+    return large or _sheet(_read(anndata.read_h5ad, path, where), where, key)
+
+
+def modalities_of(path: Path, where: str) -> list[str]:
+    """The names of the modalities of a MuData file, in its own order."""
+    import h5py
+
+    with reading(where), h5py.File(path, "r", locking=False) as file:
+        parts = file.get("mod", {})
+        ordered = [str(name) for name in getattr(parts, "attrs", {}).get("mod-order", [])]
+        return ordered if sorted(ordered) == sorted(parts) else list(parts)
 
 
 def read_h5mu(path: Path, where: str, key: str | None, *, values: bool = False) -> Sheet:
     """Read one modality of a MuData file, ``MODALITY`` or ``MODALITY/obsm/NAME``; for labels the common ``obs``."""
-    import h5py
     import mudata
 
     if key is None and values:
-        with reading(where), h5py.File(path, "r", locking=False) as file:
-            known = list(file.get("mod", []))
+        known = modalities_of(path, where)
         raise DataError("which modality is the table?", where=where, got=listed(known), do="set `key` to its name")
     if key is None or key == "obs":
         data = _read(mudata.read_h5mu, path, where)
         return FrameSheet(data.obs, f"{where}:obs", list(map(str, data.obs_names)))
     modality, _, rest = key.partition("/")
-    with reading(where), h5py.File(path, "r", locking=False) as file:
-        known = list(file.get("mod", []))
+    known = modalities_of(path, where)
     if modality not in known:
         raise not_there("modality", modality, known, where)
+    large = large_sheet(path, f"{where}:{modality}", rest or None, f"mod/{modality}/")
+    if large is not None:
+        return large
     part = _read(lambda whole: mudata.read_h5ad(whole, modality), path, where)
     return _sheet(part, f"{where}:{modality}", rest or None)
 
@@ -193,3 +210,93 @@ def _as_matrix(array: Any, where: str) -> Any:
     if array.dtype.kind not in "biuf":
         raise DataError("not an array of numbers", where=where, got=f"dtype {array.dtype}")
     return array
+
+
+class LargeSheet(ArraySheet):
+    """A sheet whose features are a sparse matrix that stays in its file: its numbers are read by blocks of rows."""
+
+    def __init__(self, matrix: SparseFile, names: list[str], beside: Mapping[str, Any], row_names: list[str]) -> None:
+        super().__init__(None, matrix.where, names, beside, row_names)
+        self._file = matrix
+        self.rows = matrix.shape[0]
+
+    def numbers(self, positions: Sequence[int]) -> Any:
+        """The matrix of these columns, still in the file."""
+        return self._file.select(positions)
+
+    def text(self, column: str | int) -> list[str]:
+        """A column beside the matrix by name, or one of the matrix by number."""
+        if isinstance(column, int):
+            return [as_text(value) for value in self._file.column(self.position(column) or 0).tolist()]
+        return super().text(column)
+
+
+def large_sheet(path: Path, where: str, key: str | None, prefix: str) -> LargeSheet | None:
+    """The sparse matrix of an AnnData file, or of a part of a MuData file, that is too large to be made dense.
+
+    Parameters
+    ----------
+    prefix
+        Where the AnnData is in the file, with a slash behind it; empty for the file itself.
+    """
+    import h5py
+    from anndata.io import read_elem
+
+    inner = "raw/" if key == "raw" else ""
+    place = prefix + (f"{inner}X" if inner else key or "X")
+    if key in ("obs",) or (key or "").startswith("obsm/"):
+        return None
+    with reading(where), h5py.File(path, "r", locking=False) as file:
+        group = file.get(place)
+        encoding = "" if group is None else str(group.attrs.get("encoding-type", ""))
+        if encoding not in ("csr_matrix", "csc_matrix"):
+            return None
+        count, width = (int(size) for size in group.attrs["shape"])
+        if count * width <= DENSE:
+            return None
+        obs, var = read_elem(file[f"{prefix}obs"]), read_elem(file[f"{prefix}{inner}var"])
+    named = f"{where}:{key or 'X'}"
+    if (len(obs), len(var)) != (count, width):
+        raise DataError(
+            "a matrix that does not fit its file",
+            where=named,
+            got=f"{count} x {width}",
+            expected=f"{len(obs)} x {len(var)}",
+        )
+    matrix = SparseFile(path, place, (count, width), named, by_rows=encoding == "csr_matrix")
+    beside = {str(name): obs[name].tolist() for name in obs.columns}
+    return LargeSheet(matrix, list(map(str, var.index)), beside, list(map(str, obs.index)))
+
+
+def read_10x(path: Path, where: str) -> Sheet:
+    """Read the counts of 10x Genomics' HDF5 (Cell Ranger 3 and later): barcodes in rows, features in columns.
+
+    A feature is called by its name; where several have one, by name and id.
+
+    Raises
+    ------
+    DataError
+        No such matrix in the file.
+    """
+    import h5py
+    import numpy as np
+
+    with reading(where), h5py.File(path, "r", locking=False) as file:
+        if "matrix" not in file or "features" not in file["matrix"]:
+            raise DataError(
+                "an HDF5 file that is none of those that are read",
+                where=where,
+                got=listed(file),
+                expected="10x Genomics' `matrix` (Cell Ranger 3 or later)",
+                do="name h5ad and h5mu files .h5ad and .h5mu",
+            )
+        group = file["matrix"]
+        names, ids = (group[f"features/{key}"].asstr(errors="replace")[:].tolist() for key in ("name", "id"))
+        barcodes = group["barcodes"].asstr(errors="replace")[:].tolist()
+        width, count = (int(size) for size in group["shape"][:])
+    twice = {name for name, often in Counter(names).items() if often > 1}
+    features = [f"{name} ({own})" if name in twice else name for name, own in zip(names, ids, strict=True)]
+    matrix = SparseFile(path, "matrix", (count, width), where, by_rows=True)
+    if count * width > DENSE:
+        return LargeSheet(matrix, features, {}, barcodes)
+    return ArraySheet(np.concatenate([block.toarray() for _, block in matrix.blocks()]), where, features, {}, barcodes)

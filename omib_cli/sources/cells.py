@@ -23,6 +23,14 @@ EXACT = 2**53
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 """A number as tables hold it. Python's float() also takes ``2_0``, other alphabets' digits and infinities."""
 
+_MONTH = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
+DAY = re.compile(
+    rf"(\d{{4}}[-/.]\d{{1,2}}[-/.]\d{{1,2}}|\d{{1,2}}[-/.]\d{{1,2}}[-/.](\d{{4}}|\d\d)"
+    rf"|\d{{1,2}}[-. ]+({_MONTH})[a-z]*[-., ]+\d{{2,4}}|({_MONTH})[a-z]*[. ]+\d{{1,2}},? +\d{{4}})"
+    r"([T ]\d{1,2}:\d\d.*)?",
+    re.IGNORECASE | re.ASCII,
+)
+"""A day as tables write it, perhaps with a time behind it."""
 FOREIGN = re.compile(r"[+-]?\d[\d.]*([, '\u2019\u00a0\u202f][\d.]+)*([eE][+-]?\d+)?\s?%?", re.ASCII)
 """A number, maybe in another notation: a decimal comma, marks between thousands, a percent sign."""
 
@@ -44,6 +52,12 @@ def as_text(value: object) -> str:
         return value.decode().strip()
     except UnicodeDecodeError as error:
         raise DataError("text that is not UTF-8", got=value, do="write it as UTF-8") from error
+
+
+def is_date(values: Sequence[str]) -> bool:
+    """Whether all values that are there are days (``2024-01-31``, ``31.1.24``, ``5 Mar 2020``), with a time or not."""
+    there = [value for value in values if not is_missing(value)]
+    return bool(there) and all(map(DAY.fullmatch, there))
 
 
 def is_missing(text: str) -> bool:

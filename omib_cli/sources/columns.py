@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from omib_cli.errors import DataError, listed
-from omib_cli.sources.cells import FOREIGN, NUMBER, is_missing, is_rounded
+from omib_cli.sources.cells import FOREIGN, NUMBER, is_date, is_missing, is_rounded
 from omib_cli.sources.notation import remedy
-from omib_cli.sources.sheets import Sheet, not_there
+from omib_cli.sources.sheets import Sheet
 from omib_cli.sources.text_tables import NAMELESS
 
 if TYPE_CHECKING:
@@ -23,39 +23,84 @@ DATE = re.compile(rf"\d{{1,2}}-({MONTHS})|({MONTHS})-\d{{1,2}}", re.IGNORECASE)
 """What spreadsheets make of the genes MARCH1, SEPT2, DEC1 (Ziemann et al. 2016)."""
 
 
-def candidates(
-    sheet: Sheet, own: Iterable[str | int], foreign: Iterable[str], warnings: list[str], *, all_kinds: bool
-) -> list[int]:
-    """Positions of the columns of a sheet that may be features.
+@dataclass(frozen=True)
+class Barred:
+    """What is no feature in a sheet.
+
+    Attributes
+    ----------
+    ids
+        The sheet's own column of ids, if it has one.
+    own
+        Columns of this very sheet that are something else: label, group, split.
+    foreign
+        Names that mean ids, label, group or split in another table of the recipe. What is called so here is left out
+        too: most often it is the same thing once more.
+    excluded
+        Positions of the columns that the recipe leaves out.
+    """
+
+    ids: Sequence[str | int] = ()
+    own: Sequence[str | int] = ()
+    foreign: Sequence[str] = ()
+    excluded: Set[int] = frozenset()
+
+    def not_features(self, sheet: Sheet) -> tuple[set[int], list[int]]:
+        """Positions of the ids, and of what is label, group, split or ids of another table, as columns of a sheet."""
+        ids = {place for column in self.ids if (place := sheet.position(column)) is not None}
+        own = [place for column in self.own if (place := sheet.position(column)) is not None]
+        named = [sheet.names.index(name) for name in self.foreign if name in sheet.names]
+        return ids, [place for place in dict.fromkeys([*own, *named]) if place not in ids]
+
+    def places(self, sheet: Sheet) -> set[int]:
+        """Positions of all of this in a sheet."""
+        ids, other = self.not_features(sheet)
+        return {*ids, *other, *self.excluded}
+
+
+def candidates(sheet: Sheet, barred: Barred, encoded: Set[int], warnings: list[str], *, all_kinds: bool) -> list[int]:
+    """Positions of the columns of a sheet that may be features; what is left out unasked is said.
 
     Parameters
     ----------
-    own
-        Columns of this very sheet that are something else: ids, labels, groups.
-    foreign
-        Names that mean ids, labels, groups in another table of the recipe. What is called so here is left out too, with
-        a word: most often it is the same thing once more.
+    encoded
+        Positions of the columns of text that the recipe makes features of.
     all_kinds
         Whether columns of text are kept as well, since patterns choose among them.
     """
     numeric = set(sheet.numeric())
-    barred = {sheet.position(column) for column in own}
-    again = [sheet.names.index(name) for name in dict.fromkeys(foreign) if name in sheet.names]
-    again = [position for position in again if position not in barred]
-    nameless = [
-        position for position, name in enumerate(sheet.names) if position not in barred and NAMELESS.fullmatch(name)
-    ]
-    left = [position for position in range(len(sheet.names)) if position not in barred | {*again, *nameless}]
-    text = [] if all_kinds else [position for position in left if position not in numeric]
-    for position in text:
-        _must_not_be_foreign(sheet, position)
+    other, gone = barred.not_features(sheet)[1], barred.places(sheet)
+    nameless = [place for place, name in enumerate(sheet.names) if place not in gone and NAMELESS.fullmatch(name)]
+    left = [place for place in range(len(sheet.names)) if place not in gone.union(nameless)]
+    text = [] if all_kinds else [place for place in left if place not in numeric and place not in encoded]
+    dates = [place for place in text if is_date(sheet.text(place))]
+    for place in text:
+        _must_not_be_foreign(sheet, place)
     said: dict[str, Sequence[object]] = {
-        "columns named as the ids, labels or groups are not used": [sheet.names[position] for position in again],
+        "columns that are the ids, label, group or split, or named so, are not used": [
+            sheet.names[place] for place in other if place not in barred.excluded
+        ],
         f"{NOT_USED} (read ids from one with `id: NUMBER`)": nameless,
-        "columns of text are not used": [sheet.names[position] for position in text],
+        "columns of dates are not used (write days since a day of your own)": [sheet.names[place] for place in dates],
+        "columns of text are not used (`encode` makes features of categories)": [
+            sheet.names[place] for place in text if place not in dates
+        ],
     }
     warnings += [f"{sheet.where}: {why}: {listed(columns)}" for why, columns in said.items() if columns]
-    return [position for position in left if position not in text]
+    return [place for place in left if place not in text]
+
+
+def must_not_be_barred(patterns: Sequence[str], sheet: Sheet, barred: Barred) -> None:
+    """Refuse features that are named one by one and are the ids, label, group or split, or left out as well."""
+    ids, other = barred.not_features(sheet)
+    named = {pattern for pattern in patterns if pattern in sheet.names}
+    for why, places in (
+        ("the ids, label, group or split are no features", ids.union(other)),
+        ("a column is named in `columns` and in `exclude`", barred.excluded),
+    ):
+        found = [sheet.names[place] for place in sorted(places) if sheet.names[place] in named]
+        if found:
+            raise DataError(why, where=sheet.where, got=f"columns: {listed(found)}", do="leave them out of `columns`")
 
 
 def _must_not_be_foreign(sheet: Sheet, position: int) -> None:
@@ -72,22 +117,14 @@ def _must_not_be_foreign(sheet: Sheet, position: int) -> None:
         )
 
 
-def matches(name: str, patterns: Sequence[str]) -> bool:
-    """Whether a name is like one of the shell patterns; any name is where there are none."""
-    return not patterns or any(name == pattern or fnmatchcase(name, pattern) for pattern in patterns)
-
-
-def must_match(patterns: Sequence[str], names: Sequence[str], where: str) -> None:
-    """Refuse patterns that no column is like, and tables without a column."""
-    for pattern in patterns:
-        if not any(matches(name, [pattern]) for name in names):
-            raise not_there("column like", pattern, names, where)
+def must_be_some(names: Sequence[str], where: str) -> None:
+    """Refuse tables without a column of features."""
     if not names:
         raise DataError(
             "a modality of zero columns",
             where=where,
             expected="at least one column of numbers that is not named as the ids, labels or groups are",
-            do="look at `id`, `key` and `columns` in the recipe's data.tables",
+            do="look at `id`, `key`, `columns` and `exclude` in the recipe's data.tables",
         )
 
 
@@ -126,18 +163,3 @@ def sentinels(values: NDArray[np.float64], names: Sequence[str], where: str) -> 
         if low in (-9, -99, -999, -9999) and len(rest) and rest.min() > low / 3 and np.sum(column == low) > 1:
             found.append(f"{name} ({low:g} in {np.sum(column == low)} rows)")
     return [f"{where}: values that may mean 'missing', used as numbers: {listed(found)}"] if found else []
-
-
-def row_numbers(values: NDArray[np.float64], names: Sequence[str], where: str) -> list[str]:
-    """A warning for columns of (N, D) values that count the rows, from 0 or 1: where rows are sorted, they know."""
-    import numpy as np
-
-    count = np.arange(len(values))
-    if len(values) < 3:
-        return []
-    found = [
-        name
-        for name, column in zip(names, values.T, strict=True)
-        if column[0] in (0, 1) and np.array_equal(column - column[0], count)
-    ]
-    return [f"{where}: columns that count the rows, used as features: {listed(found)}"] if found else []

@@ -1,17 +1,26 @@
-"""What is there twice: modalities that share columns, and features that are the label once more."""
+"""What is there twice: modalities that share columns, and samples on two sides of a split."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from omib_cli.errors import DataError, listed
 from omib_cli.sources.joining import SampleRows
+from omib_cli.sources.preprocessing import ScaledRows
+from omib_cli.sources.sheets import counted
+from omib_cli.sources.splits import TRAIN
 from omib_cli.sources.table_files import FeatureTable
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+WIDE = 10
+"""Columns from which on equal rows are copies even where many rows are equal; those of fewer may be so by nature."""
+DISTINCT = 0.9
+"""The share of different rows in training from which on equal rows are copies, however few columns they have."""
 
 
 def must_be_two(names: tuple[str, str], tables: Mapping[str, FeatureTable], joined: SampleRows) -> list[str]:
@@ -25,6 +34,8 @@ def must_be_two(names: tuple[str, str], tables: Mapping[str, FeatureTable], join
     import numpy as np
 
     one, other = (tables[name] for name in names)
+    if one.large or other.large:
+        return []
     both = (joined.rows[names[0]] >= 0) & (joined.rows[names[1]] >= 0)
     mine, theirs = (tables[name].values[joined.rows[name][both]] for name in names)
     place = {column: index for index, column in enumerate(other.columns)}
@@ -47,13 +58,61 @@ def must_be_two(names: tuple[str, str], tables: Mapping[str, FeatureTable], join
     return [said] if shared and both.any() else []
 
 
-def labels_again(values: NDArray[np.float64], labels: NDArray[np.float64], *, classes: bool) -> list[int]:
-    """Columns of (N, D) features that are equal to the labels (N,), or, for classes, one value within each of them."""
-    import numpy as np
+def twins(
+    values: Mapping[str, NDArray[np.float32] | ScaledRows],
+    present: Mapping[str, NDArray[np.bool_]],
+    split: NDArray[np.uint8],
+    ids: Sequence[str],
+) -> list[str]:
+    """Warnings about samples outside the training split that have the values of a training sample.
 
-    if not classes or len(values) < 3:
-        return np.flatnonzero(np.all(values == labels[:, np.newaxis], axis=0)).tolist() if len(values) else []
-    parts = [values[labels == kind] for kind in np.unique(labels)]
-    alike = np.all([np.all(part == part[:1], axis=0) for part in parts], axis=0)
-    first = np.array([part[0] for part in parts])
-    return np.flatnonzero(alike & np.any(first != first[:1], axis=0)).tolist()
+    Parameters
+    ----------
+    values, present
+        By modality, (N, K) features and (N,) whether the sample has them. Features that are not in memory are not
+        compared.
+    split
+        (N,) codes of the split.
+    """
+    held = {name: own for name, own in values.items() if not isinstance(own, ScaledRows)}
+    rows = {name: _digests(own, present[name]) for name, own in held.items()}
+    found: dict[int, int] = {}
+    if len(held) == len(values):
+        whole = [b"".join(own) for own in zip(*rows.values(), strict=True)]
+        found = _as_in_training(whole, split, sum(own.shape[1] for own in held.values()))
+    said = [_said("", found, ids)] if found else []
+    wide = [name for name, own in held.items() if own.shape[1] >= WIDE]
+    for name in wide if len(values) > 1 else ():
+        parts = _as_in_training(rows[name], split, held[name].shape[1])
+        alone = {row: twin for row, twin in parts.items() if row not in found}
+        said += [_said(f" of {name}", alone, ids)] if alone else []
+    return said
+
+
+def _digests(values: NDArray[np.float32], present: NDArray[np.bool_]) -> list[bytes]:
+    """A hash of each row (N, K), empty where there is none."""
+    return [
+        blake2b((row + 0.0).tobytes(), digest_size=16).digest() if here else b""  # + 0.0: of -0.0 and 0.0 one
+        for row, here in zip(values, present.tolist(), strict=True)
+    ]
+
+
+def _as_in_training(rows: Sequence[bytes], split: NDArray[np.uint8], width: int) -> dict[int, int]:
+    """The training sample that each sample outside training equals; of few columns only if equal rows are rare."""
+    sides = list(zip(rows, (split == TRAIN).tolist(), strict=True))
+    first: dict[bytes, int] = {}
+    for place, (row, trained) in enumerate(sides):
+        if trained and row:
+            first.setdefault(row, place)
+    trained_rows = sum(trained and bool(row) for row, trained in sides)
+    if width < WIDE and len(first) < DISTINCT * trained_rows:
+        return {}
+    return {place: first[row] for place, (row, trained) in enumerate(sides) if not trained and row in first}
+
+
+def _said(what: str, found: Mapping[int, int], ids: Sequence[str]) -> str:
+    pairs = listed(f"{ids[row]} (as {ids[twin]})" for row, twin in found.items())
+    verb = "has" if len(found) == 1 else "have"
+    return (
+        f"{counted(len(found), 'sample')} of validation or test {verb} all values{what} of a training sample: {pairs}"
+    )

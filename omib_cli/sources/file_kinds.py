@@ -9,7 +9,7 @@ from pathlib import Path
 
 from omib_cli.errors import DataError, listed
 
-READ = "CSV or TSV (plain or .gz), Parquet, Excel (.xlsx), MATLAB (.mat), NPY, NPZ, h5ad or h5mu"
+READ = "CSV or TSV (plain or .gz), Parquet, Excel (.xlsx), MATLAB (.mat), NPY, NPZ, h5ad, h5mu or 10x Genomics' .h5"
 """What tables may be stored in, for messages."""
 TEXT = "text"
 ENDINGS = {
@@ -27,6 +27,7 @@ ENDINGS = {
     "npz": "npz",
     "h5ad": "h5ad",
     "h5mu": "h5mu",
+    "h5": "10x",
 }
 MAGIC = {
     b"PAR1": "parquet",
@@ -111,11 +112,13 @@ def _kind_of_hdf5(path: Path, where: str, named: str | None) -> str:
         with h5py.File(path, "r", locking=False) as file:
             names = list(file)
     except OSError:  # damaged: its reader says so
-        return named if named in ("h5ad", "h5mu", "mat") else "h5ad"
+        return named if named in ("h5ad", "h5mu", "mat", "10x") else "h5ad"
     if "mod" in names:
         return "h5mu"
     if "obs" in names and ("X" in names or "var" in names):
         return "h5ad"
+    if "matrix" in names:
+        return "10x"
     if named in ("h5ad", "h5mu", "mat"):
         return str(named)
     raise _unknown(

@@ -116,6 +116,8 @@ def _drop_empty(joined: SampleRows, tables: Mapping[str, FeatureTable]) -> None:
 
     for name, table in tables.items():
         rows = joined.rows[name]
+        if table.large:
+            continue
         empty = np.asarray(np.isnan(table.values).all(axis=1))
         joined.rows[name] = np.where((rows >= 0) & empty[rows], -1, rows)
 

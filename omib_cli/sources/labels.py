@@ -101,7 +101,7 @@ def known_labels(
         found[there] = value_labels([values[row] for row in there], [names[row] for row in there], where)
         return found
     index = {name: code for code, name in enumerate(classes)}
-    written = {value: _as_class(value, index) for value in {values[row] for row in there}}
+    written = {value: as_class(value, index) for value in {values[row] for row in there}}
     strange = [values[row] for row in there if written[values[row]] not in index]
     if strange:
         warnings.append(
@@ -113,7 +113,7 @@ def known_labels(
     return found
 
 
-def _as_class(value: str, classes: Collection[str]) -> str:
+def as_class(value: str, classes: Collection[str]) -> str:
     """A label as :func:`class_labels` names its class, if there is one: ``1.0`` may be class "1"."""
     number = None if value in classes or CODE.fullmatch(value) else exact_numbers([value])
     return value if number is None or number[0] != int(number[0]) else str(int(number[0]))

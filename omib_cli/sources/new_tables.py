@@ -5,8 +5,8 @@ Nothing is fitted here. Labels may be there or not; a sample may lack a modality
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from omib_cli.artifacts import format as fmt
@@ -14,13 +14,17 @@ from omib_cli.artifacts.dataset_writer import DatasetPlan, ModalityPlan
 from omib_cli.artifacts.prepared import Prepared, PreparedModality
 from omib_cli.errors import MismatchError, UsageError, listed
 from omib_cli.recipe.sources.common import NONE
+from omib_cli.sources.categories import encoded, unpacked
 from omib_cli.sources.file_names import is_there
 from omib_cli.sources.joining import SampleRows, join_new
 from omib_cli.sources.labels import known_labels
-from omib_cli.sources.preprocessing import Fitted, must_be_complete, must_be_finite
+from omib_cli.sources.matching import from_bytes, must_be_allowed, places_of
+from omib_cli.sources.matrices import DenseMatrix, Matrix
+from omib_cli.sources.preprocessing import Fitted, ScaledRows, must_be_complete, must_be_finite
 from omib_cli.sources.rows import doubtful_labels, labels_that_are_there
 from omib_cli.sources.sheet_rows import take_unnamed_ids
 from omib_cli.sources.sheets import counted
+from omib_cli.sources.step_list import apply_steps, needed
 from omib_cli.sources.table_files import FeatureTable, Files, Labels
 
 if TYPE_CHECKING:
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
 
     from omib_cli.recipe.schema import Recipe
     from omib_cli.recipe.sources.common import FileOptions, LabelOptions
+    from omib_cli.recipe.sources.steps import StepOptions
     from omib_cli.recipe.sources.tables import TableOptions, TablesOptions
 
 
@@ -43,7 +48,7 @@ class NewRows(NamedTuple):
     """New samples as the dataset will hold them: the plan, values and presence by modality, labels (N,)."""
 
     plan: DatasetPlan
-    values: dict[str, NDArray[np.float32]]
+    values: dict[str, NDArray[np.float32] | ScaledRows]
     present: dict[str, NDArray[np.bool_]]
     labels: NDArray[np.float64]
 
@@ -112,8 +117,7 @@ def prepare_new(recipe: Recipe, options: TablesOptions, files: Files, like: Prep
     chosen = new_files(options, files)
     ids = _id_names(options, chosen)
     tables = {
-        name: files.table(one, options.labels, ids, set(like.modalities[name].features or ()))
-        for name, one in chosen.tables.items()
+        name: _read(one, options.labels, ids, like.modalities[name], files) for name, one in chosen.tables.items()
     }
     for table in tables.values():
         must_be_finite(table.values, table.name, table.columns, table.where)
@@ -123,14 +127,19 @@ def prepare_new(recipe: Recipe, options: TablesOptions, files: Files, like: Prep
     joined = join_new(tables, labels, options.join, recipe.name)
     files.warnings.extend(f"{count} {why}" for why, count in joined.dropped.items() if count)
     count = len(joined.ids)
-    plans, values, present, missing = {}, {}, {}, {}
+    plans, present, missing = {}, {}, {}
+    values: dict[str, NDArray[np.float32] | ScaledRows] = {}
     for name, one in like.modalities.items():
         rows = joined.rows.get(name, np.full(count, -1))
         present[name] = rows >= 0
         missing[name] = int(np.sum(~present[name]))
         values[name] = np.zeros((count, *one.shape), dtype=np.float32)
         if present[name].any():
-            values[name] = _prepared(tables[name], rows, one, options.impute, like.allow_missing, files.warnings)
+            steps, given = options.tables[name].preprocess, (options.impute, like.allow_missing, files.warnings)
+            if steps or tables[name].large:
+                values[name] = _stepped(tables[name], rows, one, steps, *given)
+            else:
+                values[name] = _prepared(tables[name], rows, one, *given)
         plans[name] = ModalityPlan(one.shape, one.kind, one.features, one.fitted, one.config)
     facts: dict[str, Any] = {"missing": {name: lacking for name, lacking in missing.items() if lacking}}
     files.warnings.extend(
@@ -147,6 +156,19 @@ def prepare_new(recipe: Recipe, options: TablesOptions, files: Files, like: Prep
         facts={key: value for key, value in facts.items() if value},
     )
     return NewRows(plan, values, present, _targets(labels, joined, like.classes, files.warnings))
+
+
+def _read(
+    options: TableOptions, labels: LabelOptions, ids: Sequence[str], like: PreparedModality, files: Files
+) -> FeatureTable:
+    """A modality's table, with columns of text made into the features that they became in training."""
+    encodings = unpacked(like.fitted)
+    known = {*(_inputs(like) or ()), *(one.column for one in encodings)}
+    table = files.table(options, labels, ids, known, encodings)
+    if table.large:
+        return table
+    values, columns = encoded(table.values, table.columns, table.texts, encodings, table.where, files.warnings)
+    return replace(table, values=values, columns=columns, texts={})
 
 
 def _id_names(options: TablesOptions, chosen: NewFiles) -> list[str]:
@@ -197,6 +219,63 @@ def _prepared(
     return scaled
 
 
+def _stepped(
+    table: FeatureTable,
+    rows: NDArray[np.int64],
+    like: PreparedModality,
+    steps: Sequence[StepOptions],
+    impute: str,
+    allowed: float,
+    warnings: list[str],
+) -> ScaledRows:
+    """Features (N, K) that the steps of the model's recipe make of the columns that it had in training."""
+    import numpy as np
+
+    inputs = _inputs(like) or table.columns
+    columns, told = places_of(inputs, table.columns, table.where), needed(steps, like.fitted, len(inputs))
+    absent = [inputs[place] for place in told.tolist() if columns[place] < 0]
+    must_be_allowed(absent, len(told), 0.0 if table.large else allowed, table.where)
+    if uncounted := int((columns < 0).sum()) - len(absent):
+        warnings.append(f"{table.where}: {counted(uncounted, 'column')} that only counted in sums: not here")
+    if table.large is not None:
+        matrix: Matrix = table.large.select(columns.tolist())
+    else:
+        values = np.full((table.count, len(inputs)), np.nan)
+        values[:, columns >= 0] = table.values[:, columns[columns >= 0]]
+        _must_be_there(values[:, told], table, rows, [inputs[place] for place in told.tolist()], impute, allowed)
+        matrix = DenseMatrix(values)
+    if absent:
+        warnings.append(
+            f"{table.where}: {counted(len(absent), 'feature')} of {len(told)} not here: the training samples' own "
+            f"values stand in ({listed(absent)})"
+        )
+    return ScaledRows(apply_steps(matrix, steps, like.fitted, table.where), Fitted.of(like.fitted), rows)
+
+
+def _inputs(like: PreparedModality) -> list[str] | None:
+    """The columns of a file that a modality was made of in training."""
+    return from_bytes(like.fitted["inputs"]) if "inputs" in like.fitted else like.features
+
+
+def _must_be_there(
+    values: NDArray[np.float64],
+    table: FeatureTable,
+    rows: NDArray[np.int64],
+    names: list[str],
+    impute: str,
+    allowed: float,
+) -> None:
+    """Refuse missing values (rows of the table, K) of samples, unless so large a share may be missing."""
+    import numpy as np
+
+    there = rows[rows >= 0]
+    found = values[there]
+    whole = np.asarray(~np.isnan(found).all(axis=0))  # columns that are not here at all have been judged
+    if impute == "refuse" and np.isnan(found).mean() > allowed:
+        own = [name for name, here in zip(names, whole.tolist(), strict=True) if here]
+        must_be_complete(found[:, whole], lambda row: table.name(int(there[row])), own, table.where)
+
+
 def _columns(
     table: FeatureTable, like: PreparedModality, fitted: Fitted, warnings: list[str]
 ) -> tuple[NDArray[np.int64], list[str]]:
@@ -223,60 +302,6 @@ def _columns(
         + ("they have no names" if like.features else "those of the training data had no names")
     )
     return fitted.kept, []
-
-
-def places_of(wanted: Sequence[str], found: Sequence[str], where: str) -> NDArray[np.int64]:
-    """Where each wanted feature stands among the found ones (K,), -1 where it does not.
-
-    A name that several features have, in training and here alike, is matched in their order.
-
-    Raises
-    ------
-    MismatchError
-        Nothing in common, or a name that more or fewer columns have than in training.
-    """
-    import numpy as np
-
-    places: dict[str, list[int]] = {}
-    for place, name in enumerate(found):
-        places.setdefault(name, []).append(place)
-    counts = Counter(wanted)
-    odd = [name for name, count in counts.items() if name in places and len(places[name]) != count]
-    if odd:
-        raise MismatchError(
-            "features whose name several columns have",
-            where=where,
-            got=f"{odd[0]!r} {len(places[odd[0]])} times",
-            expected=f"{counts[odd[0]]}, as in training",
-            do="rename or remove the copies",
-        )
-    if places.keys().isdisjoint(counts):
-        raise MismatchError(
-            "not one of the features that the model was trained on is here",
-            where=where,
-            got=listed(map(repr, found)),
-            expected=listed(map(repr, counts)),
-            do="name the features as the training data do; or is this the file of another modality?",
-        )
-    queues = {name: iter(own) for name, own in places.items()}
-    return np.array([next(queues[name]) if name in queues else -1 for name in wanted], dtype=np.int64)
-
-
-def must_be_allowed(absent: Sequence[str], count: int, allowed: float, where: str) -> None:
-    """Refuse features that are not there, unless so large a share of ``count`` may be missing."""
-    if absent and len(absent) / count > allowed:
-        raise MismatchError(
-            f"{counted(len(absent), 'feature')} that the model needs {'is' if len(absent) == 1 else 'are'} not here",
-            where=where,
-            got=listed(absent) + (f"; --allow-missing is {allowed:g}" if allowed else ""),
-            expected=f"the {count} features that the model was trained on, by name",
-            do=f"--allow-missing {_share(len(absent), count)} fills them with the training samples' values",
-        )
-
-
-def _share(part: int, whole: int) -> str:
-    """A share, rounded up to two digits behind the point."""
-    return f"{-(-100 * part // whole) / 100:g}"
 
 
 def _groups(labels: Labels | None, joined: SampleRows) -> list[str] | None:

@@ -87,7 +87,7 @@ def remedy(cells: Iterable[str]) -> str:
     there = [cell.strip() for cell in cells if not is_missing(cell)]
     fitting = [one.options for one in KNOWN if all(map(one.pattern.fullmatch, there))]
     said = f"set {' or '.join(fitting[:2])} for this table" if fitting else "write the table so"
-    return f"{said}; or name the columns that are features with `columns`"
+    return f"{said}; or leave it out with `exclude`"
 
 
 def in_plain_notation(frame: Any, where: str, text: Collection[int], notation: Notation) -> Any:

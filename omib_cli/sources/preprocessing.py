@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from omib_cli.errors import DataError, listed
+from omib_cli.sources.column_scores import mean_and_variance
+from omib_cli.sources.matrices import Blocks
 from omib_cli.sources.sheets import counted
 
 if TYPE_CHECKING:
@@ -128,6 +130,56 @@ def fit(
     offset = np.where(empty, 0.0, offset)
     scale = np.where(varies & (scale > 0), scale, 1.0)
     return Fitted(kept, offset, scale, np.where(np.isnan(fill), 0.0, fill), values.shape[1])
+
+
+def fit_blocks(
+    rows: Blocks, training: NDArray[np.bool_], columns: Sequence[str], options: Scaling, where: str
+) -> Fitted:
+    """As :func:`fit`, a block of rows at a time, for a matrix (N, D) without missing values."""
+    import numpy as np
+
+    width = rows.shape[1]
+    low, high = np.full(width, np.inf), np.full(width, -np.inf)
+
+    def blocks() -> Iterator[tuple[Any, NDArray[np.float64]]]:
+        for start, block in rows.blocks():
+            own = training[start : start + block.shape[0]]
+            yield block[own], np.zeros(int(own.sum()))
+
+    for block, _ in blocks():
+        if block.shape[0]:
+            ends = block.min(axis=0), block.max(axis=0)
+            least, most = (end.toarray().ravel() if hasattr(end, "toarray") else end for end in ends)
+            low, high = np.minimum(low, least), np.maximum(high, most)
+    mean, variance = mean_and_variance(blocks, width)
+    varies = high - low > ROUNDING * np.maximum(np.abs(low), np.abs(high))
+    kept = _kept(varies, columns, options.constant, where)
+    count = int(training.sum())
+    sd = np.sqrt(variance * (count - 1) / count)
+    ends_of = {"zscore": (mean, sd), "minmax": (low, high - low), "none": (np.zeros(width), np.ones(width))}
+    offset, scale = ends_of[options.standardise]
+    scale = np.where(varies & (scale > 0), scale, 1.0)
+    return Fitted(kept, offset[kept], scale[kept], mean[kept], width)
+
+
+class ScaledRows:
+    """Standardised features of samples, made when they are asked for from rows that are in memory as they were read.
+
+    Parameters
+    ----------
+    rows
+        (N,) of the matrix; -1 where a sample has none.
+    """
+
+    def __init__(self, values: Blocks, fitted: Fitted, rows: NDArray[np.int64]) -> None:
+        self._values, self._fitted, self._rows = values, fitted, rows
+
+    def __getitem__(self, samples: slice) -> NDArray[np.float32]:
+        """(B, K) of consecutive samples."""
+        import numpy as np
+
+        rows = self._rows[samples]
+        return self._fitted.apply(self._values.take(np.maximum(rows, 0)), rows >= 0)
 
 
 def must_be_finite(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omib_cli.errors import DataError
-from omib_cli.sources.array_tables import read_h5ad, read_h5mu, read_mat, read_npy, read_npz, read_parquet
+from omib_cli.sources.array_tables import read_10x, read_h5ad, read_h5mu, read_mat, read_npy, read_npz, read_parquet
 from omib_cli.sources.file_kinds import TEXT, kind_of
 from omib_cli.sources.notation import Notation, in_plain_notation
 from omib_cli.sources.sheets import FrameSheet, Sheet
@@ -65,6 +65,8 @@ def read_any(
         return read_mat(path, where, options.key, values=values)
     if kind == "h5mu":
         return read_h5mu(path, where, options.key, values=values)
+    if kind == "10x":
+        return read_10x(path, where)
     return read_h5ad(path, where, options.key or (None if values else "obs"))
 
 

@@ -169,7 +169,7 @@ class FrameSheet(Sheet):
                 where=f"{self.where}, row {bad[0] + 1}, column {self.names[position]!r}",
                 got=repr(series.iloc[bad[0]]),
                 expected="a number, or nothing where the value is missing",
-                do="correct the cell, or leave the column out with `columns`",
+                do="correct the cell; leave the column out (`exclude`); or name it in `encode` if it holds categories",
             )
         return numbers
 

@@ -8,18 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omib_cli.artifacts.files import must_exist
-from omib_cli.errors import DataError, RecipeError, listed
-from omib_cli.sources.columns import (
-    candidates,
-    matches,
-    must_be_the_same,
-    must_match,
-    odd_names,
-    row_numbers,
-    sentinels,
-)
+from omib_cli.errors import DataError, RecipeError
+from omib_cli.sources.array_tables import LargeSheet
+from omib_cli.sources.categories import Encoding, Written
+from omib_cli.sources.columns import must_be_the_same, odd_names, sentinels
 from omib_cli.sources.combined_sheets import RowStack, turned
+from omib_cli.sources.features import FeatureChoice
+from omib_cli.sources.file_kinds import TEXT, kind_of
 from omib_cli.sources.file_names import files_of, on_record, path_of
+from omib_cli.sources.matrices import DenseMatrix, Matrix, SparseFile
 from omib_cli.sources.notation import Notation
 from omib_cli.sources.readers import read_any
 from omib_cli.sources.rows import must_be_as_many
@@ -33,8 +30,8 @@ from omib_cli.sources.sheet_rows import (
     must_not_contradict,
     unnamed_of,
 )
-from omib_cli.sources.sheets import Sheet, counted
-from omib_cli.sources.text_tables import ENCODING, reading
+from omib_cli.sources.sheets import Sheet
+from omib_cli.sources.text_tables import ENCODING, first_rows, reading
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,6 +39,9 @@ if TYPE_CHECKING:
 
     from omib_cli.recipe.sources.common import FileOptions, LabelOptions
     from omib_cli.recipe.sources.tables import TableOptions
+
+BINARY = (".npz", ".npy", ".mat", ".h5ad", ".h5mu", ".h5")
+"""Endings of files that are no tables of text."""
 
 
 @dataclass
@@ -79,18 +79,31 @@ class Rows:
 
 @dataclass
 class FeatureTable(Rows):
-    """The features of one modality: values (N, D) float64, NaN where missing.
+    """The features of one modality: values (N, D) float64, NaN where missing; or a large sparse matrix in its file.
 
     Attributes
     ----------
+    values
+        In memory; without a row where they are in a file.
+    large
+        The matrix (N, D) in a file, where the values are not in memory.
     places
         Where the values come from: which column of which array of which file.
+    texts
+        By position, what a column of text says; its values are numbers of categories.
     """
 
     columns: list[str]
     named: bool
     values: NDArray[np.float64]
     places: set[tuple[tuple[str, str], int]]
+    texts: dict[int, Written]
+    large: SparseFile | None = None
+
+    @property
+    def matrix(self) -> Matrix:
+        """The values, wherever they are."""
+        return self.large or DenseMatrix(self.values)
 
 
 @dataclass
@@ -123,6 +136,7 @@ class Files:
         labels: LabelOptions,
         ids: Sequence[str] = (),
         known: Set[str] | None = None,
+        encodings: Sequence[Encoding] = (),
     ) -> FeatureTable:
         """Read a modality; label, group and split are never features.
 
@@ -134,42 +148,39 @@ class Files:
             Names of the features that a model was trained on: these are read, whatever their kind, and no others; what
             the recipe would take beside them is left out with a word. If the table has none of them, all are read, for
             a table whose columns have no names.
+        encodings
+            What became of columns of text when that model was trained; else the recipe says which are features.
         """
         import numpy as np
 
-        said = [labels.id, labels.column, labels.group, labels.split]
+        said = [one for one in (labels.id, labels.column, labels.group, labels.split) if one is not None]
+        choice = FeatureChoice(options, [*ids, *said], known, encodings, self.warnings)
+        listed_names = self._listed_names(options)
         sheets: list[Sheet] = []
         parts: list[NDArray[np.float64]] = []
         places: set[tuple[tuple[str, str], int]] = set()
         chosen: list[str] | None = None
+        as_written = [*([*ids] if options.id is None else [options.id]), *choice.texts.orders]
         for files in files_of(self.folder, options):
-            sheet = self._sheet(files, options, [*ids] if options.id is None else [options.id], ids, values=True)
-            column = id_column(sheet, options)
-            must_be_upright(sheet, column, self._ids, known or set())
-            own = [
-                column for column in said if column is not None and not sheet.origins().isdisjoint(self._label_arrays)
-            ]
-            own = [column for column in own if isinstance(column, int) or column in sheet.names]
-            foreign = [*ids, *(column for column in said if isinstance(column, str))]
-            every = candidates(
-                sheet, [*own, *_named(column)], foreign, self.warnings, all_kinds=bool(options.columns or known)
-            )
-            names = self._names(sheet, every, options)
+            sheet = self._sheet(files, options, as_written, ids, values=True)
+            must_be_upright(sheet, id_column(sheet, options), self._ids, known or set())
+            has_labels = not sheet.origins().isdisjoint(self._label_arrays)
+            positions, found, text = choice.of(sheet, listed_names, has_labels=has_labels)
             if not sheet.rows:
                 raise DataError("a table without a row", where=sheet.where, expected="a row for each sample")
-            picked = self._picked(sheet, names, options.columns, known)
-            found = [names[place] for place in picked]
+            if isinstance(sheet, LargeSheet):
+                return self._large(sheet, positions, found, options)
             must_be_the_same(sheet.where, sheets[0].where if sheets else "", found, found if chosen is None else chosen)
             chosen = found
             sheets.append(sheet)
-            places |= {source for place in picked for source in sheet.sources(every[place])}
-            parts.append(sheet.numbers([every[place] for place in picked]))
+            places |= {source for position in positions for source in sheet.sources(position)}
+            parts.append(choice.texts.numbers(sheet, positions, text))
             self.warnings += odd_names(found, sheet.where)
-            self.warnings += [
-                warning for look in (row_numbers, sentinels) for warning in look(parts[-1], found, sheet.where)
-            ]
+            self.warnings += sentinels(parts[-1], found, sheet.where)
         must_be_different(parts, sheets)
-        named = bool(options.feature_names) or (options.header and any(not name.isdigit() for name in chosen or []))
+        named = bool(options.feature_names or options.encode) or (
+            options.header and any(not name.isdigit() for name in chosen or [])
+        )
         named |= options.transpose and sheets[0].row_names is not None
         values = parts[0] if len(parts) == 1 else np.concatenate(parts)
         return FeatureTable(
@@ -178,6 +189,28 @@ class Files:
             named=named,
             values=values,
             places=places,
+            texts=choice.texts.written(chosen or []),
+        )
+
+    def _large(self, sheet: LargeSheet, positions: list[int], names: list[str], options: TableOptions) -> FeatureTable:
+        """A table that stays in its file."""
+        import numpy as np
+
+        if isinstance(options.files, dict):
+            raise DataError(
+                "large sparse matrices in a file for each split",
+                where=sheet.where,
+                do="put them into one file, and name the split in a column beside the labels (`labels.split`)",
+            )
+        self.warnings += odd_names(names, sheet.where)
+        return FeatureTable(
+            **self._rows(options, [sheet], [sheet.rows], []),
+            columns=names,
+            named=True,
+            values=np.zeros((0, len(positions))),
+            places={(sheet.origin, position) for position in positions},
+            texts={},
+            large=sheet.numbers(positions),
         )
 
     def labels(self, options: LabelOptions, names: Mapping[str, str] | None = None, ids: Sequence[str] = ()) -> Labels:
@@ -237,6 +270,24 @@ class Files:
         group = options.group if options.group in there else None
         return self.labels(options.model_copy(update={"group": group, "split": None}), ids=ids)
 
+    def sheets(self, options: FileOptions, text: Sequence[str | int] = (), *, values: bool) -> list[Sheet]:
+        """Each file of a table of features (``values``) or of labels, to be looked at.
+
+        Parameters
+        ----------
+        text
+            Columns of a table of text that are kept as they are written.
+        """
+        return [self._sheet(files, options, text, (), values=values) for files in files_of(self.folder, options)]
+
+    def first_rows(self, options: FileOptions) -> tuple[list[str], list[str]] | None:
+        """The first two rows of a table of text, as they are written; None for files of other kinds."""
+        path, where = files_of(self.folder, options)[0][0]
+        if kind_of(path, where, []) != TEXT:
+            return None
+        with reading(where):
+            return first_rows(path, Notation(options.decimal, options.thousands))
+
     def hashes(self, every: Sequence[FileOptions]) -> dict[str, str]:
         """SHA-256 of each file that the recipe names, by name; never an absolute path."""
         import hashlib
@@ -252,21 +303,6 @@ class Files:
                 found[name] = hashlib.file_digest(file, "sha256").hexdigest()
         return dict(sorted(found.items()))
 
-    def _picked(self, sheet: Sheet, names: Sequence[str], patterns: Sequence[str], known: Set[str] | None) -> list[int]:
-        """Which of the names are features: those that the patterns are like, or those that a model knows."""
-        picked = [place for place, name in enumerate(names) if matches(name, patterns)]
-        if known is None:
-            must_match(patterns, names, sheet.where)
-        elif not known.isdisjoint(names):
-            left = [names[place] for place in picked if names[place] not in known]
-            if left:
-                self.warnings.append(
-                    f"{sheet.where}: {counted(len(left), 'column')} that the model does not use: left out "
-                    f"({listed(left)})"
-                )
-            picked = [place for place, name in enumerate(names) if name in known]
-        return picked
-
     def _sheet(
         self,
         files: Sequence[tuple[Path, str]],
@@ -280,6 +316,8 @@ class Files:
         sheets = [self._read(path, where, options, text, values=values) for path, where in files]
         if len(sheets) == 1:
             return sheets[0]
+        for sheet in sheets:
+            _must_be_in_memory(sheet, "put them into one file")
         if options.stack == "rows":
             return RowStack(sheets, values=values)
         return beside_each_other(sheets, options, ids)
@@ -291,25 +329,18 @@ class Files:
         sheet = read_any(path, where, options, named, self.warnings, values=values)
         origin = str(path.resolve()), sheet.where.removeprefix(where)
         if across:
+            _must_be_in_memory(sheet, "write it with samples in rows")
             sheet = turned(sheet, options.id, header=options.header, warnings=self.warnings)
         sheet.origin = origin
         return sheet
 
-    def _names(self, sheet: Sheet, positions: Sequence[int], options: TableOptions) -> list[str]:
+    def _listed_names(self, options: TableOptions) -> list[str] | None:
+        """The names of features that a file of its own gives, if there is one."""
         if options.feature_names is None:
-            return [sheet.names[position] for position in positions]
-        where = options.feature_names
-        with reading(where):
-            names = path_of(self.folder, where).read_text(encoding=ENCODING).split("\n")
-        names = [name.strip() for name in names if name.strip()]
-        if len(names) != len(positions):
-            raise DataError(
-                "the list of feature names does not fit the table",
-                where=where,
-                got=f"{len(names)} names",
-                expected=f"{len(positions)}, the columns of {sheet.where}",
-            )
-        return names
+            return None
+        with reading(options.feature_names):
+            names = path_of(self.folder, options.feature_names).read_text(encoding=ENCODING).split("\n")
+        return [name.strip() for name in names if name.strip()]
 
     def _rows(
         self, options: FileOptions, sheets: Sequence[Sheet], counts: Sequence[int], ids: Sequence[str]
@@ -334,6 +365,12 @@ class Files:
 def _has(sheet: Sheet, column: str | int) -> bool:
     """Whether a sheet has a column."""
     return column < len(sheet.names) if isinstance(column, int) else column in (*sheet.names, *sheet.text_names)
+
+
+def _must_be_in_memory(sheet: Sheet, do: str) -> None:
+    """Refuse a large matrix, which stays in its file, where the whole of it is needed."""
+    if isinstance(sheet, LargeSheet):
+        raise DataError("a large sparse matrix is read from its file as it stands there", where=sheet.where, do=do)
 
 
 def _named(column: str | int | None) -> list[str | int]:

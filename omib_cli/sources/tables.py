@@ -9,11 +9,23 @@ from typing import TYPE_CHECKING, Any, cast
 
 from omib_cli.artifacts.dataset_writer import Block, DatasetPlan, ModalityPlan
 from omib_cli.errors import DataError, RecipeError, listed
-from omib_cli.sources.copies import labels_again, must_be_two
+from omib_cli.sources.categories import encoded, fit_encodings, packed
+from omib_cli.sources.column_scores import KnownLabels
+from omib_cli.sources.copies import must_be_two, twins
 from omib_cli.sources.joining import SampleRows, join
 from omib_cli.sources.labels import class_labels, must_be_learnable, value_labels
+from omib_cli.sources.leaks import Known, allowed_columns, must_not_leak
+from omib_cli.sources.matching import as_bytes
+from omib_cli.sources.matrices import DenseMatrix
 from omib_cli.sources.new_tables import new_files, prepare_new
-from omib_cli.sources.preprocessing import Fitted, far_values, fit, must_be_complete, must_be_finite
+from omib_cli.sources.preprocessing import (
+    ScaledRows,
+    far_values,
+    fit,
+    fit_blocks,
+    must_be_complete,
+    must_be_finite,
+)
 from omib_cli.sources.rows import doubtful_labels, labels_that_are_there, must_be_groups
 from omib_cli.sources.sheet_rows import take_unnamed_ids
 from omib_cli.sources.sheets import counted
@@ -27,6 +39,7 @@ from omib_cli.sources.splits import (
     remarks,
     strata,
 )
+from omib_cli.sources.step_list import fit_steps, must_be_in_order
 from omib_cli.sources.table_files import FeatureTable, Files, Labels, input_folder
 
 if TYPE_CHECKING:
@@ -66,7 +79,7 @@ class TablesSource:
                 ["task.kind: tables have classes or values as labels; anomalies are looked for in sections of tissue"],
             )
         self._files = Files(input_folder(input_path, recipe.name))
-        self._values: dict[str, NDArray[np.float32]] = {}
+        self._values: dict[str, NDArray[np.float32] | ScaledRows] = {}
         self._present: dict[str, NDArray[np.bool_]] = {}
         self._labels: NDArray[np.float64] | None = None
         self._asked: tuple[float | None, float | None] = (None, None)
@@ -97,7 +110,7 @@ class TablesSource:
 
         if self._like is not None:
             made = prepare_new(self.recipe, self.options, self._files, self._like)
-            self._values, self._present, self._labels = made.values, made.present, made.labels
+            self._values, self._present, self._labels = dict(made.values), made.present, made.labels
             return made.plan
         tables, labels = self._read()
         joined = join(tables, labels, self.options.join, self.recipe.name)
@@ -106,6 +119,7 @@ class TablesSource:
         where = f"{labels.where}, column {labels.column!r}"
         targets, classes = self._targets(labels, joined, where)
         groups = _groups(labels, joined)
+        self._look_for_leaks(tables, joined, Known(targets, bool(classes), groups))
         split = self._split(tables, labels, joined, targets, groups, bool(classes))
         must_be_learnable(targets, split, classes, where)
         test, validation = self._asked
@@ -116,15 +130,17 @@ class TablesSource:
         plans, facts = {}, {"dropped_rows": {why: count for why, count in joined.dropped.items() if count}}
         missing, dropped = {}, {}
         for name, table in tables.items():
-            fitted = self._standardise(name, table, joined.rows[name][order], split)
-            plans[name] = _described(table, fitted)
+            must_be_in_order(self.options.tables[name].preprocess, self.recipe.name, name)
+            make = self._standardise_large if table.large else self._standardise
+            plans[name], dropped[name] = make(name, table, joined.rows[name][order], split)
             missing[name] = int(np.sum(~self._present[name]))
-            dropped[name] = len(table.columns) - len(fitted.kept)
+        ids = [joined.ids[row] for row in order]
+        self.warnings.extend(twins(self._values, self._present, split, ids))
         facts["missing"] = {name: count for name, count in missing.items() if count}
-        facts["dropped_columns"] = {name: count for name, count in dropped.items() if count}
-        self._report(facts)
+        facts["dropped_columns"] = {name: len(columns) for name, columns in dropped.items() if columns}
+        self._report(facts, dropped)
         return DatasetPlan(
-            ids=[joined.ids[row] for row in order],
+            ids=ids,
             split=split,
             task=self.recipe.task.kind,
             classes=classes,
@@ -161,6 +177,13 @@ class TablesSource:
         if self.recipe.task.kind == "classification":
             return class_labels(values, where)
         return value_labels(values, joined.ids, where), []
+
+    def _look_for_leaks(self, tables: dict[str, FeatureTable], joined: SampleRows, known: Known) -> None:
+        allowed = allowed_columns(self.options.allow_leak, list(tables.values()), f"recipe {self.recipe.name}")
+        for (name, table), own in zip(tables.items(), allowed, strict=True):
+            if table.large:
+                continue
+            must_not_leak(table, joined.rows[name], known, own, self.warnings)
 
     def _split(
         self,
@@ -238,45 +261,94 @@ class TablesSource:
         # `names` were applied above: once more would undo {validation: test, test: validation}
         return given_split([said.get(sample, ("", ""))[0] for sample in range(len(joined.ids))], {}, labels.where)
 
-    def _standardise(self, name: str, table: FeatureTable, rows: NDArray[np.int64], split: NDArray[np.uint8]) -> Fitted:
-        """Put the modality's values in their final order and unit; returns what was fitted on training rows."""
+    def _standardise(
+        self, name: str, table: FeatureTable, rows: NDArray[np.int64], split: NDArray[np.uint8]
+    ) -> tuple[ModalityPlan, list[str]]:
+        """Put the modality's values in their final order and unit; returns its plan, and which columns were dropped."""
+        import numpy as np
+
         present = rows >= 0
-        values = table.values[rows]
-        fitted = fit(values, present & (split == TRAIN), table.columns, self.options, table.where)
-        columns = [table.columns[column] for column in fitted.kept]
+        values, training = table.values[rows], present & (split == TRAIN)
+        encodings = fit_encodings(table.columns, table.texts, values, training, table.where)
+        values[~present] = np.nan
+        values, every = encoded(values, table.columns, table.texts, encodings, table.where, self.warnings)
+        values, every, stepped = self._stepped(name, values, every, training, table, rows)
+        fitted = fit(values, training, every, self.options, table.where)
+        columns = [every[column] for column in fitted.kept]
         if self.options.impute == "refuse":
-            there = rows[present].tolist()
-            must_be_complete(values[present][:, fitted.kept], lambda row: table.name(there[row]), columns, table.where)
+            own = rows[present].tolist()
+            must_be_complete(values[present][:, fitted.kept], lambda row: table.name(own[row]), columns, table.where)
         scaled = fitted.apply(values, present)
-        every = rows.tolist()
+        places = rows.tolist()
         must_be_finite(
-            scaled, lambda row: table.name(every[row]), columns, f"{table.where}, after standardisation to float32"
+            scaled, lambda row: table.name(places[row]), columns, f"{table.where}, after standardisation to float32"
         )
         self.warnings.extend(far_values(scaled, columns, self.options, table.where))
-        assert self._labels is not None
-        if found := labels_again(
-            values[present], self._labels[present], classes=self.recipe.task.kind == "classification"
-        ):
-            equal = listed(table.columns[column] for column in found)
-            self.warnings.append(f"{table.where}: columns that say the label, and nothing else: {equal}")
         self._values[name], self._present[name] = scaled, present
-        return fitted
+        plan = ModalityPlan(
+            (len(columns),),
+            features=columns if table.named else None,
+            preprocessing={**fitted.arrays(), **packed(encodings), **stepped},
+        )
+        kept = set(fitted.kept.tolist())
+        return plan, [column for place, column in enumerate(every) if place not in kept]
 
-    def _report(self, facts: dict[str, Any]) -> None:
+    def _stepped(
+        self,
+        name: str,
+        values: NDArray[np.float64],
+        columns: list[str],
+        training: NDArray[np.bool_],
+        table: FeatureTable,
+        rows: NDArray[np.int64],
+    ) -> tuple[NDArray[np.float64], list[str], dict[str, NDArray[Any]]]:
+        """Values (N, D) after the steps that the recipe names, their names, and what a model must carry of them."""
+        import numpy as np
+
+        assert self._labels is not None
+        steps = self.options.tables[name].preprocess
+        if not steps:
+            return values, columns, {}
+        if self.options.impute == "refuse":
+            own = rows[rows >= 0].tolist()
+            must_be_complete(values[rows >= 0], lambda row: table.name(own[row]), columns, table.where)
+        known = KnownLabels(self._labels, self.recipe.task.kind == "classification")
+        applied = fit_steps(DenseMatrix(values), steps, training, known, columns, table.where)
+        made = applied.rows.take(np.arange(len(values))).astype(np.float64)
+        return made, applied.names, {**applied.fitted, "inputs": as_bytes(columns)}
+
+    def _standardise_large(
+        self, name: str, table: FeatureTable, rows: NDArray[np.int64], split: NDArray[np.uint8]
+    ) -> tuple[ModalityPlan, list[str]]:
+        """As :meth:`_standardise`, for a matrix that stays in its file until few columns are left of it."""
+        import numpy as np
+
+        assert self._labels is not None
+        present, steps = rows >= 0, self.options.tables[name].preprocess
+        training, labels = np.zeros(table.count, dtype=bool), np.full(table.count, np.nan)
+        training[rows[present & (split == TRAIN)]] = True
+        labels[rows[present]] = self._labels[present]
+        known = KnownLabels(labels, self.recipe.task.kind == "classification")
+        applied = fit_steps(table.matrix, steps, training, known, table.columns, table.where)
+        fitted = fit_blocks(applied.rows, training, applied.names, self.options, table.where)
+        self._values[name], self._present[name] = ScaledRows(applied.rows, fitted, rows), present
+        kept = fitted.kept.tolist()
+        columns = [applied.names[place] for place in kept]
+        carried = {**fitted.arrays(), **applied.fitted, "inputs": as_bytes(table.columns)}
+        plan = ModalityPlan((len(columns),), features=columns, preprocessing=carried)
+        return plan, [applied.names[place] for place in sorted(set(range(len(applied.names))) - set(kept))]
+
+    def _report(self, facts: dict[str, Any], dropped: Mapping[str, list[str]]) -> None:
         """Put what was left out into words."""
         self.warnings.extend(f"{count} {why}: left out" for why, count in facts["dropped_rows"].items())
         self.warnings.extend(
-            f"{counted(count, 'constant column')} of {name}: dropped"
-            for name, count in facts["dropped_columns"].items()
+            f"{counted(len(columns), 'column')} of {name} constant in the training split: dropped ({listed(columns)})"
+            for name, columns in dropped.items()
+            if columns
         )
         self.warnings.extend(
             f"{counted(count, 'sample')} without {name}: kept and masked" for name, count in facts["missing"].items()
         )
-
-
-def _described(table: FeatureTable, fitted: Fitted) -> ModalityPlan:
-    features = [table.columns[column] for column in fitted.kept] if table.named else None
-    return ModalityPlan((len(fitted.kept),), features=features, preprocessing=fitted.arrays())
 
 
 def _groups(labels: Labels, joined: SampleRows) -> list[str] | None:

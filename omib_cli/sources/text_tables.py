@@ -155,6 +155,12 @@ def open_text(path: Path) -> IO[str]:
     return path.open(encoding=ENCODING, newline="")
 
 
+def first_rows(path: Path, notation: Notation) -> tuple[list[str], list[str]]:
+    """The first two rows that are not blank, the first without spaces around its cells."""
+    _, first, second = _look(path, notation)
+    return [name.strip() for name in first], second
+
+
 def _look(path: Path, notation: Notation) -> tuple[str, list[str], list[str]]:
     """The separator and the first two rows."""
     with open_text(path) as file:

@@ -33,6 +33,7 @@ from omib_cli.tasks.base import Task
 from omib_cli.training.inference import load_model
 from omib_cli.training.model import MultimodalModel
 from omib_cli.training.novelty import novelty_of
+from omib_cli.training.shift import shift_of, verdicts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -68,7 +69,8 @@ def run(dataset: Path, model: Path, out: Path, job: Job) -> StageResult:
                 "(scaling), are its own"
             )
         partial = Partial(out, state_key(fmt.EMBEDDING, recipe, parents), job)
-        arrays = _Arrays(partial, len(data.readable), network, read_carried(model)[0], recipe.seed, job)
+        carried = read_carried(model)[0]
+        arrays = _Arrays(partial, len(data.readable), network, carried, recipe.seed, job)
         arrays.fill(data)
         facts = {
             "task": recipe.task.kind,
@@ -84,6 +86,8 @@ def run(dataset: Path, model: Path, out: Path, job: Job) -> StageResult:
             "figures": {"samples": arrays.count, "width": arrays.read(range(1))[layout.X].shape[1]},
             "prepared": data.provenance.notes.get("warnings", []),
         }
+        if len(data.rows(fmt.NEW)):
+            provenance.notes |= _likeness(data, carried, arrays.novelty(), job)
 
         def read(rows: range) -> dict[str, NDArray[Any]]:
             found = arrays.read(rows)
@@ -143,6 +147,11 @@ class _Arrays:
         """Rows of all arrays."""
         return {place: np.array(self._open(place)[rows.start : rows.stop]) for place in self._places}
 
+    def novelty(self) -> dict[str, NDArray[np.float64]]:
+        """By modality (N,), where the model can tell."""
+        places = {name: f"obs/{layout.NOVELTY}_{name}" for name in self._network.names}
+        return {name: np.array(self._open(place)) for name, place in places.items() if place in self._places}
+
     @torch.no_grad()
     def _compute(self, data: Dataset, rows: range) -> dict[str, NDArray[Any]]:
         samples = read_samples(data, rows, self._device)
@@ -199,6 +208,17 @@ class _Arrays:
     def _open(self, place: str) -> np.memmap[Any, Any]:
         """A file's array; opened for each use, since pages once touched count as this process's memory until closed."""
         return np.lib.format.open_memmap(self._path(place), mode="r+")
+
+
+def _likeness(
+    data: Dataset, carried: Mapping[str, NDArray[Any]], novelty: Mapping[str, NDArray[np.float64]], job: Job
+) -> dict[str, Any]:
+    """How new samples differ from the training samples; says so where that makes predictions doubtful."""
+    shift = shift_of(data, carried)
+    doubts = verdicts(shift, novelty)
+    for doubt in doubts:
+        job.progress.warn(doubt)
+    return {"shift": shift, "doubts": doubts}
 
 
 def origin_of(made: Provenance) -> str:

@@ -137,7 +137,7 @@ def _must_be_free(out: Path) -> None:
 
 
 def _chapter(run: Run, bootstrap: int, job: Job) -> Chapter:
-    if run.headline != "test":
+    if not run.is_held_out:
         job.progress.warn(f"{run.path.name} has no test split: the report is about its {run.headline} split")
     scores = score_run(run, bootstrap, job.progress)
     rows = run.split == run.headline

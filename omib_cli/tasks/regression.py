@@ -12,11 +12,14 @@ from omib_cli.tasks.base import Task
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from omib_cli.recipe.tasks import RegressionOptions
+
 
 class Regression(Task):
     """One real number."""
 
     main_metric = "mae"
+    options: RegressionOptions
 
     @property
     def outputs(self) -> int:
@@ -24,8 +27,8 @@ class Regression(Task):
         return 1
 
     def loss(self, output: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-        """Squared error (Appendix H), or absolute error: (..., B, 1), (B,) to (..., B)."""
-        error = output.float().squeeze(-1) - label.float()
+        """Squared error (Appendix H), or absolute error, in units of output: (..., B, 1), (B,) to (..., B)."""
+        error = output.float().squeeze(-1) - (label.float() - self.options.centre) / self.options.scale
         return error.abs() if self.options.loss == "l1" else error.square()
 
     def divergence(self, output: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
@@ -37,11 +40,11 @@ class Regression(Task):
         return outputs.float().mean(dim=0)
 
     def scores(self, outputs: NDArray[np.floating]) -> NDArray[np.float64]:
-        """The values themselves (N, 1)."""
-        return outputs.astype(np.float64)
+        """The values (N, 1), in the label's unit."""
+        return self.options.centre + self.options.scale * outputs.astype(np.float64)
 
     def readable(self, scores: NDArray[np.float64]) -> NDArray[np.floating]:
-        """The values (N, 1), as the head gave them."""
+        """The values (N, 1), in the label's unit."""
         return scores.astype(np.float32)
 
     def prediction(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:

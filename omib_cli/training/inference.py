@@ -47,15 +47,16 @@ def load_model(path: Path, recipe: Recipe, dataset: Dataset, job: Job) -> tuple[
     return model.eval(), provenance
 
 
-def must_match(provenance: Provenance, dataset: Dataset, path: Path) -> None:
+def must_match(provenance: Provenance, dataset: Dataset, path: Path, but: Sequence[str] = ()) -> None:
     """Refuse a dataset whose modalities, shapes, features or classes are not those of a checkpoint.
 
-    Checkpoints of earlier versions do not hold the names of features: those are then not compared.
+    Checkpoints of earlier versions do not hold the names of features: those are then not compared; nor is what ``but``
+    names.
     """
     facts = dataset_facts(dataset)
     features = facts.pop("features")
     for key, found in facts.items():
-        if provenance.facts[key] != found:
+        if key not in but and provenance.facts[key] != found:
             raise MismatchError(
                 f"checkpoint and dataset have different {key}",
                 where=f"{path} and {dataset.path}",

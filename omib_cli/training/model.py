@@ -24,6 +24,8 @@ from omib_cli.tasks.base import Task
 class MultimodalModel(nn.Module):
     """Encoders Enc_1..Enc_M (Equation 2) and a fusion method.
 
+    ``frozen`` says that the encoders' weights stay as they are.
+
     Parameters
     ----------
     recipe
@@ -35,12 +37,20 @@ class MultimodalModel(nn.Module):
     def __init__(self, recipe: Recipe, facts: Mapping[str, Any]) -> None:
         super().__init__()
         self.names = list(recipe.modalities)
+        self.frozen = False
         self.task: Task = TASKS.implementation(recipe.task.kind)(recipe.task, list(facts["classes"]))
         encoders = [_encoder(recipe, name, facts, self.task) for name in self.names]
         self.encoders = nn.ModuleList(encoders)
         widths = {name: recipe.modalities[name].encoder.width for name in self.names}
         method = FUSIONS.implementation(recipe.fusion.method)
         self.fusion: FusionMethod = method(recipe.fusion, widths, self.task, recipe.head)
+
+    def train(self, mode: bool = True) -> MultimodalModel:
+        """Training mode; frozen encoders stay in evaluation mode, without dropout."""
+        super().train(mode)
+        if self.frozen:
+            self.encoders.eval()
+        return self
 
     def encode(self, values: Sequence[Any], batch: Batch) -> list[torch.Tensor]:
         """z_i = Enc_i(v_i) (Equation 2): M x (B, ...), a Neighbourhood for a graph, to M x (B, d_i)."""

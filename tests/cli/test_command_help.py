@@ -14,7 +14,7 @@ STAGES = ["simulate", "prepare", "estimate-mi", "warmup", "train", "embed", "eva
 COMMANDS = [
     [],
     *([name] for name in [*STAGES, "compare", "sweep", "inspect", "recipe"]),
-    *(["recipe", name] for name in ["list", "show", "copy", "check", "schema"]),
+    *(["recipe", name] for name in ["new", "list", "show", "explain", "copy", "check", "schema"]),
 ]
 HEAVY = {"torch", "numpy", "h5py", "pandas", "scipy", "sklearn", "anndata", "matplotlib", "rich", "pydantic"}
 OWN_HEAVY = {"omib_cli.recipe.schema", "omib_cli.artifacts.catalogue", "omib_cli.stages"}

@@ -1,4 +1,4 @@
-"""omib recipe list, show, copy, check, schema."""
+"""omib recipe list, show, explain, copy, check, schema."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import pytest
 
 from omib_cli.cli import app
-from omib_cli.recipe.load import bundled, bundled_text, studies
+from omib_cli.recipe.load import bundled, bundled_text, load_recipe, studies
 
 
 @pytest.fixture
@@ -34,6 +34,30 @@ def test_list_names_every_recipe_and_study_with_what_it_is_for(omib):
 
 def test_show_prints_the_file_as_it_is(omib):
     assert omib("show", "sim-i")[1] == bundled_text("sim-i")
+
+
+def test_show_prints_a_file_of_ones_own_too(omib, tmp_path):
+    (tmp_path / "mine.yaml").write_text("# of my own\nname: mine\n")
+    assert omib("show", "mine.yaml")[1] == "# of my own\nname: mine\n"
+    assert omib("show", "sim-i", "--set", "train.epochs=3")[0] == 2
+
+
+def test_a_resolved_recipe_says_every_key_and_is_the_same_recipe(omib, tmp_path):
+    code, out, _ = omib("show", "rosmap", "--resolved", "--set", "train.epochs=7")
+    assert code == 0
+    (tmp_path / "all.yaml").write_text(out)
+    assert load_recipe("all.yaml").hash() == load_recipe("rosmap", ["train.epochs=7"]).hash()
+    for key in ("heads: 4", "impute: refuse", "holdout: 0.1", "bootstrap: 1000"):
+        assert key in out
+
+
+def test_explain_says_each_part_in_words(omib):
+    out = omib("explain", "rosmap")[1]
+    for part in ("data", "split", "preprocessing", "encoder mirna", "warm-up", "information", "beta", "training"):
+        assert f"\n{part} " in out
+    found = json.loads(omib("explain", "rosmap", "--json", "--set", "beta.policy=upper")[1])
+    assert "M_u" in found["parts"]["beta"]
+    assert omib("explain", "no-such-recipe")[0] == 2
 
 
 def test_copy_makes_a_recipe_that_checks_and_overwrites_nothing(omib, tmp_path):

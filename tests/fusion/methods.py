@@ -37,13 +37,19 @@ def make_task(kind: str) -> Task:
 
 
 def make(
-    name: str, count: int = 2, task: str = "classification", hidden: int = 16, widths=None, **options
+    name: str,
+    count: int = 2,
+    task: str = "classification",
+    hidden: int = 16,
+    widths=None,
+    dropout: float = 0.0,
+    **options,
 ) -> FusionMethod:
     """A method with the weights of seed 0, for modalities m0, m1, .. of width 8 unless there are `widths`."""
     torch.manual_seed(0)
     widths = widths or {f"m{i}": WIDTH for i in range(count)}
     made = KINDS[name](**{**SMALL.get(name, {}), **options})
-    return FUSIONS.implementation(name)(made, widths, make_task(task), HeadOptions(hidden=hidden))
+    return FUSIONS.implementation(name)(made, widths, make_task(task), HeadOptions(hidden=hidden, dropout=dropout))
 
 
 def encodings(count: int = 2, batch: int = 12, seed: int = 1, requires_grad: bool = False) -> list[torch.Tensor]:

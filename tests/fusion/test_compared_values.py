@@ -130,6 +130,16 @@ def test_bigated_by_hand(gates):
     np.testing.assert_allclose(array(fusion.fuse(z, batch(len(z))).embedding), u, rtol=1e-4, atol=1e-6)
 
 
+def test_the_base_of_bigated_is_the_named_modality_or_the_last_and_several_gates_are_averaged():
+    two, three = make("bigated", 2, width=5), make("bigated", 3, width=5)
+    assert (two.gates, three.gates) == ("product", "mean")
+    assert (two.base, three.base) == (1, 2)
+    fusion, z = make("bigated", 3, width=5, base="m1"), encodings(3)
+    one, base, three = (linear(layer, array(zi)) for layer, zi in zip(fusion.projections, z, strict=True))
+    u = base * (sigmoid(one) + sigmoid(three)) / 2
+    np.testing.assert_allclose(array(fusion.join(z, batch(3))), u, rtol=1e-4, atol=1e-6)
+
+
 def test_bigated_averages_the_gates_that_are_there_and_is_open_without_any():
     fusion, z = make("bigated", 3), encodings(3)
     projected = [linear(layer, array(zi)) for layer, zi in zip(fusion.projections, z, strict=True)]

@@ -55,6 +55,23 @@ def test_losses_and_gradients_of_parts_add_up_to_the_wholes(name, task, complete
     must_add_up(fusion, batch(3, None if complete else gaps(), y))
 
 
+@pytest.mark.parametrize("name", [name for name in KINDS if name not in ALONE])
+def test_dropout_of_heads_is_the_wholes_in_every_part(name):
+    """Every head is told of the batch: which units it drops is drawn for all rows and cut to a part's."""
+    options = {"omib": {"relative_weight": "one"}, "dmib": {"gates": True}}.get(name, {})
+    fusion = make(name, 3, dropout=0.5, **options).train()
+    if name == "omib":
+        fusion.set_beta(0.1, 1.0)
+    must_add_up(fusion, batch(3))
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_heads_are_as_the_recipe_says(name):
+    """No head of any method has a size of its own."""
+    narrow, wide = (sum(p.numel() for p in make(name, 3, hidden=hidden).parameters()) for hidden in (4, 64))
+    assert wide > narrow
+
+
 @pytest.mark.parametrize("complete", [True, False])
 def test_warm_up_losses_of_parts_add_up_to_the_wholes(complete):
     must_add_up(make("omib", 3), batch(3, None if complete else gaps()), warmup=True)

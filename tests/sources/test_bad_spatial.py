@@ -216,9 +216,9 @@ def test_a_patient_on_two_sides_is_a_mistake_of_the_recipe():
         recipe(sections)
 
 
-def test_sections_without_one_for_training_are_a_mistake_of_the_recipe():
-    with pytest.raises(ValidationError, match="none of them is for training"):
-        recipe({"A1": {"split": "test"}})
+def test_sections_without_one_for_training_are_a_mistake_of_the_recipe(tmp_path):
+    with pytest.raises(RecipeError, match="none of them is for training"):
+        source(legacy(tmp_path, "A1"), {"A1": {"split": "test"}}).plan()
 
 
 def test_a_modality_made_of_nothing_and_a_task_without_labels_are_told_together(tmp_path):

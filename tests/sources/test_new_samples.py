@@ -16,7 +16,6 @@ from omib_cli.errors import MismatchError, UsageError
 from omib_cli.sources.media.source import CremaDSource
 from omib_cli.sources.mosi.source import CmuMosiSource
 from omib_cli.sources.simulation import SimulationSource
-from omib_cli.sources.spatial.source import SpatialSource
 
 
 def like(plan) -> Prepared:
@@ -88,8 +87,7 @@ def test_clips_of_other_names_are_new_samples_without_a_label(tmp_path):
     np.testing.assert_array_equal(block.values["video"][1], known[1].values["video"][place])
 
 
-@pytest.mark.parametrize("source", [SimulationSource, SpatialSource])
-def test_what_cannot_be_prepared_for_a_model_says_what_to_do(tmp_path, source):
+def test_simulated_samples_cannot_be_prepared_for_a_model_and_that_says_what_to_do(tmp_path):
     with pytest.raises(UsageError) as caught:
-        source(small_recipe(2), tmp_path, Prepared(tmp_path / "m.safetensors", "hash", [], {}))
+        SimulationSource(small_recipe(2), tmp_path, Prepared(tmp_path / "m.safetensors", "hash", [], {}))
     assert "omib embed" in str(caught.value)

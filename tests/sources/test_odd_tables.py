@@ -319,15 +319,6 @@ def test_columns_that_two_files_share_are_said_and_whole_copies_refused(tmp_path
     assert "read the same columns" in refusal(tmp_path)
 
 
-@pytest.mark.parametrize("task", ["classification", "regression"])
-def test_a_feature_that_is_the_label_is_said(tmp_path, task):
-    labels = label_frame()
-    target = labels.age if task == "regression" else (labels.y == "sick") * 1.5
-    recipe = table_recipe(task, labels={**LABELS, "column": "age" if task == "regression" else "y"})
-    _, _, source = read(write_tables(tmp_path, frame(numbers(3), "r").assign(x=target)), recipe)
-    assert any("columns that say the label, and nothing else: x" in warning for warning in source.warnings)
-
-
 @pytest.mark.parametrize("written", ["-9", "-999", "unknown", "-"])
 def test_labels_that_may_mean_missing_are_said(tmp_path, written):
     found, _, said = classes(tmp_path, cycle("1", "2", written))

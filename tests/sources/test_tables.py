@@ -385,12 +385,14 @@ def test_minmax_maps_training_rows_to_the_unit_interval(tmp_path):
 def test_constant_columns_are_dropped_or_kept_as_zeros(tmp_path, policy, width):
     table = frame(RNA, "r")
     table.loc[TRAIN, "r1"] = 7.0
-    plan, block, _ = read(write_tables(tmp_path, rna=table), table_recipe(constant=policy))
+    options = {} if policy == "drop" else {"constant": policy}
+    plan, block, source = read(write_tables(tmp_path, rna=table), table_recipe(**options))
     assert plan.modalities["rna"].shape == (width,)
     if policy == "drop":
         assert plan.modalities["rna"].preprocessing["kept"].tolist() == [0, 2]
         assert plan.modalities["rna"].features == ["r0", "r2"]
         assert plan.facts["dropped_columns"] == {"rna": 1}
+        assert source.warnings == ["1 column of rna constant in the training split: dropped (r1)"]
     else:
         assert not block.values["rna"][:20, 1].any()
 

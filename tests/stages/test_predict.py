@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 
 import anndata
@@ -184,3 +185,58 @@ def test_predictions_with_labels_are_evaluated(trained, tmp_path):
     predicted(trained, tables(tmp_path / "new"))
     result = evaluate.run([tmp_path / "new.h5ad"], tmp_path / "report", Job(threads=1, device="cpu"), bootstrap=20)
     assert "new/accuracy" in result.figures
+
+
+def test_the_report_says_how_new_samples_differ_from_training_and_when_not_to_trust_predictions(trained, tmp_path):
+    known = predicted(trained, files(tmp_path / "near"))
+    near = notes_of(known)
+    assert near["doubts"] == []
+    assert near["shift"]["dna"]["outside"] < 0.05
+    assert near["shift"]["dna"]["far"] == 0
+
+    def changed(frame):
+        return frame.assign(dna_1=frame["dna_1"] + 50.0, dna_3=frame["dna_3"] - 20.0)
+
+    notes = notes_of(predicted(trained, files(tmp_path / "far", changed)))
+    most = notes["shift"]["dna"]["most"]
+    assert [row[0] for row in most[:2]] == ["dna_1", "dna_3"]
+    assert most[0][3] - most[0][2] == pytest.approx(50.0, abs=1.0)
+    assert notes["shift"]["dna"]["far"] == 2
+    assert notes["shift"]["dna"]["outside"] == pytest.approx(0.4, abs=0.05)
+    assert any("the values of dna are not like those of training" in doubt for doubt in notes["doubts"])
+    assert any("unlike every training sample in dna" in doubt for doubt in notes["doubts"])
+    assert not any("rna" in doubt.replace("dna", "") for doubt in notes["doubts"])
+
+
+def notes_of(found) -> dict:
+    import json
+
+    return json.loads(found.uns["omib"]["provenance"])["notes"]
+
+
+def test_predictions_without_a_label_have_a_report_without_metrics(trained, tmp_path):
+    predicted(trained, files(tmp_path / "new", lambda frame: frame * 100.0))
+    result = evaluate.run([tmp_path / "new.h5ad"], tmp_path / "report", Job(threads=1, device="cpu"), bootstrap=20)
+    page = (tmp_path / "report/report.html").read_text()
+    assert "none of them has a label" in page
+    assert "How the new samples differ from training" in page
+    assert "the values of dna are not like those of training" in page
+    assert (tmp_path / "report/figures/novelty.svg").exists()
+    assert result.figures["new/accuracy"] is None
+
+
+def test_a_model_carries_the_categories_of_its_columns_of_text(tmp_path):
+    job = Job(threads=1, device="cpu")
+    recipe = copy.deepcopy(RECIPE)
+    recipe["data"]["tables"]["dna"]["encode"] = {"site": "onehot", "stage": ["I", "II"]}
+    recipe = recipe_model().model_validate(recipe)
+    texts = {"site": np.array(["north", "south", "east"])[np.arange(40) % 3], "stage": ["I", "I", "II", "I", "II"] * 8}
+    folder = tables(tmp_path / "first", lambda frame: frame.assign(**texts))
+    dataset = prepare.run(recipe, folder, tmp_path / "first.h5", job).out
+    model = train.run(recipe, dataset, tmp_path / "model.safetensors", job).out
+    own = anndata.read_h5ad(embed.run(dataset, model, tmp_path / "own.h5ad", job).out)
+    found = predicted((model,), files(tmp_path / "again", lambda frame: frame.assign(**texts)))
+    np.testing.assert_allclose(found.X, own[found.obs_names].X, rtol=0, atol=1e-6)
+    strange = files(tmp_path / "strange", lambda frame: frame.assign(**texts | {"site": "moon"}))
+    assert not np.allclose(predicted((model,), strange).X, found.X)
+    assert any("'moon' (40 samples)" in said for said in warnings((model,), strange))

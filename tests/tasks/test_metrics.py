@@ -41,6 +41,18 @@ def test_auc_tells_apart_what_probabilities_round_to_one(classes):
     assert sklearn_metrics.roc_auc_score(labels == classes - 1, task.readable(scores)[:, -1]) == 0.5
 
 
+def test_values_are_learnt_in_units_of_output_and_scored_in_those_of_the_label():
+    import torch
+
+    plain, scaled = (Regression(RegressionOptions(centre=c, scale=s), []) for c, s in ((0.0, 1.0), (70.0, 10.0)))
+    outputs, labels = np.array([[-1.0], [0.0], [2.0]], dtype=np.float32), np.array([60.0, 75.0, 90.0])
+    assert scaled.scores(outputs)[:, 0].tolist() == [60.0, 70.0, 90.0]
+    assert scaled.metrics(scaled.scores(outputs), labels)["mae"] == pytest.approx(5 / 3)
+    losses = scaled.loss(torch.tensor(outputs), torch.tensor(labels))
+    assert losses.tolist() == pytest.approx([0.0, 0.25, 0.0])
+    assert losses.tolist() == plain.loss(torch.tensor(outputs), torch.tensor((labels - 70) / 10)).tolist()
+
+
 def test_anomaly_scores_that_float32_makes_equal_keep_their_order():
     labels = np.array([0.0, 0.0, 1.0, 1.0])
     task = Anomaly(AnomalyOptions(), ["normal", "anomalous"])
@@ -121,6 +133,37 @@ def test_sentiment_f1_is_weighted_by_true_counts():
     predicted = np.array([1.0, 1.0, -1.0, -1.0])
     # positive: precision 1, recall 2/3, F1 .8; negative: precision 1/2, recall 1, F1 2/3
     assert sentiment_metrics(predicted, truth)["f1_nonzero"] == pytest.approx(0.75 * 0.8 + 0.25 * 2 / 3)
+
+
+def test_scores_beyond_the_ends_are_of_the_outermost_class_and_no_other():
+    ends = np.array([-3.0, 3.0, -3.0, 3.0])
+    assert sentiment_metrics(np.array([-9.0, 9.0, -3.4, 3.4]), ends)["acc7"] == 1.0
+    assert sentiment_metrics(ends, np.array([-9.0, 9.0, -3.9, 3.9]))["acc7"] == 1.0
+
+
+def test_what_is_neutral_is_no_negative_where_all_samples_count_and_left_out_where_zeros_do():
+    found = sentiment_metrics(np.array([0.0, -1.0, 2.0]), np.array([0.5, 0.0, 2.0]))
+    assert found["acc2_nonneg"] == pytest.approx(2 / 3)
+    assert found["acc2_nonzero"] == 1.0
+    assert found["pearson_r_nonzero"] == pytest.approx(1.0)
+    assert found["mae_nonzero"] == pytest.approx(0.25)
+
+
+def test_f1_of_a_class_that_is_never_predicted_is_0():
+    assert sentiment_metrics(np.array([1.0, 1.0]), np.array([1.0, -1.0]))["f1_nonneg"] == pytest.approx(1 / 3)
+
+
+def test_a_regression_has_the_metrics_of_sentiment_where_the_recipe_says_so():
+    scores, truth = np.array([[1.0], [-2.0], [0.3]]), np.array([2.0, -1.0, 0.4])
+    plain = Regression(RegressionOptions(), []).metrics(scores, truth)
+    asked = Regression(RegressionOptions(sentiment=True), []).metrics(scores, truth)
+    assert asked == pytest.approx({**plain, **sentiment_metrics(scores[:, 0], truth)})
+    assert len(asked) > len(plain)
+
+
+def test_correlation_does_not_depend_on_the_unit():
+    a, b = np.array([1.0, 2.0, 4.0]), np.array([1.0, 3.0, 2.0])
+    assert pearson(1e-3 * a, 1e-3 * b) == pytest.approx(pearson(a, b))
 
 
 def test_sentiment_of_zeros_alone_has_no_metric_without_zeros():

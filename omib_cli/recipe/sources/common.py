@@ -30,6 +30,10 @@ class SourceOptions(Options):
         """Frames of each clip that will be stored; None for what is no video, or where only the data can tell."""
         return None
 
+    def prepared_as(self, own: SourceOptions) -> Self:
+        """These options for reading new samples, which are prepared as those of a model's ``own`` options say."""
+        return self
+
     def renamed(self, files: Mapping[str, str], labels: str | None) -> Self:
         """These options with the files of new samples in place of the recipe's.
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from omib_cli.recipe.options import Count, Options, Positive
-from omib_cli.recipe.sources.common import SourceOptions, SplitName
+from omib_cli.recipe.sources.common import NONE, SourceOptions, SplitName
 
 
 class LayoutOptions(Options):
@@ -196,9 +197,21 @@ class SpatialOptions(SourceOptions):
         if cut:
             shown = ", ".join(f"{section} in {split}" for split, section in splits[cut[0]].items())
             raise ValueError(f"patient {cut[0]!r} is on two sides ({shown}): its sections belong in one split")
-        if not any(section.split == "train" for section in self.sections.values()):
-            raise ValueError("`sections`: none of them is for training (`split: train`)")
         return self
+
+    def renamed(self, files: Mapping[str, str], labels: str | None) -> SpatialOptions:
+        """These options with another table of labels, for all sections alike; see :class:`SourceOptions`."""
+        own = super().renamed(files, None)
+        if labels is None:
+            return own
+        sections = {name: section.model_copy(update={"labels": None}) for name, section in self.sections.items()}
+        if labels == NONE:
+            return own.model_copy(update={"labels": None, "sections": sections})
+        said = [one for one in (self.labels, *(section.labels for section in self.sections.values())) if one]
+        options = next((one for one in said if isinstance(one, SpotLabelOptions)), SpotLabelOptions())
+        file, colon, column = labels.rpartition(":")
+        changed = {"file": file, "column": column} if colon and file else {"file": labels}
+        return own.model_copy(update={"labels": options.model_copy(update=changed), "sections": sections})
 
     def kind(self, modality: str) -> str | None:
         """An image, where it is made of one."""

@@ -8,12 +8,13 @@ spots are dropped before library sizes are taken, variability is measured on log
 from __future__ import annotations
 
 import warnings as python_warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from omib_cli.errors import DataError, listed
 from omib_cli.runtime.seeds import derive_seed
+from omib_cli.sources.matching import as_bytes, from_bytes, must_be_allowed, places_of
 from omib_cli.sources.sheets import counted
 from omib_cli.sources.spatial.section import TissueSection
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     from omib_cli.recipe.sources.spatial import ColumnsOptions, ExpressionOptions, GenesOptions
 
+DEPTH = ["log_total_counts", "log_detected_genes"]
+"""What sequencing depth is told by."""
 ROUNDING = 1e-6
 """A column's deviation, in units of its largest value, below which it differs by rounding alone (float32)."""
 
@@ -34,17 +37,52 @@ class Expression:
 
     Attributes
     ----------
-    genes
-        G names.
     values
         (N, G) float32, sparse.
     training
         (N,) spots to learn from.
+    choice
+        Which genes they are, and what they were normalised with.
     """
 
-    genes: list[str]
     values: csr_matrix
     training: NDArray[np.bool_]
+    choice: GeneChoice
+
+
+@dataclass
+class GeneChoice:
+    """What turns the counts of another section into the same features.
+
+    Attributes
+    ----------
+    counted
+        The genes whose counts make up a spot's library size.
+    chosen
+        G of them, the features.
+    target
+        The library size that spots are brought to.
+    fill
+        (G,) mean over the training spots, which stands in for a gene that was not measured.
+    """
+
+    counted: list[str]
+    chosen: list[str]
+    target: float
+    fill: NDArray[np.float32]
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """As a model carries it."""
+        import numpy as np
+
+        names = {"counted": as_bytes(self.counted), "chosen": as_bytes(self.chosen)}
+        return {**names, "target": np.array([self.target]), "fill": self.fill}
+
+    @classmethod
+    def of(cls, fitted: Mapping[str, NDArray[Any]]) -> GeneChoice:
+        """From what :meth:`arrays` made."""
+        counted, chosen = (from_bytes(fitted[name]) for name in ("counted", "chosen"))
+        return cls(counted, chosen, float(fitted["target"][0]), fitted["fill"])
 
 
 @dataclass
@@ -117,7 +155,6 @@ def express(
     """
     import anndata
     import numpy as np
-    import scanpy as sc
 
     frequent = np.asarray((counts[training] > 0).sum(axis=0)).ravel() >= options.min_spots
     if not frequent.any():
@@ -133,14 +170,85 @@ def express(
     target = options.target_sum
     if target == "median":
         target = float(np.median(totals[training & (totals > 0)]))
+    data = anndata.AnnData(_normalised(counts, target))
+    chosen = _variable(data, training, sections, options)
+    values = data.X[:, chosen]
+    fill = np.asarray(values[training].mean(axis=0), dtype=np.float32).ravel()
+    return Expression(values, training, GeneChoice(names, [names[index] for index in chosen], target, fill))
+
+
+def _normalised(counts: csr_matrix, target: float) -> csr_matrix:
+    """ln(1 + counts) after every spot (N, G) is brought to the library size ``target``."""
+    import anndata
+    import scanpy as sc
+
     data = anndata.AnnData(counts)
     with python_warnings.catch_warnings():
         python_warnings.simplefilter("ignore")  # a spot without a count stays one
         sc.pp.normalize_total(data, target_sum=target)
     sc.pp.log1p(data)
-    chosen = _variable(data, training, sections, options)
-    values = data.X[:, chosen]
-    return Expression([names[index] for index in chosen], values, training)
+    return data.X
+
+
+def express_like(
+    sections: Sequence[TissueSection], choice: GeneChoice, allowed: float, warnings: list[str]
+) -> NDArray[np.float32]:
+    """Expression (N, G) of new sections, one after another, as that of the training spots was made.
+
+    A gene that a section does not have counts nothing in its library sizes and has the training spots' mean, where
+    that is allowed.
+
+    Raises
+    ------
+    MismatchError
+        No gene in common, or a larger share of the chosen genes is missing than ``allowed``.
+    """
+    import numpy as np
+
+    found = []
+    for section in sections:
+        counts, there = matched(section, choice.counted, warnings)
+        known = dict(zip(choice.counted, there.tolist(), strict=True))
+        absent = [gene for gene in choice.chosen if not known[gene]]
+        must_be_allowed(absent, len(choice.chosen), allowed, section.where)
+        place = {gene: index for index, gene in enumerate(choice.counted)}
+        values = _normalised(counts, choice.target)[:, [place[gene] for gene in choice.chosen]].toarray()
+        lacking = np.array([not known[gene] for gene in choice.chosen])
+        values[:, lacking] = choice.fill[lacking]
+        if absent:
+            warnings.append(
+                f"{section.name}: not here are {counted(len(absent), 'gene')} of {len(choice.chosen)} that the model "
+                f"uses, filled with the training spots' means: {listed(absent)}"
+            )
+        found.append(values.astype(np.float32))
+    return np.concatenate(found)
+
+
+def matched(section: TissueSection, genes: Sequence[str], warnings: list[str]) -> tuple[csr_matrix, NDArray[np.bool_]]:
+    """Counts of the named genes (N, G), nothing where a section does not have one; and which it has (G,).
+
+    Raises
+    ------
+    MismatchError
+        It has none of them.
+    """
+    import numpy as np
+    from scipy.sparse import csr_matrix
+
+    places = places_of(genes, section.genes, section.where)
+    there = places >= 0
+    if not there.all():
+        warnings.append(
+            f"{section.name}: {int(there.sum())} of the {counted(len(genes), 'gene')} that make up library sizes are "
+            "here, and theirs are taken from these"
+        )
+    select = csr_matrix(
+        (np.ones(int(there.sum()), dtype=np.float32), (places[there], np.flatnonzero(there))),
+        shape=(len(section.genes), len(genes)),
+    )
+    counts = csr_matrix(section.counts @ select)
+    counts.sort_indices()
+    return counts, there
 
 
 def _variable(
@@ -174,7 +282,8 @@ def gene_features(expression: Expression, options: GenesOptions) -> Features:
     import numpy as np
 
     values = expression.values.toarray().astype(np.float32)
-    return columns(values, expression.genes, expression.training, options)
+    features = columns(values, expression.choice.chosen, expression.training, options)
+    return replace(features, fitted={**features.fitted, **expression.choice.arrays()})
 
 
 def columns(
@@ -206,22 +315,53 @@ def columns(
     return _components(values, training, options, fitted)
 
 
-def depth_features(counts: csr_matrix, training: NDArray[np.bool_]) -> Features:
+def columns_like(
+    values: NDArray[np.float32], names: list[str], fitted: Mapping[str, NDArray[Any]], options: ColumnsOptions
+) -> NDArray[np.float32]:
+    """Columns (N, D) as :func:`columns` made those of the training spots; nothing is fitted."""
+    import numpy as np
+
+    if options.standardise:
+        values = ((values - fitted["offset"]) / fitted["scale"]).astype(np.float32)
+    if options.components is None:
+        return values
+    from sklearn.decomposition import PCA
+
+    model = PCA(options.components, whiten=options.whiten)
+    model.components_, model.mean_, model.explained_variance_ = (
+        fitted[name] for name in ("loadings", "centre", "variance")
+    )
+    return np.asarray(model.transform(values), dtype=np.float32)
+
+
+def depth_features(counts: csr_matrix, genes: Sequence[str], training: NDArray[np.bool_]) -> Features:
     """ln(1 + total counts) and ln(1 + detected genes) of each spot, standardised: (N, 2)."""
+    values, fitted = _standardised(_depth(counts), training)
+    return Features(values, DEPTH, {**fitted, "depth_genes": as_bytes(genes)})
+
+
+def depth_like(counts: csr_matrix, offset: NDArray[np.float64], scale: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The first columns of :func:`depth_features`, as many as ``offset`` (D,) has; nothing is fitted."""
+    import numpy as np
+
+    return ((_depth(counts)[:, : len(offset)] - offset) / scale).astype(np.float32)
+
+
+def _depth(counts: csr_matrix) -> NDArray[np.float64]:
     import numpy as np
 
     totals = np.asarray(counts.sum(axis=1)).ravel()
     detected = np.asarray((counts > 0).sum(axis=1)).ravel()
-    values, fitted = _standardised(np.log1p(np.column_stack([totals, detected])), training)
-    return Features(values, ["log_total_counts", "log_detected_genes"], fitted)
+    return np.log1p(np.column_stack([totals, detected]))  # type: ignore[no-any-return]
 
 
-def with_depth(features: Features, counts: csr_matrix, training: NDArray[np.bool_]) -> Features:
+def with_depth(features: Features, counts: csr_matrix, genes: Sequence[str], training: NDArray[np.bool_]) -> Features:
     """One more column: ln(1 + total counts), standardised."""
     import numpy as np
 
-    depth = depth_features(counts, training)
+    depth = depth_features(counts, genes, training)
     fitted = {"depth_offset": depth.fitted["offset"][:1], "depth_scale": depth.fitted["scale"][:1]}
+    fitted["depth_genes"] = depth.fitted["depth_genes"]
     values = np.concatenate([features.values, depth.values[:, :1]], axis=1)
     return Features(values, [*features.names, depth.names[0]], {**features.fitted, **fitted})
 

@@ -10,7 +10,7 @@ from omib_cli.errors import DataError, listed
 from omib_cli.sources.rows import labels_that_are_there, must_be_files_of_their_own, must_be_spelt_alike, must_be_there
 from omib_cli.sources.sheets import Sheet, counted, not_there
 from omib_cli.sources.spatial.legacy import spot_names
-from omib_cli.sources.spatial.section import TissueSection, existing
+from omib_cli.sources.spatial.section import TissueSection, existing, is_there
 from omib_cli.sources.text_tables import read_text
 
 if TYPE_CHECKING:
@@ -61,6 +61,22 @@ def read_labels(options: SpotLabelOptions, section: TissueSection, folder: Path)
     if strangers := sum(name not in known for name in said):
         section.warnings.append(f"{counted(strangers, 'row')} of {where} without counts: left out")
     return [said.get(name, "") for name in section.spots]
+
+
+def has_labels(options: SpotLabelOptions, section: TissueSection, folder: Path) -> bool:
+    """Whether anybody has labelled a new section; says where its labels were looked for."""
+    if options.file is None:
+        found, where = options.column in section.obs, f"obs[{options.column!r}]"
+    else:
+        where = options.file.replace("{section}", section.name)
+        found = is_there(folder, where)
+        if found and options.section is not None:
+            path = existing(folder, where, "label table")
+            table = read_text(path, where, header=True, text_columns=[options.section], warnings=[])
+            found = section.name in table.text(options.section)
+    if not found:
+        section.warnings.append(f"{section.name}: no labels ({where})")
+    return found
 
 
 def anomalies(labels: list[str], options: SpotLabelOptions) -> list[float]:

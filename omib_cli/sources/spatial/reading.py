@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omib_cli.artifacts import format as fmt
-from omib_cli.errors import DataError
-from omib_cli.recipe.sources.spatial import LegacyOptions, SpaceRangerOptions
+from omib_cli.errors import DataError, listed
+from omib_cli.recipe.sources.common import NONE
+from omib_cli.recipe.sources.spatial import LegacyOptions, SpaceRangerOptions, SpotLabelOptions
 from omib_cli.sources.rows import must_be_files_of_their_own
 from omib_cli.sources.sheets import counted
 from omib_cli.sources.spatial.anndata_file import read_anndata
-from omib_cli.sources.spatial.labels import must_be_of_one_section, read_labels
+from omib_cli.sources.spatial.graph import nearest_spots, rows_of_neighbours
+from omib_cli.sources.spatial.labels import has_labels, must_be_of_one_section, read_labels
 from omib_cli.sources.spatial.legacy import read_legacy
-from omib_cli.sources.spatial.section import TissueSection
+from omib_cli.sources.spatial.section import TissueSection, is_there
 from omib_cli.sources.spatial.space_ranger import read_space_ranger
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from omib_cli.recipe.sources.spatial import Layout, SectionOptions, SpatialOptions, SpotLabelOptions
+    from omib_cli.recipe.sources.spatial import Layout, SectionOptions, SpatialOptions
 
 MANY = 10
 """Genes that a spot must have counts of to be told from others by them."""
@@ -73,32 +75,99 @@ def read_sections(options: SpatialOptions, folder: Path) -> list[Place]:
     DataError
         Whatever is wrong with the first section that cannot be used.
     """
-    import numpy as np
-
     order = {name: code for code, name in enumerate(fmt.SPLITS)}
-    places: list[Place] = []
-    own: dict[str, Path] = {}
     tables: dict[str, tuple[SpotLabelOptions, Path]] = {}
-    for name, one in sorted(options.sections.items(), key=lambda item: order[item[1].split]):
-        files = _layout(options, one)
-        section = _read(files, name, folder)
-        image = None if section.picture is None else section.picture.where
-        own |= {f"section {name} ({where})": path for where, path in section.files.items() if where != image}
-        if not section.spots:
-            raise DataError("a section without a spot", where=section.where)
-        labelled = options.labels if one.labels is None else None if one.labels == "none" else one.labels
+    for name, one in options.sections.items():
+        labelled = _label_options(options, one)
         if labelled is not None and labelled.file is not None:
             tables[name] = labelled, folder / labelled.file.replace("{section}", name)
-            must_be_of_one_section(tables)
-        labels = None if labelled is None else read_labels(labelled, section, folder)
-        offset = places[-1].offset + len(places[-1].section.spots) if places else 0
-        kept = np.arange(len(section.spots))
-        places.append(
-            Place(section, order[one.split], one.patient or name, labels, labelled, offset, files.pitch_um, kept)
-        )
-    must_be_files_of_their_own(own, "files of its own for each section (`{section}` in their names)")
+    must_be_of_one_section(tables)
+    places: list[Place] = []
+    for name, one in sorted(options.sections.items(), key=lambda item: order[item[1].split]):
+        place = _read_place(options, name, one, folder, places)
+        labelled = _label_options(options, one)
+        if labelled is not None:
+            place.labels, place.label_options = read_labels(labelled, place.section, folder), labelled
+        places.append(place)
+    _must_be_their_own(places)
     _say_if_alike(places)
     return places
+
+
+def read_new_sections(
+    options: SpatialOptions, sections: Mapping[str, SectionOptions], folder: Path, warnings: list[str]
+) -> list[Place]:
+    """Read sections that a trained model is to predict: they may lack labels and images, which is said.
+
+    Raises
+    ------
+    DataError
+        Whatever else is wrong with the first section that cannot be used.
+    """
+    places: list[Place] = []
+    for name, one in sections.items():
+        files = _layout(options, one)
+        if files.image not in (None, NONE) and not is_there(folder, str(files.image).replace("{section}", name)):
+            one = one.model_copy(update={"image": NONE})
+        place = _read_place(options, name, one, folder, places)
+        labelled = _label_options(options, one)
+        if labelled is not None and has_labels(labelled, place.section, folder):
+            place.labels, place.label_options = read_labels(labelled, place.section, folder), labelled
+        places.append(place)
+    _must_be_their_own(places)
+    warnings.append(f"sections: {listed([place.name for place in places])}")
+    return places
+
+
+def neighbours_of(places: Sequence[Place], count: int) -> NDArray[np.int32]:
+    """(N, K) rows of the neighbours of every spot of the dataset, each in its section; -1 where there are fewer."""
+    import numpy as np
+
+    into = np.full((sum(len(place.kept) for place in places), count), -1, dtype=np.int32)
+    start = 0
+    for place in places:
+        rows = np.full(len(place.section.spots), -1, dtype=np.int64)
+        rows[place.kept] = np.arange(start, start + len(place.kept))
+        into = rows_of_neighbours(nearest_spots(place.section.positions, count), rows, into)
+        start += len(place.kept)
+    return into
+
+
+def _read_place(
+    options: SpatialOptions, name: str, one: SectionOptions, folder: Path, before: Sequence[Place]
+) -> Place:
+    """A section behind the others, all of its spots kept and without labels so far."""
+    import numpy as np
+
+    files = _layout(options, one)
+    section = _read(files, name, folder)
+    if not section.spots:
+        raise DataError("a section without a spot", where=section.where)
+    offset = before[-1].offset + len(before[-1].section.spots) if before else 0
+    kept = np.arange(len(section.spots))
+    split = fmt.SPLITS.index(one.split)
+    return Place(section, split, one.patient or name, None, None, offset, files.pitch_um, kept)
+
+
+def _label_options(options: SpatialOptions, one: SectionOptions) -> SpotLabelOptions | None:
+    if one.labels is None:
+        return options.labels
+    return one.labels if isinstance(one.labels, SpotLabelOptions) else None
+
+
+def _must_be_their_own(places: Sequence[Place]) -> None:
+    """Refuse a file of counts or positions that several sections read."""
+    own: dict[str, Path] = {}
+    for place in places:
+        section = place.section
+        image = None if section.picture is None else section.picture.where
+        labels = None if place.label_options is None else place.label_options.file
+        labels = None if labels is None else labels.replace("{section}", section.name)
+        shared = {image, labels}
+        own |= {
+            f"section {section.name} ({where})": path for where, path in section.files.items() if where not in shared
+        }
+    must_be_files_of_their_own(own, "files of its own for each section (`{section}` in their names)")
 
 
 def file_hashes(places: Sequence[Place]) -> dict[str, str]:

@@ -213,6 +213,15 @@ def existing(folder: Path, name: str, what: str) -> Path:
     return path
 
 
+def is_there(folder: Path, name: str) -> bool:
+    """Whether :func:`existing` finds the file."""
+    try:
+        existing(folder, name, "file")
+    except DataError:
+        return False
+    return True
+
+
 def named_picture(options: LayoutOptions, section: str, folder: Path) -> Picture | None:
     """The image that the recipe names, at full resolution unless it says otherwise; None for ``none``."""
     if options.image is None or options.image == "none":

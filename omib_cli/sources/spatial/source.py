@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from omib_cli.artifacts import format as fmt
 from omib_cli.artifacts.dataset_writer import Block, DatasetPlan, ModalityPlan
-from omib_cli.errors import DataError, RecipeError, UsageError, listed
+from omib_cli.errors import DataError, RecipeError
 from omib_cli.recipe.sources.spatial import ColourOptions, DepthOptions, GenesOptions, PatchOptions
 from omib_cli.sources.labels import class_labels, must_be_seen
 from omib_cli.sources.rows import must_be_ids, must_be_spelt_alike
 from omib_cli.sources.sheets import counted
-from omib_cli.sources.spatial.colours import colours
 from omib_cli.sources.spatial.colours import names as names_of_colours
 from omib_cli.sources.spatial.expression import (
     Features,
@@ -25,10 +24,11 @@ from omib_cli.sources.spatial.expression import (
     thin,
     with_depth,
 )
-from omib_cli.sources.spatial.graph import mean_around, nearest_spots, rows_of_neighbours
+from omib_cli.sources.spatial.graph import mean_around
+from omib_cli.sources.spatial.image_features import Patches, SectionPatches, colours_of, planned_patches
 from omib_cli.sources.spatial.labels import CLASSES, anomalies, must_be_known
-from omib_cli.sources.spatial.patches import PatchPlan, cut_patches, plan_patches
-from omib_cli.sources.spatial.reading import Place, file_hashes, read_sections
+from omib_cli.sources.spatial.new_sections import NewSections
+from omib_cli.sources.spatial.reading import Place, file_hashes, neighbours_of, read_sections
 from omib_cli.sources.splits import remarks
 from omib_cli.sources.table_files import input_folder
 
@@ -44,22 +44,13 @@ TASKS = ("anomaly", "classification")
 
 
 @dataclass
-class _Patches:
-    """The patches of one section that is in the dataset: its first row and where in the image its kept spots are."""
-
-    start: int
-    stop: int
-    plan: PatchPlan | None
-
-
-@dataclass
 class _Prepared:
     """What :meth:`SpatialSource.block` hands out."""
 
     labels: NDArray[np.float64]
     vectors: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     present: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
-    patches: dict[str, list[_Patches]] = field(default_factory=dict)
+    patches: dict[str, Patches] = field(default_factory=dict)
 
 
 class SpatialSource:
@@ -74,7 +65,7 @@ class SpatialSource:
     input_path
         The folder that file names are relative to.
     like
-        A trained model, for which new sections cannot be prepared yet.
+        What a trained model's data were prepared with: the sections are new ones, and prepared as those were.
 
     Raises
     ------
@@ -83,29 +74,26 @@ class SpatialSource:
     """
 
     def __init__(self, recipe: Recipe, input_path: Path | None, like: Prepared | None = None) -> None:
-        if like is not None:
-            raise UsageError(
-                "new sections of tissue cannot be prepared for a trained model yet",
-                where=like.path,
-                do="prepare them as test sections of the recipe that the model was trained with, then omib embed",
-            )
         self.recipe = recipe
         self.options = cast("SpatialOptions", recipe.data)
-        self._folder = input_folder(input_path, recipe.name)
         self._features = _features(recipe, self.options)
+        self._new: NewSections | None = None
+        if like is not None:
+            self._new = NewSections(recipe, self._features, input_path, like)
+            return
+        self._folder = input_folder(input_path, recipe.name)
         self._places: list[Place] | None = None
         self._prepared: _Prepared | None = None
-        self._cut: tuple[_Patches, NDArray[np.uint8]] | None = None
         self._warnings: list[str] = []
 
     @property
     def warnings(self) -> list[str]:
         """What was left out, and what is suspicious but legal."""
-        return self._warnings
+        return self._new.warnings if self._new else self._warnings
 
     def files(self) -> dict[str, str]:
         """SHA-256 of every file of every section, by its name relative to the input."""
-        return file_hashes(self._read())
+        return file_hashes(self._new.read() if self._new else self._read())
 
     def plan(self) -> DatasetPlan:
         """Read, label, divide and normalise; images are looked at but not decoded.
@@ -117,6 +105,10 @@ class SpatialSource:
         """
         import numpy as np
 
+        if self._new:
+            return self._new.plan()
+        if not any(section.split == "train" for section in self.options.sections.values()):
+            raise RecipeError(self.recipe.name, ["data.sections: none of them is for training (`split: train`)"])
         places = self._read()
         anomaly = self.recipe.task.kind == "anomaly"
         targets, classes = self._targets(places)
@@ -147,12 +139,14 @@ class SpatialSource:
 
     def block(self, start: int, stop: int) -> Block:
         """Rows ``start`` to ``stop``; patches are cut now."""
+        if self._new:
+            return self._new.block(start, stop)
         prepared = self._prepared
         assert prepared is not None, "plan() comes first"
         values: dict[str, NDArray[Any]] = {name: rows[start:stop] for name, rows in prepared.vectors.items()}
         present = {name: prepared.present[name][start:stop] for name in values}
-        for name, sections in prepared.patches.items():
-            values[name], present[name] = self._block_of_patches(name, sections, start, stop)
+        for name, patches in prepared.patches.items():
+            values[name], present[name] = patches.block(start, stop)
         return Block(values, present, prepared.labels[start:stop])
 
     def _read(self) -> list[Place]:
@@ -260,15 +254,15 @@ class SpatialSource:
             expression = None
             for name, options in vectors.items():
                 if isinstance(options, DepthOptions):
-                    features = depth_features(counts, training)
+                    features = depth_features(counts, genes, training)
                 else:
                     expression = expression or express(counts, genes, training, numbers, self.options.expression)
                     features = _smoothed(gene_features(expression, options), options.smooth, places)
-                    features = with_depth(features, counts, training) if options.depth else features
+                    features = with_depth(features, counts, genes, training) if options.depth else features
                 plans[name] = self._vector(name, features, everywhere, options, places)
         for name, feature in self._features.items():
             if isinstance(feature, PatchOptions):
-                self._prepared.patches[name] = self._planned_patches(name, places, feature, facts)
+                self._prepared.patches[name] = Patches(self._with_images(name, places, feature, facts), feature.patch)
                 plans[name] = ModalityPlan((3, feature.patch, feature.patch), fmt.IMAGE)
             elif isinstance(feature, ColourOptions):
                 features, present = self._colours(name, places, feature, training, facts)
@@ -296,15 +290,7 @@ class SpatialSource:
         facts: dict[str, dict[str, Any]],
     ) -> tuple[Features, NDArray[np.bool_]]:
         """Colours of every spot, zeros where a section has no image, and where there are any."""
-        import numpy as np
-
-        sections = self._planned_patches(name, places, options, facts)
-        values = np.zeros((len(training), len(names_of_colours())), dtype=np.float32)
-        present = np.zeros(len(training), dtype=bool)
-        for section in sections:
-            if section.plan is not None:
-                values[section.start : section.stop] = colours(section.plan)
-                present[section.start : section.stop] = True
+        values, present = colours_of(self._with_images(name, places, options, facts))
         if not (training & present).any():
             raise DataError(
                 f"no training section has an image for modality {name!r}",
@@ -315,54 +301,17 @@ class SpatialSource:
         features.values[~present] = 0
         return _smoothed(features, options.smooth, places), present
 
-    def _planned_patches(
+    def _with_images(
         self, name: str, places: list[Place], options: PatchOptions | ColourOptions, facts: dict[str, dict[str, Any]]
-    ) -> list[_Patches]:
-        found, start = [], 0
-        for place in places:
-            stop = start + len(place.kept)
-            plan = plan_patches(place.section, place.pitch_um, options)
-            if plan is not None:
-                self._warnings += [note for note in plan.notes if note not in self._warnings]
-                facts[place.name]["mpp"] = round(plan.mpp, 4)
-                plan = replace(plan, centres=plan.centres[place.kept])
-            else:
-                self._warnings.append(f"{place.name}: no image; {name} is missing in {counted(stop - start, 'spot')}")
-            found.append(_Patches(start, stop, plan))
-            start = stop
-        self._warnings += [note for note in _shared(places) if note not in self._warnings]
+    ) -> list[SectionPatches]:
+        found = planned_patches(name, places, options, facts, self._warnings)
         if all(one.plan is None for one in found):
             raise DataError(
                 f"no section has an image for modality {name!r}",
                 where="data.files",
                 do="name the images with `data.files.image`, or take the modality out",
             )
-        if len({round(one.plan.mpp, 1) for one in found if one.plan}) > 1 and options.mpp is None:
-            scales = {section: one["mpp"] for section, one in facts.items() if "mpp" in one}
-            shown = ", ".join(f"{section} {mpp:.2f}" for section, mpp in scales.items())
-            self._warnings.append(
-                f"the images differ in scale (micrometres per pixel: {shown}): `mpp` brings patches to one"
-            )
         return found
-
-    def _block_of_patches(
-        self, name: str, sections: list[_Patches], start: int, stop: int
-    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        """Patches (stop - start, 3, P, P), zeros where a section has no image, and where there are any."""
-        import numpy as np
-
-        side = cast("PatchOptions", self._features[name]).patch
-        values = np.zeros((stop - start, 3, side, side), dtype=np.uint8)
-        present = np.zeros(stop - start, dtype=bool)
-        for section in sections:
-            low, high = max(start, section.start), min(stop, section.stop)
-            if low >= high or section.plan is None:
-                continue
-            if self._cut is None or self._cut[0] is not section:  # an image is decoded once, not once for each block
-                self._cut = (section, cut_patches(section.plan))
-            values[low - start : high - start] = self._cut[1][low - section.start : high - section.start]
-            present[low - start : high - start] = True
-        return values, present
 
 
 def _features(recipe: Recipe, options: SpatialOptions) -> dict[str, Feature]:
@@ -385,21 +334,11 @@ def _features(recipe: Recipe, options: SpatialOptions) -> dict[str, Feature]:
     return {name: feature for name, feature in found.items() if feature is not None}
 
 
-def _shared(places: list[Place]) -> list[str]:
-    """A warning of images that several sections read: a slide may hold several, or `{section}` was forgotten."""
-    of_image: dict[Path, list[str]] = {}
-    for place in places:
-        if place.section.picture is not None and isinstance(place.section.picture.source, Path):
-            of_image.setdefault(place.section.picture.source.resolve(), []).append(place.name)
-    several = [(path.name, names) for path, names in of_image.items() if len(names) > 1]
-    return [f"sections {listed(names)} are cut out of one image, {name}" for name, names in several]
-
-
 def _smoothed(features: Features, count: int | None, places: list[Place]) -> Features:
     """Each spot's mean with ``count`` nearest spots; a section without an image has neighbours without one."""
     if count is None:
         return features
-    return Features(mean_around(features.values, _neighbours(places, count)), features.names, features.fitted)
+    return Features(mean_around(features.values, neighbours_of(places, count)), features.names, features.fitted)
 
 
 def _vector_plan(
@@ -408,19 +347,5 @@ def _vector_plan(
     shape = (features.values.shape[1],)
     if not isinstance(options, GenesOptions) or options.neighbours is None:
         return ModalityPlan(shape, fmt.VECTOR, features.names, features.fitted)
-    neighbours = _neighbours(places, options.neighbours)
+    neighbours = neighbours_of(places, options.neighbours)
     return ModalityPlan(shape, fmt.GRAPH, features.names, features.fitted, neighbours=neighbours)
-
-
-def _neighbours(places: list[Place], count: int) -> NDArray[np.int32]:
-    """(N, K) rows of the neighbours of every spot."""
-    import numpy as np
-
-    into = np.full((sum(len(place.kept) for place in places), count), -1, dtype=np.int32)
-    start = 0
-    for place in places:
-        rows = np.full(len(place.section.spots), -1, dtype=np.int64)
-        rows[place.kept] = np.arange(start, start + len(place.kept))
-        into = rows_of_neighbours(nearest_spots(place.section.positions, count), rows, into)
-        start += len(place.kept)
-    return into
