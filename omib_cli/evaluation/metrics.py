@@ -82,7 +82,7 @@ class RunScores:
     references
         Scores of simple models on the headline split, by name (:mod:`omib_cli.evaluation.references`).
     no_references
-        Why there are none.
+        Why there are none, or not all that were wanted.
     """
 
     splits: dict[str, dict[str, Scores]]

@@ -25,9 +25,12 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-MOST_NUMBERS = 1_000_000
-"""Most numbers in the training split (N times D, times the classes where there are more than two) that models are
-fitted to: some ten seconds for all of them."""
+MOST_NUMBERS = 20_000_000
+"""Most numbers in the training split (N times D, times the classes where there are more than two) that linear models
+are fitted to: some ten seconds for them all."""
+MOST_FOR_TREES = 1_000_000
+"""The same for a forest and for boosting."""
+TREES = ("forest", "boosting")
 LEAST_SAMPLES = 10
 """Fewer training samples are not fitted to."""
 FOLDS = 5
@@ -53,7 +56,7 @@ class Columns:
 def with_references(scores: RunScores, run: Run, data: Dataset | None) -> RunScores:
     """The scores of a run with those of the references that its recipe names, on its headline split.
 
-    Where they cannot be had, ``references`` is empty and ``no_references`` says why.
+    ``no_references`` says why those that are wanted and not there could not be had.
 
     Parameters
     ----------
@@ -68,12 +71,15 @@ def with_references(scores: RunScores, run: Run, data: Dataset | None) -> RunSco
         return replace(scores, no_references=why)
     if why := obstacle(run, data):
         return replace(scores, no_references=why)
+    small = _numbers(run, data) <= MOST_FOR_TREES
+    kinds = [kind for kind in wanted if small or kind not in TREES]
     fitted, held = read_columns(data, "train"), read_columns(data, run.headline)
     found = {
         each.name: score_predictor(run, each, each.present, scores.bootstrap, run.headline)
-        for each in predictors(run, fitted, held)
+        for each in predictors(run, fitted, held, kinds)
     }
-    return replace(scores, references=found)
+    left_out = "" if len(kinds) == len(wanted) else _too_many(run, data, "trees", MOST_FOR_TREES)
+    return replace(scores, references=found, no_references=left_out)
 
 
 def obstacle(run: Run, data: Dataset) -> str:
@@ -87,12 +93,23 @@ def obstacle(run: Run, data: Dataset) -> str:
     count = len(data.rows("train"))
     if count < LEAST_SAMPLES:
         return f"{count} training samples are too few for simple models"
-    columns = sum(each.shape[0] for each in data.modalities.values())
+    return _too_many(run, data, "simple models", MOST_NUMBERS) if _numbers(run, data) > MOST_NUMBERS else ""
+
+
+def _numbers(run: Run, data: Dataset) -> int:
+    """What fitting takes time for: samples times columns, times classes where there are more than two."""
     outputs = len(run.classes) if len(run.classes) > 2 else 1
-    if count * columns * outputs > MOST_NUMBERS:
-        size = f"{count:,} training samples of {columns:,} columns" + (f", {outputs} classes" if outputs > 1 else "")
-        return f"{size} are more than the {MOST_NUMBERS:,} numbers that simple models are fitted to"
-    return ""
+    return len(data.rows("train")) * _width(data) * outputs
+
+
+def _width(data: Dataset) -> int:
+    return sum(each.shape[0] for each in data.modalities.values())
+
+
+def _too_many(run: Run, data: Dataset, what: str, most: int) -> str:
+    classes = f", {len(run.classes)} classes" if len(run.classes) > 2 else ""
+    size = f"{len(data.rows('train')):,} training samples of {_width(data):,} columns{classes}"
+    return f"{size} are more than the {most:,} numbers that {what} are fitted to"
 
 
 def read_columns(data: Dataset, split: str) -> Columns:
@@ -106,8 +123,8 @@ def read_columns(data: Dataset, split: str) -> Columns:
     return Columns(values, data.labels(rows), data.ids(rows))
 
 
-def predictors(run: Run, fitted: Columns, held: Columns) -> Iterator[Predictor]:
-    """The references that a run's recipe names, fitted to some samples, with scores for those it is judged on."""
+def predictors(run: Run, fitted: Columns, held: Columns, kinds: Sequence[str]) -> Iterator[Predictor]:
+    """References as `evaluate.references` names them, fitted to some samples, scored on those a run is judged on."""
     from threadpoolctl import threadpool_limits
 
     place = {one: row for row, one in enumerate(held.ids)}
@@ -117,7 +134,7 @@ def predictors(run: Run, fitted: Columns, held: Columns) -> Iterator[Predictor]:
     labels = fitted.labels[known]
     present = np.zeros(len(run.ids), dtype=bool)
     present[judged] = True
-    for name, model, modalities in _models(run, labels):
+    for name, model, modalities in _models(run, labels, kinds):
         with threadpool_limits(1):  # of data this small, several threads wait for each other most of the time
             model.fit(fitted.side_by_side(modalities)[known], labels)
             found = _scores(model, held.side_by_side(modalities)[order], len(run.classes))
@@ -143,15 +160,15 @@ def label_of(name: str, run: Run) -> str:
     return fixed.get(name) or {alone(one): f"{linear} on {one} alone" for one in run.modalities}.get(name, name)
 
 
-def _models(run: Run, labels: Floats) -> Iterator[tuple[str, Any, list[str]]]:
+def _models(run: Run, labels: Floats, kinds: Sequence[str]) -> Iterator[tuple[str, Any, list[str]]]:
     """Name, unfitted model and the modalities that it sees."""
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     make = _classifier if run.classes else _regressor
-    for kind in run.recipe.evaluate.references:
-        several: list[tuple[str, list[str]]] = [(kind, list(run.modalities))]
+    for kind in kinds:
+        several = [(kind, list(run.modalities))]
         if kind == "modalities":
             several = [(alone(name), [name]) for name in run.modalities if len(run.modalities) > 1]
         for name, modalities in several:
@@ -169,7 +186,7 @@ def _classifier(kind: str, labels: Floats, seed: int) -> Any:
     if kind == "constant":
         return DummyClassifier(strategy="prior")
     if kind == "forest":
-        return RandomForestClassifier(n_estimators=500, random_state=seed)
+        return RandomForestClassifier(n_estimators=200, random_state=seed)
     if kind == "boosting":
         return HistGradientBoostingClassifier(random_state=seed)
     counts = np.unique(labels, return_counts=True)[1]
@@ -187,7 +204,7 @@ def _regressor(kind: str, labels: Floats, seed: int) -> Any:
     if kind == "constant":
         return DummyRegressor(strategy="median")
     if kind == "forest":
-        return RandomForestRegressor(n_estimators=200, max_features=1 / 3, random_state=seed)
+        return RandomForestRegressor(n_estimators=100, max_features=1 / 3, random_state=seed)
     if kind == "boosting":
         return HistGradientBoostingRegressor(random_state=seed)
     return RidgeCV([len(labels) / penalty for penalty in PENALTIES] + [1.0])

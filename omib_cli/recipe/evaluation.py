@@ -23,6 +23,6 @@ class EvaluateOptions(Options):
     ]
     """Simple models on the same split: the most frequent class or the median, logistic or ridge regression on all
     modalities, a random forest, gradient boosting, the linear model on each modality alone. Where all modalities are
-    vectors and the training split has at most a million numbers; an empty list leaves them out."""
+    vectors and the training split has at most 20 million numbers (trees: one); an empty list leaves them out."""
     projection: Literal["pca", "umap"] = "pca"
     """How the map of the embedding is made."""

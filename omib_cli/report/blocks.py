@@ -113,7 +113,7 @@ def headline(run: Run, scores: RunScores, more: str = "") -> str:
             words += ", those of shares of samples exact (Clopper and Pearson)"
     if scores.baseline is not None:
         words += (
-            f". Predicting the training split's {_usual(run)} for every sample reaches {_label(first[0])} "
+            f". Predicting the training split's {_usual(run)} for every sample reaches {in_text(first[0])} "
             f"{shown(scores.baseline)}"
         )
     return block("Result", tag("div", *cards, cls="cards"), paragraph(f"{words}.{more}", "foot"))
@@ -143,7 +143,8 @@ def _usual(run: Run) -> str:
     return "median" if run.task.main_metric == "mae" else "most frequent class"
 
 
-def _label(metric: str) -> str:
+def in_text(metric: str) -> str:
+    """What a metric is called within a sentence."""
     label = convention(metric).label
     return label.lower() if label == label.capitalize() else label
 

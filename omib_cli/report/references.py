@@ -8,7 +8,7 @@ from omib_cli.evaluation.conventions import convention, shown
 from omib_cli.evaluation.metrics import RunScores, Scores
 from omib_cli.evaluation.references import label_of
 from omib_cli.evaluation.runs import FUSED, Run
-from omib_cli.report.blocks import interval_text, metric_cell
+from omib_cli.report.blocks import in_text, interval_text, metric_cell
 from omib_cli.report.html import block, esc, paragraph, table
 
 
@@ -18,7 +18,7 @@ def in_a_sentence(run: Run, scores: RunScores) -> str:
     if "linear" not in scores.references or metric not in scores.references["linear"].metrics:
         return ""
     estimate = scores.references["linear"].metrics[metric]
-    words = f" A linear model on the same samples reaches {convention(metric).label} {shown(estimate.value)}"
+    words = f" A linear model on the same samples reaches {in_text(metric)} {shown(estimate.value)}"
     interval = interval_text(estimate)
     return f"{words} ({interval})." if interval else f"{words}."
 
@@ -52,4 +52,5 @@ def _how(run: Run, scores: RunScores) -> str:
     if any(name.startswith("linear") for name in scores.references):
         words += "; a linear one\u2019s penalty by cross-validation inside the training split"
     same = "; same samples and resamples as the fused prediction" if scores.bootstrap else "; same samples as above"
-    return f"{words}{same}. What lies within an interval of a simple model is no better than it."
+    left_out = f" No trees: {scores.no_references}." if scores.no_references else ""
+    return f"{words}{same}.{left_out} Where a simple model reaches as much, these samples do not show that the network adds anything."

@@ -151,6 +151,10 @@ def test_why_there_are_none_is_said(tmp_path, monkeypatch):
     assert "--dataset" in with_references(scores, run, None).no_references
     with Dataset(dataset, EVERYTHING) as data:
         assert obstacle(run, data) == ""
+        monkeypatch.setattr(references, "MOST_FOR_TREES", 240 * 12 - 1)
+        without_trees = with_references(scores, run, data)
+        assert list(without_trees.references) == ["constant", "linear", "linear on x1", "linear on x2"]
+        assert "that trees are fitted to" in without_trees.no_references
         monkeypatch.setattr(references, "MOST_NUMBERS", 240 * 12 - 1)
         assert "240 training samples of 12 columns" in with_references(scores, run, data).no_references
         monkeypatch.setattr(references, "LEAST_SAMPLES", 241)
@@ -167,7 +171,7 @@ def test_the_report_has_them_in_table_figure_sentence_and_json(tmp_path, job):
     assert run["no_references"] is None
     page = (report / "report.html").read_text()
     reached = run["references"]["linear"]["accuracy"]["value"]
-    assert f"A linear model on the same samples reaches Accuracy {reached:.3f} (" in page
+    assert f"A linear model on the same samples reaches accuracy {reached:.3f} (" in page
     for words in ("logistic regression on x1 alone", "random forest", "gradient boosting", "most frequent class"):
         assert words in page
     assert "gradient boosting" in (report / "figures" / "comparison.svg").read_text()
