@@ -53,4 +53,5 @@ def _how(run: Run, scores: RunScores) -> str:
         words += "; a linear one\u2019s penalty by cross-validation inside the training split"
     same = "; same samples and resamples as the fused prediction" if scores.bootstrap else "; same samples as above"
     left_out = f" No trees: {scores.no_references}." if scores.no_references else ""
-    return f"{words}{same}.{left_out} Where a simple model reaches as much, these samples do not show that the network adds anything."
+    meaning = "Where a simple model reaches as much, these samples do not show that the network adds anything."
+    return f"{words}{same}.{left_out} {meaning}"
