@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from omib_cli.evaluation.conventions import convention, shown, shown_alike
 from omib_cli.evaluation.metrics import SHARES, Measurement, RunScores, Scores
+from omib_cli.evaluation.recall import ClassRecall
 from omib_cli.evaluation.runs import FUSED, Run
 from omib_cli.report.drawing import Rendered, inline
 from omib_cli.report.figures import headline_metrics
@@ -225,6 +226,19 @@ def _group_table(scores: RunScores, split: str) -> str:
     mean = ["mean over sections", *[_cell(fused, name) for name in names]]
     head = [f"{esc(split.capitalize())}, by section", *[esc(convention(name).label) for name in names]]
     return table(head, [*rows, mean], looks=[*[""] * len(rows), "strong"])
+
+
+def by_class(run: Run, recalls: Mapping[str, ClassRecall]) -> str:
+    """The recall of each class on the headline split."""
+    if not recalls:
+        return ""
+    rows = [
+        [esc(name), f"{each.count:,}", _cell(Scores(0, {"recall": each.recall}), "recall")]
+        for name, each in recalls.items()
+    ]
+    head = [f"{esc(run.headline.capitalize())}, by class", "Samples", "Recall"]
+    note = "Recall: share of a class's samples that the fused head predicts right."
+    return block("By class", table(head, rows), paragraph(note, "foot"))
 
 
 def _head_cell(label: str, scores: Scores) -> str:

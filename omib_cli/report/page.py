@@ -14,6 +14,7 @@ from omib_cli.artifacts.provenance import Provenance
 from omib_cli.evaluation.conventions import convention, shown, shown_alike
 from omib_cli.evaluation.metrics import Across, RunScores, across_runs
 from omib_cli.evaluation.probes import Recovery
+from omib_cli.evaluation.recall import ClassRecall
 from omib_cli.evaluation.rows import RunRow, rows_of
 from omib_cli.evaluation.runs import FUSED, Run
 from omib_cli.evaluation.subvectors import Subvector
@@ -34,7 +35,8 @@ FIGURES = "figures"
 class Chapter:
     """A run, its scores and figures, its information plane, and what is known of it where the data are simulated.
 
-    That is what of the truth the embedding holds, and what sub-vectors of the data predict.
+    That is what of the truth the embedding holds, and what sub-vectors of the data predict. ``recalls`` are of each
+    class on the headline split.
     """
 
     run: Run
@@ -43,6 +45,7 @@ class Chapter:
     plane: list[Quantity] = field(default_factory=list)
     recovery: dict[str, Recovery] = field(default_factory=dict)
     subvectors: dict[str, Subvector] = field(default_factory=dict)
+    recalls: dict[str, ClassRecall] = field(default_factory=dict)
 
 
 def write_report(folder: Path, chapters: Sequence[Chapter], provenance: Provenance) -> None:
@@ -90,6 +93,7 @@ def _run_facts(chapter: Chapter) -> dict[str, Any]:
             split: {name: each.count for name, each in found.items()} for split, found in scores.splits.items()
         },
         "metrics": scores.plain(),
+        "recall": {name: each.plain() for name, each in chapter.recalls.items()},
         "constant_prediction": scores.baseline,
         "bootstrap": {"resamples": scores.bootstrap, "of": scores.resampled, "groups": scores.groups},
         "beta": run.beta,
@@ -168,6 +172,7 @@ def _chapter(chapter: Chapter, prefix: str) -> str:
                 run.headline,
             ),
             blocks.all_metrics(run, scores),
+            blocks.by_class(run, chapter.recalls),
             blocks.limits(run, scores),
             blocks.provenance(run),
         ]

@@ -16,6 +16,7 @@ from omib_cli.artifacts.provenance import Provenance
 from omib_cli.errors import MismatchError, UsageError
 from omib_cli.evaluation.metrics import score_run
 from omib_cli.evaluation.probes import recover
+from omib_cli.evaluation.recall import recall_by_class
 from omib_cli.evaluation.rows import Key, key_of
 from omib_cli.evaluation.runs import Run, read_run
 from omib_cli.evaluation.sufficiency import information_plane
@@ -143,7 +144,8 @@ def _chapter(run: Run, bootstrap: int, job: Job) -> Chapter:
     rows = run.split == run.headline
     truth = truth_of(run, bootstrap)
     recovery = recover(run.values[rows], truth.targets, run.recipe.seed)
-    return Chapter(run, scores, draw_run(run, scores), information_plane(run, bootstrap), recovery, truth.subvectors)
+    pictures, plane = draw_run(run, scores), information_plane(run, bootstrap)
+    return Chapter(run, scores, pictures, plane, recovery, truth.subvectors, recall_by_class(run, bootstrap))
 
 
 def _figures(chapters: Sequence[Chapter]) -> dict[str, Any]:
