@@ -14,9 +14,9 @@ from omib_cli.artifacts.provenance import Provenance
 from omib_cli.evaluation.conventions import convention, shown, shown_alike
 from omib_cli.evaluation.metrics import Across, RunScores, across_runs
 from omib_cli.evaluation.probes import Recovery
-from omib_cli.evaluation.recall import ClassRecall
 from omib_cli.evaluation.rows import RunRow, rows_of
 from omib_cli.evaluation.runs import FUSED, Run
+from omib_cli.evaluation.shares import ClassRecall, Coverage
 from omib_cli.evaluation.subvectors import Subvector
 from omib_cli.evaluation.sufficiency import Quantity
 from omib_cli.report import blocks
@@ -36,7 +36,7 @@ class Chapter:
     """A run, its scores and figures, its information plane, and what is known of it where the data are simulated.
 
     That is what of the truth the embedding holds, and what sub-vectors of the data predict. ``recalls`` are of each
-    class on the headline split.
+    class on the headline split, ``coverage`` of its sets of classes or intervals of values.
     """
 
     run: Run
@@ -46,6 +46,7 @@ class Chapter:
     recovery: dict[str, Recovery] = field(default_factory=dict)
     subvectors: dict[str, Subvector] = field(default_factory=dict)
     recalls: dict[str, ClassRecall] = field(default_factory=dict)
+    coverage: Coverage | None = None
 
 
 def write_report(folder: Path, chapters: Sequence[Chapter], provenance: Provenance) -> None:
@@ -94,6 +95,7 @@ def _run_facts(chapter: Chapter) -> dict[str, Any]:
         },
         "metrics": scores.plain(),
         "recall": {name: each.plain() for name, each in chapter.recalls.items()},
+        "coverage": None if chapter.coverage is None else chapter.coverage.plain(),
         "constant_prediction": scores.baseline,
         "bootstrap": {"resamples": scores.bootstrap, "of": scores.resampled, "groups": scores.groups},
         "beta": run.beta,
@@ -173,6 +175,7 @@ def _chapter(chapter: Chapter, prefix: str) -> str:
             ),
             blocks.all_metrics(run, scores),
             blocks.by_class(run, chapter.recalls),
+            blocks.coverage_in_words(run, chapter.coverage),
             blocks.limits(run, scores),
             blocks.provenance(run),
         ]

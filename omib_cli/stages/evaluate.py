@@ -16,9 +16,9 @@ from omib_cli.artifacts.provenance import Provenance
 from omib_cli.errors import MismatchError, UsageError
 from omib_cli.evaluation.metrics import score_run
 from omib_cli.evaluation.probes import recover
-from omib_cli.evaluation.recall import recall_by_class
 from omib_cli.evaluation.rows import Key, key_of
 from omib_cli.evaluation.runs import Run, read_run
+from omib_cli.evaluation.shares import coverage, recall_by_class
 from omib_cli.evaluation.sufficiency import information_plane
 from omib_cli.recipe.schema import Recipe
 from omib_cli.report.figures import draw_run, headline_metrics
@@ -145,7 +145,16 @@ def _chapter(run: Run, bootstrap: int, job: Job) -> Chapter:
     truth = truth_of(run, bootstrap)
     recovery = recover(run.values[rows], truth.targets, run.recipe.seed)
     pictures, plane = draw_run(run, scores), information_plane(run, bootstrap)
-    return Chapter(run, scores, pictures, plane, recovery, truth.subvectors, recall_by_class(run, bootstrap))
+    return Chapter(
+        run,
+        scores,
+        pictures,
+        plane,
+        recovery,
+        truth.subvectors,
+        recalls=recall_by_class(run, bootstrap),
+        coverage=coverage(run, bootstrap),
+    )
 
 
 def _figures(chapters: Sequence[Chapter]) -> dict[str, Any]:

@@ -77,6 +77,13 @@ class Task(ABC):
     def prediction(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """The predicted class index or value (N,), from :meth:`scores`."""
 
+    def nonconformity(self, scores: NDArray[np.float64], labels: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """How unlike its truth each prediction is (N,), from :meth:`scores` and labels (N,); None: no such thing.
+
+        Sets of classes and intervals of values hold all that is no more unlike the prediction than most truths are.
+        """
+        return None
+
     @abstractmethod
     def metrics(self, scores: NDArray[np.float64], labels: NDArray[np.float64]) -> dict[str, float]:
         """Metrics over a whole split, from :meth:`scores` and labels (N,); NaN where undefined."""

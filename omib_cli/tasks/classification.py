@@ -63,6 +63,10 @@ class Classification(Task):
         best: NDArray[np.float64] = scores.argmax(axis=1).astype(np.float64)
         return best
 
+    def nonconformity(self, scores: NDArray[np.float64], labels: NDArray[np.float64]) -> NDArray[np.float64]:
+        """-ln p of the true class (N,)."""
+        return surprises(scores, labels)
+
     def metrics(self, scores: NDArray[np.float64], labels: NDArray[np.float64]) -> dict[str, float]:
         """Accuracy, its mean over classes, AUC, macro and weighted F1; calibration error, Brier score and log-loss.
 

@@ -24,8 +24,8 @@ from omib_cli.evaluation.metrics import (
     score_run,
     share,
 )
-from omib_cli.evaluation.recall import recall_by_class
 from omib_cli.evaluation.runs import read_run
+from omib_cli.evaluation.shares import recall_by_class
 from omib_cli.runtime.progress import Progress
 from omib_cli.tasks.classification import Classification
 

@@ -18,8 +18,8 @@ from embeddings import BETA, make_embedding
 from omib_cli.artifacts.provenance import Provenance
 from omib_cli.evaluation.conventions import CONVENTIONS, shown
 from omib_cli.evaluation.metrics import Measurement, score_run
-from omib_cli.evaluation.recall import recall_by_class
 from omib_cli.evaluation.runs import read_run
+from omib_cli.evaluation.shares import recall_by_class
 from omib_cli.evaluation.subvectors import Subvector
 from omib_cli.recipe.tasks import AnomalyOptions
 from omib_cli.report import figures, maps
