@@ -43,7 +43,7 @@ from omib_cli.stages.plan import (
 )
 from omib_cli.stages.result import StageResult
 from omib_cli.training.calibration import ENOUGH, fit_calibration
-from omib_cli.training.inference import dataset_facts, must_match
+from omib_cli.training.inference import must_match, training_facts
 from omib_cli.training.loop import Trainer
 from omib_cli.training.model import MultimodalModel, fresh_model
 from omib_cli.training.novelty import fit_novelty
@@ -161,7 +161,7 @@ def _train(
         known = read_information(information) if information else None
         state = Partial(out, state_key(fmt.MODEL, recipe, parents), job)
         train, validation = read_splits(data, recipe.train, "train", device, job)
-        facts = dataset_facts(data)
+        facts = training_facts(recipe, data)
         model = fresh_model(recipe, facts, device, job.progress.warn)
         log = log_beside(out, _load_warmup(warmup, data, model) if warmup else [])
         begun = _start(start, model, recipe, data, job) if start else {}

@@ -31,10 +31,18 @@ class Classification(Task):
         return len(self.classes)
 
     def loss(self, output: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-        """Cross-entropy in nats (Equation 4; choice A1): (..., B, C) logits, (B,) class indices to (..., B)."""
-        each = output.shape[:-1]
-        labels = label.long().expand(each).flatten()
-        return F.cross_entropy(output.float().flatten(end_dim=-2), labels, reduction="none").view(each)
+        """Cross-entropy in nats (Equation 4; choice A1): (..., B, C) logits, (B,) class indices to (..., B).
+
+        A sample's loss is multiplied by the weight of its class, where classes have weights.
+        """
+        losses = _cross_entropy(output, label)
+        if self.weights is None:
+            return losses
+        return losses * torch.tensor(self.weights, dtype=torch.float32, device=label.device)[label.long()]
+
+    def likelihood(self, output: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+        """The probability of the true class: (..., B, C) logits, (B,) class indices to (..., B)."""
+        return _cross_entropy(output, label).neg().exp()
 
     def divergence(self, output: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
         """KL(softmax(output) || softmax(reference)) in nats, from log-softmax; clamped at 0 against rounding."""
@@ -90,6 +98,12 @@ class Classification(Task):
         accuracy = {"accuracy": float((truth == predicted).mean()), "auc": auc}
         recalls = [float((predicted[truth == code] == code).mean()) for code in np.unique(truth)]
         return {**accuracy, "balanced_accuracy": float(np.mean(recalls)), **f1, **_calibration(scores, labels)}
+
+
+def _cross_entropy(output: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+    each = output.shape[:-1]
+    labels = label.long().expand(each).flatten()
+    return F.cross_entropy(output.float().flatten(end_dim=-2), labels, reduction="none").view(each)
 
 
 def _calibration(scores: NDArray[np.float64], labels: NDArray[np.float64]) -> dict[str, float]:
