@@ -51,12 +51,11 @@ def _data(recipe: Recipe) -> str:
     return f"{_first_line(data)}: {', '.join(recipe.modalities)}"
 
 
-def _files(files: str | dict[str, str] | object) -> str:
-    return files if isinstance(files, str) else ", ".join(f"{file} ({name})" for name, file in _pairs(files))
-
-
-def _pairs(files: object) -> list[tuple[str, str]]:
-    return list(files.items()) if isinstance(files, dict) else []
+def _files(files: object) -> str:
+    """One file, several, or these for each split, in words."""
+    if isinstance(files, dict):
+        return ", ".join(f"{_files(own)} ({split})" for split, own in files.items())
+    return " + ".join(files) if isinstance(files, list) else str(files)
 
 
 def _label(labels: LabelOptions) -> str:

@@ -100,8 +100,8 @@ def _command(run: Run) -> str:
     )
 
 
-def headline(run: Run, scores: RunScores) -> str:
-    """The fused prediction's metrics on the headline split, large."""
+def headline(run: Run, scores: RunScores, more: str = "") -> str:
+    """The fused prediction's metrics on the headline split, large; ``more`` sentences below them."""
     fused = scores.splits[run.headline][FUSED]
     first = headline_metrics(run, scores)
     names = [name for name in dict.fromkeys([*first, *fused.metrics]) if _is_known(fused, name)][:CARDS]
@@ -116,10 +116,10 @@ def headline(run: Run, scores: RunScores) -> str:
             words += ", those of shares of samples exact (Clopper and Pearson)"
     if scores.baseline is not None:
         words += (
-            f". Predicting the training split's {_usual(run)} for every sample reaches {_label(first[0])} "
+            f". Predicting the training split's {_usual(run)} for every sample reaches {in_text(first[0])} "
             f"{shown(scores.baseline)}"
         )
-    return block("Result", tag("div", *cards, cls="cards"), paragraph(words + ".", "foot"))
+    return block("Result", tag("div", *cards, cls="cards"), paragraph(f"{words}.{more}", "foot"))
 
 
 def _is_known(scores: Scores, metric: str) -> bool:
@@ -146,7 +146,8 @@ def _usual(run: Run) -> str:
     return "median" if run.task.main_metric == "mae" else "most frequent class"
 
 
-def _label(metric: str) -> str:
+def in_text(metric: str) -> str:
+    """What a metric is called within a sentence."""
     label = convention(metric).label
     return label.lower() if label == label.capitalize() else label
 
@@ -209,7 +210,7 @@ def _split_table(run: Run, scores: RunScores, split: str) -> str:
     if not names:
         return ""
     head = [esc(split.capitalize()), *[_head_cell(run.head_label(name), each) for name, each in heads.items()]]
-    rows = [[esc(convention(name).label), *[_cell(each, name) for each in heads.values()]] for name in names]
+    rows = [[esc(convention(name).label), *[metric_cell(each, name) for each in heads.values()]] for name in names]
     main = split == run.headline
     return table(
         head, rows, looks=["strong" if main and i == 0 else "" if main else "minor" for i in range(len(names))]
@@ -223,9 +224,10 @@ def _group_table(scores: RunScores, split: str) -> str:
     if not fused.by_group or not names:
         return ""
     rows = [
-        [esc(group), *[_cell(Scores(0, metrics), name) for name in names]] for group, metrics in fused.by_group.items()
+        [esc(group), *[metric_cell(Scores(0, metrics), name) for name in names]]
+        for group, metrics in fused.by_group.items()
     ]
-    mean = ["mean over sections", *[_cell(fused, name) for name in names]]
+    mean = ["mean over sections", *[metric_cell(fused, name) for name in names]]
     head = [f"{esc(split.capitalize())}, by section", *[esc(convention(name).label) for name in names]]
     return table(head, [*rows, mean], looks=[*[""] * len(rows), "strong"])
 
@@ -269,7 +271,8 @@ def _head_cell(label: str, scores: Scores) -> str:
     return f"{esc(label)}<small>n = {scores.count:,}</small>"
 
 
-def _cell(scores: Scores, metric: str) -> str:
+def metric_cell(scores: Scores, metric: str) -> str:
+    """A metric with its interval below it, for a table."""
     estimate = scores.metrics.get(metric)
     if estimate is None:
         return "–"

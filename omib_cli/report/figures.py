@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from omib_cli.evaluation.conventions import convention, shown
 from omib_cli.evaluation.metrics import RunScores, Scores
+from omib_cli.evaluation.references import label_of
 from omib_cli.evaluation.runs import FUSED, Run
 from omib_cli.report.curves import loss_figure, weight_figure
 from omib_cli.report.drawing import Rendered, styled
@@ -25,6 +26,8 @@ from omib_cli.tasks.calibration import binned, confidence_and_hits, error_by_cha
 
 SECOND = {"accuracy": "auc", "mae": "pearson_r", "auc": "f1"}
 """The metric shown beside the main one."""
+DRAWN_REFERENCES = ("linear", "forest", "boosting")
+"""Simple models that the comparison shows."""
 
 
 def headline_metrics(run: Run, table: RunScores) -> list[str]:
@@ -52,7 +55,10 @@ def _comparison(run: Run, table: RunScores) -> Iterator[Rendered]:
     metrics = [name for name in headline_metrics(run, table) if _is_known(name, scores.values())]
     if not metrics:  # without labels nothing can be compared
         return
+    # The constant is the dashed line, and single modalities are in the table.
+    others = {f"{name} ": each for name, each in table.references.items() if name in DRAWN_REFERENCES}
     labels = {name: run.head_label(name) for name in scores}
+    labels |= {name: label_of(name.strip(), run) for name in others}
     caption = (
         f"Each prediction head on the {run.headline} split: the fused one (diamond) and each modality's own branch. "
     )
@@ -67,13 +73,15 @@ def _comparison(run: Run, table: RunScores) -> Iterator[Rendered]:
         caption += (
             "; all heads are judged on the same resamples, so bars that overlap can still differ. " if same else ". "
         )
+    if others:
+        caption += "Grey: simple models on the same samples. "
     if table.baseline is not None:
         caption += "The dashed line is what predicting the same for every sample would reach."
     yield from _picture(
         "comparison",
         "Fused and by modality",
         caption.strip(),
-        lambda: comparison_figure(scores, metrics, labels, run.modalities, table.baseline),
+        lambda: comparison_figure({**scores, **others}, metrics, labels, run.modalities, table.baseline),
     )
 
 

@@ -25,6 +25,7 @@ from omib_cli.report.drawing import Rendered
 from omib_cli.report.html import block, esc, paragraph, table, tag
 from omib_cli.report.information import information_block
 from omib_cli.report.novelty import likeness_block
+from omib_cli.report.references import in_a_sentence, references_block
 from omib_cli.report.style import CSS
 
 PAGE = "report.html"
@@ -97,6 +98,8 @@ def _run_facts(chapter: Chapter) -> dict[str, Any]:
         "recall": {name: each.plain() for name, each in chapter.recalls.items()},
         "coverage": None if chapter.coverage is None else chapter.coverage.plain(),
         "constant_prediction": scores.baseline,
+        "references": {name: each.plain() for name, each in scores.references.items()},
+        "no_references": scores.no_references or None,
         "bootstrap": {"resamples": scores.bootstrap, "of": scores.resampled, "groups": scores.groups},
         "beta": run.beta,
         "information": run.information,
@@ -160,7 +163,8 @@ def _chapter(chapter: Chapter, prefix: str) -> str:
     return "\n".join(
         [
             blocks.warnings_of(run, scores),
-            blocks.headline(run, scores),
+            blocks.headline(run, scores, in_a_sentence(run, scores)),
+            references_block(run, scores),
             likeness_block(run),
             blocks.what_was_run(run, scores),
             blocks.figures(chapter.pictures, prefix),
