@@ -1,7 +1,8 @@
 """``embedding.h5ad``: the embedding as AnnData, ready for scanpy, with predictions and posterior spread beside it.
 
 ``X`` (N, k) is xi; ``obs`` holds ids (index), split, label, group, prediction and its uni-modal counterparts
-(classes by name, missing where unknown), class probabilities and their entropy, how novel each modality of a sample is;
+(classes by name, missing where unknown), class probabilities and their entropy, the set of classes or the interval that
+holds the truth with a stated probability, how novel each modality of a sample is;
 ``obsm`` holds the outputs behind the predictions (class probabilities with their logits, the value, or the anomaly
 score) and the posterior's standard deviations; ``uns["omib"]["provenance"]`` is the artifact's description of itself,
 as JSON.
@@ -45,6 +46,10 @@ PROBABILITY = "probability"
 """Prefix of the ``obs`` columns of class probabilities: ``probability_<class>`` (N,)."""
 ENTROPY = "entropy"
 """``obs`` column of the entropy of the predicted class probabilities in nats (N,)."""
+SET = "set"
+"""``obs`` column of the classes of which one is the truth with a stated probability, joined by ``|`` (N,)."""
+LOW, HIGH = "low", "high"
+"""``obs`` columns of the values between which the truth is with a stated probability (N,)."""
 CLASSES = ("obs/label", "obs/prediction")
 """How the places of columns begin whose text is names of classes."""
 SPATIAL = "spatial"
@@ -62,6 +67,12 @@ def probability_columns(classes: Sequence[str]) -> list[str]:
         column = f"{PROBABILITY}_{name.replace('/', '_')}"
         columns.append(column if column not in columns else f"{column}_{len(columns)}")
     return columns
+
+
+def joined_sets(within: NDArray[np.bool_], classes: Sequence[str]) -> list[str]:
+    """Sets of classes (N, C) as text, ``a|b``; a bar in the name of a class is written as ``_``."""
+    names = [name.replace("|", "_") for name in classes]
+    return ["|".join(name for name, there in zip(names, row, strict=True) if there) for row in within.tolist()]
 
 
 def write_embedding(out: Path, count: int, read: Read, provenance: Provenance) -> Provenance:

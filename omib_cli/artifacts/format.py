@@ -67,7 +67,8 @@ ALL_SPLITS: Final = (*SPLITS, NEW)
 # model.safetensors: beside the weights, by name
 PREPARED: Final = "prepared.{}."  # of a modality: the arrays of PREPROCESSING, as they were in its dataset
 NOVELTY: Final = "novelty.{}."  # of a modality: what encodings of training samples are like
-CARRIED: Final = ("prepared.", "novelty.")
+CALIBRATION: Final = "calibration."  # what is learnt of the validation samples: temperatures, held-out errors
+CARRIED: Final = ("prepared.", "novelty.", "calibration.")
 
 # information.h5: values in nats, of shape (estimators' seeds,)
 ENTROPY: Final = "entropy"  # group: one (seeds,) float64 per modality   | I(v_i; v_i)

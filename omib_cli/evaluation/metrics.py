@@ -258,7 +258,7 @@ def _exact(found: Mapping[str, Measurement], labels: Floats) -> dict[str, Measur
     return {name: share(round(found[name].value * counts[name]), counts[name]) for name in known}
 
 
-def share(hits: int, count: int) -> Measurement:
+def share(hits: float, count: float) -> Measurement:
     """A share of samples with the exact interval of Clopper and Pearson (1934): eight of eight may be .63 of all."""
     from scipy.special import betaincinv
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from omib_cli.evaluation.conventions import convention, shown, shown_alike
 from omib_cli.evaluation.metrics import SHARES, Measurement, RunScores, Scores
 from omib_cli.evaluation.runs import FUSED, Run
+from omib_cli.evaluation.shares import ClassRecall, Coverage
 from omib_cli.report.drawing import Rendered, inline
 from omib_cli.report.figures import headline_metrics
 from omib_cli.report.html import block, details, esc, pairs, paragraph, table, tag
@@ -66,6 +67,8 @@ def what_was_run(run: Run, scores: RunScores) -> str:
         ("Width of ξ", run.values.shape[1]),
         ("Epochs", _epochs(run)),
     ]
+    if (temperature := run.provenance.facts.get("temperature")) is not None:
+        rows.append(("Probabilities", f"logits divided by {temperature:.3g}, fitted on the validation split"))
     if run.groups is not None:
         rows.append(("Groups", _groups(run, scores)))
     return block("What was run", pairs(rows), _command(run))
@@ -227,6 +230,41 @@ def _group_table(scores: RunScores, split: str) -> str:
     mean = ["mean over sections", *[metric_cell(fused, name) for name in names]]
     head = [f"{esc(split.capitalize())}, by section", *[esc(convention(name).label) for name in names]]
     return table(head, [*rows, mean], looks=[*[""] * len(rows), "strong"])
+
+
+def by_class(run: Run, recalls: Mapping[str, ClassRecall]) -> str:
+    """The recall of each class on the headline split."""
+    if not recalls:
+        return ""
+    rows = [
+        [esc(name), f"{each.count:,}", metric_cell(Scores(0, {"recall": each.recall}), "recall")]
+        for name, each in recalls.items()
+    ]
+    head = [f"{esc(run.headline.capitalize())}, by class", "Samples", "Recall"]
+    note = "Recall: share of a class's samples that the fused head predicts right."
+    return block("By class", table(head, rows), paragraph(note, "foot"))
+
+
+def coverage_in_words(run: Run, found: Coverage | None) -> str:
+    """How often the sets or intervals hold the truth, against how often they are to."""
+    if found is None:
+        return ""
+    what, sizes = ("intervals", f"they are {shown(found.size)} wide, in the unit of the label")
+    if run.classes:
+        what = "sets of classes"
+        sizes = f"they have {shown(found.size)} classes on average, {found.single:.0%} of them a single one"
+    words = (
+        f"The {what} that are to hold the truth of {found.level:.1%} of the samples hold it of "
+        f"{found.share.value:.1%} of {found.count:,} {run.headline} samples"
+        f"{_range(found.share)}; {sizes}. They are of the {run.provenance.facts.get('held_out', 0):,} validation "
+        "samples' errors (split-conformal), and promise that for samples of the same kind; samples of one group, or of "
+        "another place, are not."
+    )
+    return block("Coverage", paragraph(words))
+
+
+def _range(estimate: Measurement) -> str:
+    return f" ({estimate.low:.1%} to {estimate.high:.1%})" if math.isfinite(estimate.low) else ""
 
 
 def _head_cell(label: str, scores: Scores) -> str:

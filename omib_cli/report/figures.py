@@ -18,9 +18,11 @@ from omib_cli.report.drawing import Rendered, styled
 from omib_cli.report.maps import MOST_POINTS, lay_out, map_figure, thinned
 from omib_cli.report.novelty import novelty_figure
 from omib_cli.report.predictions import ANNOTATED, ROOMY, confusion, confusion_figure, scatter_figure
+from omib_cli.report.probabilities import MOST_CURVES, rankings, reliability_figure, threshold_figure
 from omib_cli.report.strip import beta_figure, comparison_figure
 from omib_cli.report.tissue import left_out, score_figure, tissue_figure
 from omib_cli.runtime.seeds import derive_seed
+from omib_cli.tasks.calibration import binned, confidence_and_hits, error_by_chance
 
 SECOND = {"accuracy": "auc", "mae": "pearson_r", "auc": "f1"}
 """The metric shown beside the main one."""
@@ -37,7 +39,7 @@ def headline_metrics(run: Run, table: RunScores) -> list[str]:
 
 def draw_run(run: Run, table: RunScores) -> list[Rendered]:
     """Every figure of a run; one that has nothing to show is left out."""
-    makers = (_comparison, _predictions, _novelty, _tissue, _map, _losses, _weights, _beta)
+    makers = (_comparison, _predictions, _reliability, _thresholds, _novelty, _tissue, _map, _losses, _weights, _beta)
     return [picture for make in makers for picture in make(run, table)]
 
 
@@ -135,6 +137,50 @@ def _predictions(run: Run, table: RunScores) -> Iterator[Rendered]:
     truth, guess = truth[drawn], guess[drawn]
     yield from _picture(
         "predicted", "Predicted and true", caption, lambda: scatter_figure(truth, guess, summary), wide=False
+    )
+
+
+def _reliability(run: Run, table: RunScores) -> Iterator[Rendered]:
+    rows = (run.split == run.headline) & np.isfinite(run.labels)
+    if not run.task.has_logits or not rows.any():
+        return
+    confidence, hits = confidence_and_hits(run.predictors[0].scores[rows], run.labels[rows])
+    bins = binned(confidence, hits)
+    by_chance = error_by_chance(confidence, derive_seed(run.recipe.seed, "reliability"))
+    found = table.splits[run.headline][FUSED].metrics
+    names = [name for name in ("ece", "brier", "log_loss") if name in found]
+    summary = "\n".join(f"{convention(name).label} {shown(found[name].value)}" for name in names)
+    caption = (
+        f"{len(hits):,} {run.headline} samples in {len(bins.accuracy)} bins of equal numbers by the probability of "
+        "their predicted class. On the dashed line they are right as often as they claim; below, they claim too much. "
+        "Bars are exact 95 % intervals. Probabilities that mean what they say would show an error (ECE) of about "
+        f"{shown(by_chance)} on so many samples, by chance alone."
+    )
+    yield from _picture(
+        "reliability",
+        "Reliability of the probabilities",
+        caption,
+        lambda: reliability_figure(bins, summary),
+        wide=False,
+    )
+
+
+def _thresholds(run: Run, _table: RunScores) -> Iterator[Rendered]:
+    if not run.task.has_logits or not np.isfinite(run.labels[run.split == run.headline]).any():
+        return
+    whose = (
+        f"Telling {run.classes[1]} from {run.classes[0]} at every threshold, by head. "
+        if len(run.classes) == 2
+        else "Telling each class from the others at every threshold, by the fused head. "
+    )
+    if len(run.classes) > MOST_CURVES:
+        whose += f"The first {MOST_CURVES} of {len(run.classes)} classes are drawn. "
+    caption = whose + (
+        f"{run.headline.capitalize()} samples. Dashed: without any knowledge. Where a class is rare, the right side "
+        "says more: it shows how many of those that are called so are."
+    )
+    yield from _picture(
+        "thresholds", "ROC and precision–recall curves", caption, lambda: threshold_figure(rankings(run))
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ from omib_cli.runtime.start import prepare_torch
 from omib_cli.stages.fitting import make_provenance, state_key
 from omib_cli.stages.result import StageResult
 from omib_cli.tasks.base import Task
+from omib_cli.training.calibration import FUSED, Calibration, calibration_of
 from omib_cli.training.inference import load_model
 from omib_cli.training.model import MultimodalModel
 from omib_cli.training.novelty import novelty_of
@@ -39,13 +41,24 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def run(dataset: Path, model: Path, out: Path, job: Job) -> StageResult:
+def run(
+    dataset: Path, model: Path, out: Path, job: Job, *, raw: bool = False, level: float | None = None
+) -> StageResult:
     """Embed all samples of a dataset, those of the test split included, with zeta = mu.
 
     The dataset may be another one than the model was trained on, as long as its modalities, shapes and classes fit.
 
+    Parameters
+    ----------
+    raw
+        Whether to leave out the temperatures that the model carries.
+    level
+        Coverage of sets of classes or intervals of values; None: 0.9, where the model can tell.
+
     Raises
     ------
+    UsageError
+        The model's validation samples are too few for the level.
     MismatchError
         They do not, or ``out`` was made otherwise.
     NumericError
@@ -57,7 +70,10 @@ def run(dataset: Path, model: Path, out: Path, job: Job) -> StageResult:
     recipe = recipe_of(header, model)
     with Dataset(dataset, EVERYTHING) as data:
         parents = {fmt.DATASET: data.provenance.hash, fmt.MODEL: header.hash}
-        if (found := already_done(out, fmt.EMBEDDING, recipe, parents, job)) is not None:
+        carried = read_carried(model)[0]
+        calibration = calibration_of(carried)
+        options = {"raw": raw, "level": calibration.chosen_level(level)}
+        if (found := already_done(out, fmt.EMBEDDING, recipe, parents, job, options)) is not None:
             return StageResult.of(out, found, already_there=True)
         device = prepare_torch(job)
         network, trained = load_model(model, recipe, data, job)
@@ -68,15 +84,19 @@ def run(dataset: Path, model: Path, out: Path, job: Job) -> StageResult:
                 "this is not the dataset that the model was trained on: its splits, and what was fitted to prepare it "
                 "(scaling), are its own"
             )
-        partial = Partial(out, state_key(fmt.EMBEDDING, recipe, parents), job)
-        carried = read_carried(model)[0]
-        arrays = _Arrays(partial, len(data.readable), network, carried, recipe.seed, job)
+        partial = Partial(out, state_key(fmt.EMBEDDING, recipe, {**parents, "raw": str(raw)}), job)
+        if raw:
+            calibration = replace(calibration, temperatures={})
+        arrays = _Arrays(partial, len(data.readable), network, carried, calibration, recipe.seed, job)
         arrays.fill(data)
         facts = {
             "task": recipe.task.kind,
             "classes": trained.facts["classes"],
             "modalities": network.names,
             "data": origin_of(data.provenance),
+            **options,
+            "temperature": calibration.temperatures.get(FUSED),
+            "held_out": len(calibration.held),
         }
         provenance = make_provenance(fmt.EMBEDDING, recipe, parents, facts, device, job)
         provenance.notes = {
@@ -91,7 +111,7 @@ def run(dataset: Path, model: Path, out: Path, job: Job) -> StageResult:
 
         def read(rows: range) -> dict[str, NDArray[Any]]:
             found = arrays.read(rows)
-            return {**_about(data, rows, network, found), **found}
+            return {**_about(data, rows, network, found, calibration, options["level"]), **found}
 
         provenance = layout.write_embedding(out, arrays.count, read, provenance)
     partial.discard()
@@ -111,10 +131,12 @@ class _Arrays:
         count: int,
         network: MultimodalModel,
         carried: Mapping[str, NDArray[Any]],
+        calibration: Calibration,
         seed: int,
         job: Job,
     ) -> None:
         self.count = count
+        self._calibration = calibration
         self._novelty = {name: novelty_of(carried, name)[0] for name in network.names}
         self._partial, self._network, self._seed, self._job = partial, network, seed, job
         self._device = next(network.parameters()).device
@@ -166,7 +188,7 @@ class _Arrays:
         batch = samples.batch
         encodings = self._network.encode(samples.values, batch)
         fused = self._network.fusion.fuse(encodings, batch)
-        found = {layout.X: fused.embedding.cpu().numpy(), **self._outputs(fused.output, "")}
+        found = {layout.X: fused.embedding.cpu().numpy(), **self._outputs(fused.output)}
         for i, name in enumerate(self._network.names):
             if (known := self._novelty[name]) is not None:
                 novelty = known.novelty(encodings[i].float().cpu().numpy())
@@ -175,17 +197,23 @@ class _Arrays:
             if name in fused.branch_outputs:
                 seen = samples.present[:, i, None]  # a branch says nothing about a sample it has not seen
                 output = fused.branch_outputs[name].masked_fill(~seen, torch.nan)
-                found |= self._outputs(output, f"_{name}")
+                found |= self._outputs(output, name)
             if name in fused.posteriors:
                 found[f"obsm/{layout.POSTERIOR_SD}_{name}"] = fused.posteriors[name].sd.cpu().numpy()
                 found[f"obs/{layout.COMPRESSION}_{name}"] = kl_to_prior(fused.posteriors[name], "sum").cpu().numpy()
         return found
 
-    def _outputs(self, output: torch.Tensor, suffix: str) -> dict[str, NDArray[Any]]:
-        """A head's output (B, C) as the embedding holds it."""
-        task, raw = self._network.task, output.float().cpu().numpy()
-        found: dict[str, NDArray[Any]] = {f"obsm/{layout.OUTPUT}{suffix}": task.readable(task.scores(raw))}
-        return found | ({f"obsm/{layout.LOGITS}{suffix}": raw} if task.has_logits else {})
+    def _outputs(self, output: torch.Tensor, head: str = FUSED) -> dict[str, NDArray[Any]]:
+        """A head's output (B, C) as the embedding holds it: logits by their temperature, in float64 where there is one.
+
+        There, logits that differ in float32 differ after the division too: no prediction changes.
+        """
+        task, values = self._network.task, output.float().cpu().numpy()
+        if head in self._calibration.temperatures:
+            values = values / np.float64(self._calibration.temperature(head))
+        suffix = f"_{head}" if head else ""
+        found: dict[str, NDArray[Any]] = {f"obsm/{layout.OUTPUT}{suffix}": task.readable(task.scores(values))}
+        return found | ({f"obsm/{layout.LOGITS}{suffix}": values} if task.has_logits else {})
 
     def _make(self, blocks: dict[str, NDArray[Any]]) -> None:
         """Files with room for every sample, by the first process, whose block is the first of all."""
@@ -235,7 +263,12 @@ def _rounds(blocks: list[range]) -> list[list[range]]:
 
 
 def _about(
-    data: Dataset, rows: range, network: MultimodalModel, computed: dict[str, NDArray[Any]]
+    data: Dataset,
+    rows: range,
+    network: MultimodalModel,
+    computed: dict[str, NDArray[Any]],
+    calibration: Calibration,
+    level: float | None,
 ) -> dict[str, NDArray[Any]]:
     """What is known of the samples: ids, split, label, group, which modalities they have, predictions, positions."""
     task = network.task
@@ -250,6 +283,8 @@ def _about(
         columns = layout.probability_columns(task.classes)
         obs |= dict(zip(columns, task.readable(scores).T, strict=True))
         obs[layout.ENTROPY] = -np.sum(np.exp(scores) * scores, axis=1)
+    if level is not None:
+        obs |= _within(task, computed, calibration, level)
     present = data.present(rows)
     for i, name in enumerate(network.names):
         obs[f"has_{name}"] = present[:, i]
@@ -260,6 +295,21 @@ def _about(
     placed = {} if coordinates is None else {f"obsm/{layout.SPATIAL}": coordinates}
     texts = {f"obs/{name}": np.array(v, dtype=object) if isinstance(v, list) else v for name, v in obs.items()}
     return {**texts, **placed}
+
+
+def _within(
+    task: Task, computed: dict[str, NDArray[Any]], calibration: Calibration, level: float
+) -> dict[str, list[str] | NDArray[np.float64]]:
+    """What holds the truth with probability ``level``: a set of classes, or the bounds of an interval."""
+    reach = calibration.reach(level)
+    if not task.has_logits:
+        middle = task.prediction(_scores(task, computed, ""))
+        return {layout.LOW: middle - reach, layout.HIGH: middle + reach}
+    # Of the network's own probabilities: the temperature was fitted to the samples that the reach is taken from.
+    scores = task.scores(computed[f"obsm/{layout.LOGITS}"] * calibration.temperature(FUSED))
+    within = -scores <= reach
+    within[np.arange(len(scores)), scores.argmax(axis=1)] = True  # a set without the prediction would be odd
+    return {layout.SET: layout.joined_sets(within, task.classes)}
 
 
 def _readable(classes: list[str], values: NDArray[np.float64]) -> list[str] | NDArray[np.float64]:

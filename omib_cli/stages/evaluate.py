@@ -21,6 +21,7 @@ from omib_cli.evaluation.probes import recover
 from omib_cli.evaluation.references import with_references
 from omib_cli.evaluation.rows import Key, key_of
 from omib_cli.evaluation.runs import Run, read_run
+from omib_cli.evaluation.shares import coverage, recall_by_class
 from omib_cli.evaluation.sufficiency import information_plane
 from omib_cli.recipe.schema import Recipe
 from omib_cli.report.figures import draw_run, headline_metrics
@@ -193,7 +194,17 @@ def _chapter(run: Run, dataset: Path | None, bootstrap: int, job: Job) -> Chapte
     rows = run.split == run.headline
     truth = truth_of(run, bootstrap)
     recovery = recover(run.values[rows], truth.targets, run.recipe.seed)
-    return Chapter(run, scores, draw_run(run, scores), information_plane(run, bootstrap), recovery, truth.subvectors)
+    pictures, plane = draw_run(run, scores), information_plane(run, bootstrap)
+    return Chapter(
+        run,
+        scores,
+        pictures,
+        plane,
+        recovery,
+        truth.subvectors,
+        recalls=recall_by_class(run, bootstrap),
+        coverage=coverage(run, bootstrap),
+    )
 
 
 def _figures(chapters: Sequence[Chapter]) -> dict[str, Any]:
