@@ -12,6 +12,7 @@ import typer
 from omib_cli import __version__
 from omib_cli.cli import (
     compare,
+    cross_validate,
     embed,
     estimate_mi,
     evaluate,
@@ -53,6 +54,11 @@ app.command(epilog=run.EXAMPLES, short_help="Do everything from raw data to repo
 app.command(epilog=compare.EXAMPLES, short_help="Run methods, ablations and seeds; put them side by side.")(
     compare.compare
 )
+app.command(
+    "cross-validate",
+    epilog=cross_validate.EXAMPLES,
+    short_help="Test every sample once: folds, repeats, methods side by side.",
+)(cross_validate.cross_validate)
 app.command(epilog=sweep.EXAMPLES, short_help="Run a recipe over values of beta, or of any key.")(sweep.sweep)
 app.command(epilog=inspect.EXAMPLES, short_help="Say what a file is and how it was made.")(inspect.inspect)
 app.add_typer(recipe, name="recipe")

@@ -1,4 +1,4 @@
-"""What ``omib compare`` and ``omib sweep`` have in common: which study and recipes are meant, and running the cells."""
+"""What ``omib compare``, ``sweep`` and ``cross-validate`` have in common: which recipes, and running the cells."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from omib_cli.errors import UsageError
 if TYPE_CHECKING:
     from omib_cli.recipe.study import Study
     from omib_cli.runtime.job import Job
+    from omib_cli.stages.folding import Folds
     from omib_cli.stages.grid import Cell, Launch
 
 LEAST_MEMORY = 2**29
@@ -48,10 +49,26 @@ def study_and_recipes(names: Sequence[str], command: str) -> tuple[Study | None,
     return study, list(names[1:]) or study.recipes
 
 
+def threads_of(threads: int | None, jobs: int) -> int:
+    """The CPU threads of each run: those given, or its part of what is granted."""
+    from omib_cli.runtime.machine import granted_threads
+
+    return threads or max(1, granted_threads() // jobs)
+
+
 def launch_of(
-    job: Job, out: Path | None, name: str, input_path: Path | None, device: str, threads: int | None, jobs: int
+    job: Job,
+    out: Path | None,
+    name: str,
+    input_path: Path | None,
+    device: str,
+    jobs: int,
+    folds: Folds | None = None,
 ) -> Launch:
-    """How cells are started; what they may use is divided among those at work."""
+    """How cells are started; what they may use is divided among those at work.
+
+    Folds are many runs of the same small data: they have no report of their own, and share processes.
+    """
     from omib_cli.runtime.machine import memory_for_samples
     from omib_cli.stages.grid import Launch
 
@@ -62,12 +79,22 @@ def launch_of(
         out or Path(name),
         input_path,
         device,
-        threads or max(1, job.threads // jobs),
+        job.threads,
         memory,
+        report=folds is None,
+        apart=folds is None,
     )
 
 
-def work(cells: Sequence[Cell], launch: Launch, job: Job, asked: Asked, reference: str, study: Study | None) -> None:
+def work(
+    cells: Sequence[Cell],
+    launch: Launch,
+    job: Job,
+    asked: Asked,
+    reference: str,
+    study: Study | None = None,
+    folds: Folds | None = None,
+) -> None:
     """List the cells, or run them and show the tables."""
     from omib_cli.stages.grid import must_be_apart
 
@@ -79,6 +106,6 @@ def work(cells: Sequence[Cell], launch: Launch, job: Job, asked: Asked, referenc
     from omib_cli.stages import compare as stage
 
     result = stage.run(
-        cells, launch, job, reference=reference, study=study, jobs=asked.jobs, collect_only=asked.collect
+        cells, launch, job, reference=reference, study=study, folds=folds, jobs=asked.jobs, collect_only=asked.collect
     )
     show_grid(result, as_json=asked.as_json)

@@ -105,6 +105,13 @@ Recipes = Annotated[
 Seeds = Annotated[
     int | None, typer.Option("--seeds", min=1, help=f"Runs of each, with seeds from the first on; {SEEDS} by default.")
 ]
+Folds = Annotated[
+    int | None,
+    typer.Option("--folds", metavar="K", help="Cross-validate: divide all samples into K folds, each tested once."),
+]
+Repeats = Annotated[
+    int | None, typer.Option("--repeats", metavar="R", help="Of a cross-validation: how often samples are divided.")
+]
 FirstSeed = Annotated[int, typer.Option("--first-seed", min=0, help="The first seed.")]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Runs at once; they divide the CPU threads.")]
 AsList = Annotated[

@@ -24,6 +24,9 @@ def run(
             "--shared", metavar="FOLDER", help="Keep dataset and estimates here, for runs that agree on them."
         ),
     ] = None,
+    with_report: Annotated[
+        bool, typer.Option("--report/--no-report", help="Whether to write the report, or to end with the embedding.")
+    ] = True,
     overrides: opt.Overrides = None,
     seed: opt.Seed = None,
     device: opt.Device = "auto",
@@ -60,7 +63,8 @@ def run(
         from omib_cli.stages import run as stage
 
         if not dry_run:
-            show_result(stage.run(resolved, input_path, folder, job, shared), as_json=as_json)
+            result = stage.run(resolved, input_path, folder, job, shared, report=with_report)
+            show_result(result, as_json=as_json)
             return
-        steps, trial = stage.rehearse(resolved, input_path, folder, job, shared)
+        steps, trial = stage.rehearse(resolved, input_path, folder, job, shared, report=with_report)
         show_plan(resolved, steps, folder, as_json=as_json, trial=trial)

@@ -57,13 +57,14 @@ def working(
     must_be_a_device(device)
     if device not in ("auto", "cpu") and not elsewhere:  # these two are always there: no need to wait for torch
         pick_device(device)
-    prepare_libraries()
+    granted = threads or granted_threads()
+    prepare_libraries(granted)
     stop = StopFlag(max_minutes)
     stop.listen()
     progress = ConsoleProgress(quiet=quiet or not processes.is_rank_zero(), verbose=verbose)
     job = Job(
         device=device,
-        threads=threads or granted_threads(),
+        threads=granted,
         compile=compiled,
         memory=None if memory is None else memory_size(memory),
         fresh=fresh,

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from omib_cli.cli import options as opt
-from omib_cli.cli.grid import Asked, launch_of, study_and_recipes, work
+from omib_cli.cli.grid import Asked, launch_of, study_and_recipes, threads_of, work
 from omib_cli.cli.session import working
 
 EXAMPLES = opt.examples(
@@ -48,7 +48,7 @@ def sweep(
     """
     with working(
         device=device,
-        threads=threads,
+        threads=threads_of(threads, jobs),
         memory=memory,
         max_minutes=max_minutes,
         quiet=quiet,
@@ -59,7 +59,7 @@ def sweep(
         from omib_cli.stages.variants import AS_IS, swept
 
         study, names = study_and_recipes(recipes, "sweep")
-        launch = launch_of(job, out, study.study if study else "sweep", input_path, device, threads, jobs)
+        launch = launch_of(job, out, study.study if study else "sweep", input_path, device, jobs)
         if study and beta is None and vary is None:
             beta, vary = study.beta, study.vary
         variants = swept(beta, vary)

@@ -6,7 +6,7 @@ Notation: S seeds that two variants have in common, R resamples.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,6 +50,10 @@ class Outcome:
         Of simulated data: what its report says of each sub-vector (:mod:`omib_cli.evaluation.subvectors`).
     at
         The value that is swept; None for what is no number.
+    fold
+        Which fold it was tested on, in a cross-validation.
+    sizes
+        Samples that were not tested, and samples that were.
     """
 
     variant: str
@@ -68,6 +72,8 @@ class Outcome:
     shared_seconds: float | None = None
     subvectors: Mapping[str, Any] = field(default_factory=dict)
     at: float | None = None
+    fold: int | None = None
+    sizes: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -144,6 +150,16 @@ class Comparison:
     notes: Sequence[str] = ()
 
     @property
+    def unit(self) -> str:
+        """What a row is a mean over, as its column is called."""
+        return "runs"
+
+    @property
+    def of(self) -> str:
+        """What tells the runs of a row from each other."""
+        return "seeds"
+
+    @property
     def metrics(self) -> list[str]:
         """The columns that there is something to show in, the main metric first, others that are printed last."""
         there = {name for row in self.rows for name in row.metrics}
@@ -168,8 +184,8 @@ class Comparison:
         head = [""]
         for name in self.metrics:
             head += [convention(name).label, *(["printed"] if name in self.printed else [])]
-        head += [f"{label}: difference to {self.reference} [95 %]", "runs", "seconds", "MiB"]
-        blocks = [_table(head, [self._cells(row) for row in self.rows])]
+        head += [f"{label}: difference to {self.reference} [95 %]", self.unit, "seconds", "MiB"]
+        blocks = [markdown_table(head, [self._cells(row) for row in self.rows])]
         if problems := [f"- {row.name}: {reason}" for row in self.rows for reason in row.missing]:
             blocks.append("\n".join(["Not in the table:", *problems]))
         if self.subvectors:
@@ -183,17 +199,17 @@ class Comparison:
         head = ["sub-vector", "columns", "accuracy at best", "linear classifier", *(["printed"] if printed else [])]
         lines = []
         for row in self.subvectors:
-            cells = [row.name, f"{row.columns:,}", _spread(row.bayes), _spread(row.accuracy)]
+            cells = [row.name, f"{row.columns:,}", spread_in_words(row.bayes), spread_in_words(row.accuracy)]
             lines.append([*cells, *([_printed(printed, row.name)] if printed else [])])
-        return _table(head, lines)
+        return markdown_table(head, lines)
 
     def _cells(self, row: Row) -> list[str]:
         cells = [row.name]
         for name in self.metrics:
-            cells.append(_spread(row.metrics.get(name)))
+            cells.append(spread_in_words(row.metrics.get(name)))
             if name in self.printed:
                 cells.append(_printed(self.printed[name], row.name))
-        cells.append(_gap(row))
+        cells.append(gap_in_words(row, self.of))
         return [*cells, str(row.count), shown(row.seconds.mean), f"{row.peak_mib:,.0f}"]
 
 
@@ -211,11 +227,36 @@ def compare(
     A difference is the mean over common seeds; its interval comes from resamples of the test samples (of their groups
     where there are any) that all runs share, and from how much seeds differ beyond that (``evaluation/pairing.py``).
     """
+    main = main_metric_of(outcomes)
+    draws = _draws(outcomes, main, bootstrap, seed)
+    rows = variant_rows(outcomes, reference, main, lambda pairs: _difference(pairs, main, draws))
+    known = [outcome for outcome in outcomes if outcome.subvectors]
+    same = _are_of_the_same_data(known)
+    notes = [*notes, *shared_time(outcomes), *([] if same else [OWN_DATA])]
+    return Comparison(recipe, reference, main, rows, _subvectors(known) if same else [], printed or {}, notes)
+
+
+def main_metric_of(outcomes: Sequence[Outcome]) -> str:
+    """The metric that differences are taken of; nothing where no run is done."""
+    return next((outcome.main_metric for outcome in outcomes if outcome.main_metric), "")
+
+
+def variant_rows(
+    outcomes: Sequence[Outcome],
+    reference: str,
+    main: str,
+    difference: Callable[[Sequence[tuple[Outcome, Outcome]]], Measurement | None],
+) -> list[Row]:
+    """A row of each variant, in the order in which they come.
+
+    Parameters
+    ----------
+    difference
+        Of pairs of a variant's and the reference's runs on the same samples; none where there are none.
+    """
     names = list(dict.fromkeys(outcome.variant for outcome in outcomes))
-    main = next((outcome.main_metric for outcome in outcomes if outcome.main_metric), "")
     by_name = {name: [outcome for outcome in outcomes if outcome.variant == name] for name in names}
     others = by_name.get(reference, [])
-    draws = _draws(outcomes, main, bootstrap, seed)
     rows = []
     for name, own in by_name.items():
         done = [outcome for outcome in own if outcome.state == "done"]
@@ -224,7 +265,7 @@ def compare(
             Row(
                 name=name,
                 metrics=_over_seeds([outcome.values for outcome in done]),
-                difference=_difference(pairs, main, draws),
+                difference=difference(pairs),
                 pairs=len(pairs),
                 seconds=across([outcome.seconds for outcome in done]),
                 peak_mib=max((outcome.peak_mib for outcome in done), default=0.0),
@@ -235,10 +276,7 @@ def compare(
                 at=own[0].at,
             )
         )
-    known = [outcome for outcome in outcomes if outcome.subvectors]
-    same = _are_of_the_same_data(known)
-    notes = [*notes, *_shared_time(outcomes), *([] if same else [OWN_DATA])]
-    return Comparison(recipe, reference, main, rows, _subvectors(known) if same else [], printed or {}, notes)
+    return rows
 
 
 def _are_of_the_same_data(outcomes: Sequence[Outcome]) -> bool:
@@ -248,7 +286,7 @@ def _are_of_the_same_data(outcomes: Sequence[Outcome]) -> bool:
     return len(datasets) == len({outcome.seed for outcome in outcomes}) and len(origins) <= 1
 
 
-def _shared_time(outcomes: Sequence[Outcome]) -> list[str]:
+def shared_time(outcomes: Sequence[Outcome]) -> list[str]:
     """What seconds leave out, in words; nothing where runs did not tell it apart."""
     times = [outcome.shared_seconds for outcome in outcomes if outcome.state == "done"]
     if not times or any(time is None for time in times):
@@ -288,8 +326,9 @@ def _draws(outcomes: Sequence[Outcome], metric: str, bootstrap: int, seed: int) 
 
 def _pairs(own: Sequence[Outcome], others: Sequence[Outcome], metric: str) -> list[tuple[Outcome, Outcome]]:
     """A variant's outcomes with the reference's of equal seed on the same dataset, where both have the metric."""
-    theirs = {outcome.seed: outcome for outcome in others}
-    found = [(outcome, theirs[outcome.seed]) for outcome in own if outcome.seed in theirs]
+    theirs = {(outcome.seed, outcome.fold): outcome for outcome in others}
+    keys = [(outcome.seed, outcome.fold) for outcome in own]
+    found = [(outcome, theirs[key]) for outcome, key in zip(own, keys, strict=True) if key in theirs]
     return [pair for pair in found if pair[0].dataset == pair[1].dataset and all(_has(each, metric) for each in pair)]
 
 
@@ -309,7 +348,7 @@ def _difference(
     return mean_over_seeds(gaps, np.stack([draws[id(one)] - draws[id(other)] for one, other in pairs]))
 
 
-def _gap(row: Row) -> str:
+def gap_in_words(row: Row, of: str) -> str:
     """A difference with its interval, and how many seeds it is of where the means beside it are of more."""
     gap = row.difference
     if gap is None or finite(gap.value) is None:
@@ -317,7 +356,7 @@ def _gap(row: Row) -> str:
     ends = [end for end in (gap.low, gap.high) if finite(end) is not None]
     value, *bounds = shown_alike([gap.value, *ends], signed=True)
     text = value + (f" [{', '.join(bounds)}]" if bounds else "")
-    return text if row.pairs == row.count else f"{text} ({row.pairs} of {row.count} seeds)"
+    return text if row.pairs == row.count else f"{text} ({row.pairs} of {row.count} {of})"
 
 
 def _over_seeds(values: Sequence[Mapping[str, float]]) -> dict[str, Across]:
@@ -327,10 +366,12 @@ def _over_seeds(values: Sequence[Mapping[str, float]]) -> dict[str, Across]:
 
 def _missing(outcome: Outcome) -> str:
     state = {"new": "not run yet", "stopped": "stopped, to be continued"}.get(outcome.state, outcome.state)
-    return f"seed {outcome.seed}: {state}" + (f" ({outcome.reason})" if outcome.reason else "")
+    where = f"seed {outcome.seed}" + (f", fold {outcome.fold}" if outcome.fold is not None else "")
+    return f"{where}: {state}" + (f" ({outcome.reason})" if outcome.reason else "")
 
 
-def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+def markdown_table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A table of finished text, as Markdown has it."""
     rows = [f"| {' | '.join(line)} |" for line in [head, *lines]]
     return "\n".join([rows[0], f"|{' --- |' * len(head)}", *rows[1:]])
 
@@ -339,7 +380,8 @@ def _printed(values: Mapping[str, float], name: str) -> str:
     return shown(values[name]) if name in values else "–"
 
 
-def _spread(value: Across | None) -> str:
+def spread_in_words(value: Across | None) -> str:
+    """Mean ± sample standard deviation, with as many decimals as tell them apart."""
     if value is None or not value.count:
         return "–"
     if finite(value.sd) is None:

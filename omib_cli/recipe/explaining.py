@@ -87,6 +87,9 @@ def _split(split: SplitOptions) -> str:
         "stratified": "drawn so that each class, or range of values, keeps its share",
         "group": "drawn by whole groups, none of which is on two sides",
     }
+    if split.fold is not None:
+        one = split.fold
+        return f"fold {one.number} of {one.folds} is the test, in division {one.repeat} of all samples, groups whole"
     test = "" if split.by == "given" else f"; {split.test:.0%} of the samples for the test"
     validation = f"; {split.validation:.0%} of the rest for validation" if split.validation else ""
     return f"{ways[split.by]}{test}{validation}"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 from itertools import zip_longest
+
+from omib_cli.report.style import CSS
 
 
 def esc(value: object) -> str:
@@ -16,6 +19,17 @@ def tag(name: str, *content: str, cls: str = "") -> str:
     """An element around finished HTML."""
     attribute = f' class="{esc(cls)}"' if cls else ""
     return f"<{name}{attribute}>{''.join(content)}</{name}>"
+
+
+def document(title: str, body: str) -> str:
+    """A page around finished HTML; it loads nothing."""
+    style = re.sub(r"\n", "", CSS)
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{esc(title)} – omib report</title><style>{style}</style></head>\n"
+        f"<body><main>{body}</main></body></html>\n"
+    )
 
 
 def paragraph(text: str, cls: str = "") -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -22,11 +21,10 @@ from omib_cli.evaluation.sufficiency import Quantity
 from omib_cli.report import blocks
 from omib_cli.report.compression import beta_and_bounds, weights_in_words
 from omib_cli.report.drawing import Rendered
-from omib_cli.report.html import block, esc, paragraph, table, tag
+from omib_cli.report.html import block, document, esc, paragraph, table, tag
 from omib_cli.report.information import information_block
 from omib_cli.report.novelty import likeness_block
 from omib_cli.report.references import in_a_sentence, references_block
-from omib_cli.report.style import CSS
 
 PAGE = "report.html"
 FIGURES = "figures"
@@ -131,13 +129,7 @@ def page(chapters: Sequence[Chapter], provenance: Provenance) -> str:
             body += f'<article id="run-{number}">{head}{_chapter(chapter, f"run-{number}")}</article>'
     made = f"Written {provenance.created} by omib {provenance.omib}: {provenance.command}"
     foot = tag("footer", paragraph(made, "foot"), paragraph(f"Content hash {provenance.hash}", "foot mono"))
-    style = re.sub(r"\n", "", CSS)
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{esc(title)} – omib report</title><style>{style}</style></head>\n"
-        f"<body><main>{body}{foot}</main></body></html>\n"
-    )
+    return document(title, body + foot)
 
 
 def _header(title: str, lead: str) -> str:

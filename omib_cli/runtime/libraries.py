@@ -11,13 +11,18 @@ from importlib.util import find_spec
 from pathlib import Path
 
 
-def prepare_libraries() -> None:
+def prepare_libraries(threads: int | None = None) -> None:
     """Let HDF5 take no locks, and numba keep what it compiles where it can write; what the user has set stays.
+
+    numpy's and scipy's linear algebra gets the threads of the command: torch's setting is not theirs, and threads that
+    wait for a processor that others use take ten times as long over matrices of some hundred columns.
 
     Artifacts are never written again once they are there, so that nobody needs HDF5's locks; many network file systems
     have none, and anndata and mudata offer no way to do without.
     """
     os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
+    if threads is not None:
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", str(threads))
     if "NUMBA_CACHE_DIR" not in os.environ and not _numba_can_write():
         with suppress(OSError):  # no folder for temporary files either
             os.environ["NUMBA_CACHE_DIR"] = _until_exit("omib-numba-")

@@ -38,6 +38,11 @@ class SampleRows:
     rows: dict[str, NDArray[np.int64]]
     dropped: dict[str, int] = field(default_factory=dict)
 
+    def taken(self, kept: NDArray[np.intp]) -> SampleRows:
+        """Some of the samples, by their places (N',)."""
+        rows = {name: own[kept] for name, own in self.rows.items()}
+        return SampleRows([self.ids[place] for place in kept.tolist()], self.label_rows[kept], rows, self.dropped)
+
 
 def join(tables: Mapping[str, FeatureTable], labels: Labels, how: str, recipe: str) -> SampleRows:
     """Match samples; those without a label are left out, those without any modality are refused.

@@ -12,6 +12,7 @@ from omib_cli.errors import DataError, RecipeError, listed
 from omib_cli.sources.categories import encoded, fit_encodings, packed
 from omib_cli.sources.column_scores import KnownLabels
 from omib_cli.sources.copies import must_be_two, twins
+from omib_cli.sources.folds import fold_split, must_give_a_split, outside_test, said_of_folds
 from omib_cli.sources.joining import SampleRows, join
 from omib_cli.sources.labels import class_labels, must_be_learnable, value_labels
 from omib_cli.sources.leaks import Known, allowed_columns, must_not_leak
@@ -113,14 +114,14 @@ class TablesSource:
             self._values, self._present, self._labels = dict(made.values), made.present, made.labels
             return made.plan
         tables, labels = self._read()
-        joined = join(tables, labels, self.options.join, self.recipe.name)
+        joined = self._chosen(tables, labels, join(tables, labels, self.options.join, self.recipe.name))
         for one, other in combinations(tables, 2):
             self.warnings.extend(must_be_two((one, other), tables, joined))
         where = f"{labels.where}, column {labels.column!r}"
         targets, classes = self._targets(labels, joined, where)
         groups = _groups(labels, joined)
         self._look_for_leaks(tables, joined, Known(targets, bool(classes), groups))
-        split = self._split(tables, labels, joined, targets, groups, bool(classes))
+        split = self._split(tables, labels, joined, targets, groups, classes)
         must_be_learnable(targets, split, classes, where)
         test, validation = self._asked
         self.warnings.extend(remarks(split, targets, classes, test=test, validation=validation))
@@ -172,6 +173,17 @@ class TablesSource:
             must_be_finite(table.values, table.name, table.columns, table.where)
         return tables, labels
 
+    def _chosen(self, tables: dict[str, FeatureTable], labels: Labels, joined: SampleRows) -> SampleRows:
+        """The samples that take part: all of them, but for those of a test split that a fold is to leave out."""
+        fold, given = self.options.split.fold, _gives_a_split(tables, labels)
+        if fold is None:
+            return joined
+        if fold.within == "all":
+            self.warnings.extend(said_of_folds(given, fold, len(joined.ids)))
+            return joined
+        must_give_a_split(given, self.recipe.name)
+        return joined.taken(outside_test(self._given(tables, labels, joined), self.warnings))
+
     def _targets(self, labels: Labels, joined: SampleRows, where: str) -> tuple[NDArray[np.float64], list[str]]:
         values = [labels.values[row] for row in joined.label_rows]
         if self.recipe.task.kind == "classification":
@@ -192,15 +204,15 @@ class TablesSource:
         joined: SampleRows,
         targets: NDArray[np.float64],
         groups: list[str] | None,
-        classes: bool,
+        names: list[str],
     ) -> NDArray[np.uint8]:
         """Codes (N,) of the split of each sample."""
         import numpy as np
 
         options = self.options.split
         kinds = np.zeros(len(targets), dtype=np.int64)
-        if options.by in ("given", "stratified"):
-            kinds = strata(targets, classes=classes)
+        if options.by in ("given", "stratified") or options.fold is not None:
+            kinds = strata(targets, classes=bool(names))
         units: list[Any] = list(range(len(targets))) if groups is None else list(groups)
         if options.by == "group" and groups is None:
             raise RecipeError(
@@ -208,9 +220,12 @@ class TablesSource:
             )
         if groups is not None and len(set(groups)) < 2:
             raise DataError("all samples are of one group", where=labels.where, got=repr(groups[0]))
-        if options.by != "given" and any(rows.split is not None for rows in (labels, *tables.values())):
+        made = options.by != "given" or options.fold is not None
+        if made and options.fold is None and _gives_a_split(tables, labels):
             self.warnings.append(f"the split that the data gives is not used (`data.split.by: {options.by}`)")
-        if options.by != "given":
+        if options.fold is not None:
+            split = fold_split(targets, groups, names, options.fold, self.recipe.seed, labels.where)
+        elif made:
             split = made_split(units, kinds, options.test, self.recipe.seed)
         else:
             split = self._given(tables, labels, joined)
@@ -226,7 +241,8 @@ class TablesSource:
                     got=f"a share of {options.validation:g} of {int(np.sum(split == TRAIN))} training samples",
                     do="raise `data.split.validation`, or set it to 0",
                 )
-        self._asked = (None if options.by == "given" else options.test, options.validation if carved else None)
+        asked = options.test if made and options.fold is None else None
+        self._asked = (asked, options.validation if carved else None)
         return split
 
     def _given(self, tables: dict[str, FeatureTable], labels: Labels, joined: SampleRows) -> NDArray[np.uint8]:
@@ -349,6 +365,11 @@ class TablesSource:
         self.warnings.extend(
             f"{counted(count, 'sample')} without {name}: kept and masked" for name, count in facts["missing"].items()
         )
+
+
+def _gives_a_split(tables: Mapping[str, FeatureTable], labels: Labels) -> bool:
+    """Whether files or a column say which split samples are in."""
+    return any(rows.split is not None for rows in (labels, *tables.values()))
 
 
 def _groups(labels: Labels, joined: SampleRows) -> list[str] | None:

@@ -1,4 +1,4 @@
-"""``omib compare`` and ``omib sweep``: run a grid of cells, and bring what they found together."""
+"""``omib compare``, ``sweep`` and ``cross-validate``: run a grid of cells, and bring what they found together."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from omib_cli.artifacts.catalogue import REPORT_FILE
 from omib_cli.artifacts.files import replacing
 from omib_cli.errors import OmibError
 from omib_cli.evaluation.comparison import Comparison, Outcome, compare
+from omib_cli.evaluation.cross_validation import cross_validation
 from omib_cli.evaluation.metrics import measured
 from omib_cli.evaluation.pairing import evidence_of
 from omib_cli.evaluation.runs import Run, read_run
@@ -24,6 +25,8 @@ from omib_cli.recipe.study import Study
 from omib_cli.report.drawing import styled
 from omib_cli.report.variants import sweep_figure, variants_figure
 from omib_cli.runtime.job import Job
+from omib_cli.stages.fold_files import must_be_ready, write_folds
+from omib_cli.stages.folding import Folds
 from omib_cli.stages.grid import Cell, Launch, run_cells
 from omib_cli.stages.run import REPORT
 
@@ -48,6 +51,7 @@ def run(
     *,
     reference: str,
     study: Study | None = None,
+    folds: Folds | None = None,
     jobs: int = 1,
     collect_only: bool = False,
     bootstrap: int = 1000,
@@ -55,7 +59,7 @@ def run(
     """Run what is not done yet, then write the tables of what is there.
 
     Writes into ``launch.out``: for each recipe ``RECIPE.md``, ``RECIPE.json``, ``RECIPE.csv`` (a line a cell) and
-    ``RECIPE.png``.
+    ``RECIPE.png``; of folds also ``RECIPE.html``, ``RECIPE/predictions.csv`` and ``RECIPE/folds.csv``.
 
     Parameters
     ----------
@@ -63,6 +67,8 @@ def run(
         The variant that the others are compared with.
     study
         Where the cells are from, if they are: its printed values and notes go into the tables.
+    folds
+        The cells are those of a cross-validation.
     collect_only
         Run nothing.
     bootstrap
@@ -72,17 +78,27 @@ def run(
     ------
     Interrupted
         A stop was asked for.
+    DataError
+        The data cannot be divided into so many folds.
     """
     if not collect_only:
+        if folds is not None:
+            must_be_ready(cells, launch, job)
         run_cells(cells, launch, jobs, job)
     outcomes = {cell: outcome(cell, launch, job) for cell in cells}
-    comparisons = []
+    comparisons: list[Comparison] = []
     for name in dict.fromkeys(cell.recipe.name for cell in cells):
         own = {cell: found for cell, found in outcomes.items() if cell.recipe.name == name}
+        if folds is not None:
+            table = cross_validation(name, list(own.values()), reference, folds.count, folds.repeats, bootstrap)
+            write_folds(launch.out / name, table, own, _write(launch.out / name, table, own))
+            comparisons.append(table)
+            continue
         printed = study.printed.get(name) if study else None
-        table = compare(name, list(own.values()), reference, printed, study.notes if study else (), bootstrap)
-        _write(launch.out / name, table, own)
-        comparisons.append(table)
+        comparisons.append(
+            compare(name, list(own.values()), reference, printed, study.notes if study else (), bootstrap)
+        )
+        _write(launch.out / name, comparisons[-1], own)
     return GridResult(launch.out, comparisons)
 
 
@@ -92,7 +108,14 @@ def outcome(cell: Cell, launch: Launch, job: Job) -> Outcome:
     Without an input to compare with (``--collect`` alone), a cell counts whatever its input was.
     """
     record = cell.record
-    found = partial(Outcome, cell.variant.name, cell.seed, at=cell.variant.at, shared_seconds=record.shared_seconds)
+    found = partial(
+        Outcome,
+        cell.variant.name,
+        cell.seed,
+        at=cell.variant.at,
+        shared_seconds=record.shared_seconds,
+        fold=None if cell.fold is None else cell.fold.number,
+    )
     if record.state != "done":
         return found(record.state, record.reason)
     if launch.input_path is not None and not launch.is_done(cell):
@@ -106,6 +129,7 @@ def outcome(cell: Cell, launch: Launch, job: Job) -> Outcome:
             peak_mib=record.peak_mib,
             values=measured(own.task, own.scores, own.labels, own.groups),
             evidence=own,
+            sizes=(len(run.labels) - len(own.labels), len(own.labels)),
             dataset=run.provenance.parents.get(fmt.DATASET, ""),
             origin=str(run.provenance.facts.get("data", "")),
             main_metric=run.task.main_metric,
@@ -143,8 +167,8 @@ def _recovery(reported: dict[str, Any]) -> dict[str, float]:
     return {f"r2/{part}": float(found["r2"]) for part, found in reported.get("recovery", {}).items()}
 
 
-def _write(stem: Path, table: Comparison, outcomes: dict[Cell, Outcome]) -> None:
-    """The files of one recipe's table."""
+def _write(stem: Path, table: Comparison, outcomes: dict[Cell, Outcome]) -> str:
+    """The files of one recipe's table; the SVG of its figure, if there is one."""
     text: dict[str, Callable[[], str]] = {
         ".md": lambda: table.markdown() + "\n",
         ".json": lambda: json.dumps(table.plain(), indent=1, allow_nan=False) + "\n",
@@ -158,6 +182,7 @@ def _write(stem: Path, table: Comparison, outcomes: dict[Cell, Outcome]) -> None
     if drawn is not None:
         with replacing(stem.with_name(stem.name + ".png")) as temporary:
             temporary.write_bytes(drawn[1])
+    return "" if drawn is None else drawn[0]
 
 
 def _csv(outcomes: dict[Cell, Outcome]) -> str:
@@ -165,7 +190,7 @@ def _csv(outcomes: dict[Cell, Outcome]) -> str:
     metrics = list(dict.fromkeys(name for found in outcomes.values() for name in (*found.values, *found.extra)))
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    known = ["variant", "seed", "state", "reason", "seconds", "shared_seconds", "peak_mib", "kl_unit"]
+    known = ["variant", "seed", "fold", "state", "reason", "seconds", "shared_seconds", "peak_mib", "kl_unit"]
     writer.writerow(["recipe", *known, *metrics])
     for cell, found in outcomes.items():
         figures = {**found.values, **found.extra}

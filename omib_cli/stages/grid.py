@@ -1,10 +1,8 @@
-"""A grid of runs: recipes, variants of them and seeds; each cell is ``omib run`` in a folder of its own."""
+"""A grid of runs: recipes, variants, and seeds or folds; each cell is ``omib run`` in a folder of its own."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -14,15 +12,17 @@ from omib_cli.artifacts.record import RunRecord
 from omib_cli.errors import Interrupted, UsageError
 from omib_cli.recipe.load import load_recipe
 from omib_cli.recipe.schema import Recipe
+from omib_cli.recipe.sources.common import FoldOptions
 from omib_cli.recipe.sources.simulation import SimulationOptions
 from omib_cli.runtime.job import Job
+from omib_cli.stages.folding import Folds, override_of
 from omib_cli.stages.run import EMBEDDING
 from omib_cli.stages.source_files import read_input_key
 from omib_cli.stages.variants import Variant
+from omib_cli.stages.workers import LOG, Work, Workers, here, in_a_process
 
 SHARED = "shared"
 """The folder, inside the grid's, of datasets and estimates that several cells use."""
-LOG = "run.log"
 POLL_SECONDS = 0.2
 
 
@@ -36,6 +36,8 @@ class Cell:
         The recipe's bundled name or file.
     recipe
         What it comes to.
+    fold
+        Which fold it tests, in a cross-validation.
     """
 
     reference: str
@@ -44,11 +46,13 @@ class Cell:
     recipe: Recipe
     overrides: tuple[str, ...]
     folder: Path
+    fold: FoldOptions | None = None
 
     @property
     def name(self) -> str:
         """For the terminal."""
-        return f"{self.recipe.name} {self.variant.name} seed {self.seed}"
+        where = f"seed {self.seed}" if self.fold is None else f"repeat {self.fold.repeat} fold {self.fold.number}"
+        return f"{self.recipe.name} {self.variant.name} {where}"
 
     @property
     def embedding(self) -> Path:
@@ -63,14 +67,29 @@ class Cell:
 
 @dataclass(frozen=True)
 class Launch:
-    """How cells are started: the input of their recipes, the device, the threads and the bytes for samples of each."""
+    """How cells are started: the input of their recipes, the device, the threads and the bytes for samples of each.
+
+    Attributes
+    ----------
+    report
+        Whether each writes a report of its own.
+    apart
+        Whether each is a process of its own; else cells of small data share processes, which load torch once.
+    """
 
     out: Path
     input_path: Path | None = None
     device: str = "auto"
     threads: int = 1
     memory: int | None = None
+    report: bool = True
+    apart: bool = True
     _input_keys: dict[str, str] = field(default_factory=dict, compare=False)
+
+    @property
+    def shared(self) -> Path:
+        """Where datasets and estimates are that several cells use."""
+        return self.out / SHARED
 
     def is_done(self, cell: Cell) -> bool:
         """Whether a cell has run to its end, on this input: at the same path, with the same content.
@@ -91,9 +110,10 @@ class Launch:
     def words(self, cell: Cell) -> list[str]:
         """The command line of a cell, after the name of the program."""
         words = ["run", cell.reference, "--seed", str(cell.seed), "--out", str(cell.folder)]
-        words += ["--shared", str(self.out / SHARED), "--threads", str(self.threads), "--device", self.device]
+        words += ["--shared", str(self.shared), "--threads", str(self.threads), "--device", self.device]
         words += ["--input", str(self.input_path)] if self.input_path is not None else []
         words += ["--memory", f"{self.memory // 2**20}M"] if self.memory is not None else []
+        words += [] if self.report else ["--no-report"]
         for override in cell.overrides:
             words += ["--set", override]
         return [*words, "--quiet"]
@@ -105,8 +125,14 @@ def cells_of(
     seeds: Iterable[int],
     out: Path,
     overrides: Sequence[str] = (),
+    folds: Folds | None = None,
 ) -> list[Cell]:
     """Every cell of a recipe, checked before the first one runs; seeds outermost, so that all variants come early.
+
+    Parameters
+    ----------
+    folds
+        Of a cross-validation: each seed is then one of its repeats.
 
     Raises
     ------
@@ -115,13 +141,20 @@ def cells_of(
     """
     variants = list(variants)
     found = []
-    for seed in seeds:
+    runs = [(seed, None) for seed in seeds] if folds is None else folds.runs(seeds)
+    for seed, fold in runs:
         for variant in variants:
             own = (*overrides, *(f"{key}={json.dumps(value)}" for key, value in variant.overrides.items()))
+            own += (override_of(fold),) if fold is not None else ()
             recipe = load_recipe(reference, own, seed)
-            folder = out / recipe.name / variant.name / f"seed-{seed}"
-            found.append(Cell(reference, variant, seed, recipe, own, folder))
+            folder = out / recipe.name / variant.name / _folder_name(seed, fold)
+            found.append(Cell(reference, variant, seed, recipe, own, folder, fold))
     return found
+
+
+def _folder_name(seed: int, fold: FoldOptions | None) -> str:
+    name = f"seed-{seed}"
+    return name if fold is None else f"{name}-fold-{fold.number}-of-{fold.folds}"
 
 
 def must_be_apart(cells: Sequence[Cell]) -> None:
@@ -156,23 +189,27 @@ def run_cells(cells: Sequence[Cell], launch: Launch, jobs: int, job: Job) -> Non
     """
     waiting = [cell for cell in cells if not launch.is_done(cell)]
     job.progress.begin("grid", len(cells), "runs", done=len(cells) - len(waiting))
-    working: list[tuple[Cell, subprocess.Popen[bytes]]] = []
-    asked = False
+    working: list[tuple[Cell, Work]] = []
+    asked, workers = False, Workers(launch)
     try:
         while working or (waiting and job.stop.reason is None):
             while waiting and len(working) < jobs and job.stop.reason is None:
-                working.append(_start(waiting.pop(0), launch))
+                cell = waiting.pop(0)
+                _begin(cell)
+                working.append((cell, _start(cell, launch, jobs, workers, job)))
             if job.stop.reason is not None and not asked:  # once: a second signal may find no handler any more
                 asked = True
                 _stop(working)
             for cell, process in [each for each in working if each[1].poll() is not None]:
                 working.remove((cell, process))
-                _finish(cell, process.returncode, job)
-            time.sleep(POLL_SECONDS)
+                _finish(cell, process.wait(), job)
+            if working:
+                time.sleep(POLL_SECONDS)
     finally:
         _stop(working)
         for _, process in working:
             process.wait()
+        workers.dismiss()
     if job.stop.reason is not None:
         raise Interrupted(
             f"stopped ({job.stop.reason}); finished runs are kept, the others continue where they were",
@@ -182,13 +219,17 @@ def run_cells(cells: Sequence[Cell], launch: Launch, jobs: int, job: Job) -> Non
     job.progress.end()
 
 
-def _start(cell: Cell, launch: Launch) -> tuple[Cell, subprocess.Popen[bytes]]:
+def _begin(cell: Cell) -> None:
+    """Note that a cell is at work, so that one which is killed is told from one that was not begun."""
     before = cell.record
     record = RunRecord(before.recipe_hash) if before.state == "done" else before  # done with another input
     record.add("new", 0.0, 0.0).write(cell.folder)
-    with (cell.folder / LOG).open("ab") as log:
-        command = [sys.executable, "-m", "omib_cli", *launch.words(cell)]
-        return cell, subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log)
+
+
+def _start(cell: Cell, launch: Launch, jobs: int, workers: Workers, job: Job) -> Work:
+    if launch.apart:
+        return in_a_process(cell, launch)
+    return here(cell, launch, job) if jobs == 1 else workers.start(cell)
 
 
 def _finish(cell: Cell, code: int, job: Job) -> None:
@@ -206,7 +247,7 @@ def _finish(cell: Cell, code: int, job: Job) -> None:
     job.progress.advance(1)
 
 
-def _stop(working: Sequence[tuple[Cell, subprocess.Popen[bytes]]]) -> None:
+def _stop(working: Sequence[tuple[Cell, Work]]) -> None:
     for _, process in working:
         if process.poll() is None:
             process.terminate()

@@ -50,8 +50,16 @@ class Clock:
             self.shared += time.monotonic() - began
 
 
-def run(recipe: Recipe, input_path: Path | None, folder: Path, job: Job, shared: Path | None = None) -> StageResult:
-    """Run every stage that is not up to date; the result is that of the report.
+def run(
+    recipe: Recipe,
+    input_path: Path | None,
+    folder: Path,
+    job: Job,
+    shared: Path | None = None,
+    *,
+    report: bool = True,
+) -> StageResult:
+    """Run every stage that is not up to date; the result is that of the report, or of the embedding without one.
 
     How it went, and what it took, is noted in ``run.json``.
 
@@ -68,12 +76,11 @@ def run(recipe: Recipe, input_path: Path | None, folder: Path, job: Job, shared:
     OmibError
         As the stages do.
     """
-    if not isinstance(recipe.data, SimulationOptions) and input_path is None:
-        raise UsageError(f"recipe {recipe.name} reads data", do="say where they are: --input PATH")
+    _must_know_the_input(recipe, input_path)
     with exclusive(folder / ".lock", job):
         record, clock = RunRecord.of(folder, recipe.hash()), Clock()
         try:
-            result, read = _chain(recipe, input_path, folder, job, shared, clock)
+            result, read = _chain(recipe, input_path, folder, job, shared, clock, report)
         except OmibError as error:
             state = "stopped" if isinstance(error, Interrupted) else "failed"
             record.add(state, clock.own, peak_memory_mib(), error.what, clock.shared).write(folder)
@@ -87,11 +94,17 @@ def run(recipe: Recipe, input_path: Path | None, folder: Path, job: Job, shared:
 
 
 def rehearse(
-    recipe: Recipe, input_path: Path | None, folder: Path, job: Job, shared: Path | None = None
+    recipe: Recipe,
+    input_path: Path | None,
+    folder: Path,
+    job: Job,
+    shared: Path | None = None,
+    *,
+    report: bool = True,
 ) -> tuple[list[PlannedStep], dict[str, Any] | None]:
     """All steps of the chain and, where there is a dataset already, what a batch of it shows (``stages.rehearsal``)."""
     dataset = _dataset_step(recipe, input_path, folder, shared)
-    closing = _closing_steps(recipe, dataset.out, folder)
+    closing = _closing_steps(recipe, dataset.out, folder, report)
     if not dataset.out.exists():
         return [dataset, *train.plan(recipe, dataset.out, folder / MODEL), *closing], None
     with Dataset(dataset.out) as data:
@@ -100,7 +113,7 @@ def rehearse(
 
 
 def _chain(
-    recipe: Recipe, input_path: Path | None, folder: Path, job: Job, shared: Path | None, clock: Clock
+    recipe: Recipe, input_path: Path | None, folder: Path, job: Job, shared: Path | None, clock: Clock, report: bool
 ) -> tuple[StageResult, str]:
     """All stages; the result of the last, and the key of what was read (``stages.source_files``)."""
     dataset = _dataset_step(recipe, input_path, folder, shared)
@@ -109,7 +122,25 @@ def _chain(
         for step in _training_steps(recipe, data, folder, shared):
             _make(step, job, shared, clock)
         read = input_key(input_path, data.provenance.facts.get("files", {}))
-    return [_make(step, job, shared, clock) for step in _closing_steps(recipe, dataset.out, folder)][-1], read
+    closing = _closing_steps(recipe, dataset.out, folder, report)
+    return [_make(step, job, shared, clock) for step in closing][-1], read
+
+
+def make_dataset(recipe: Recipe, input_path: Path | None, folder: Path, job: Job, shared: Path) -> StageResult:
+    """The dataset alone, where :func:`run` with the same ``shared`` finds it.
+
+    Raises
+    ------
+    OmibError
+        As :func:`run`, of the data.
+    """
+    _must_know_the_input(recipe, input_path)
+    return _make(_dataset_step(recipe, input_path, folder, shared), job, shared, Clock())
+
+
+def _must_know_the_input(recipe: Recipe, input_path: Path | None) -> None:
+    if not isinstance(recipe.data, SimulationOptions) and input_path is None:
+        raise UsageError(f"recipe {recipe.name} reads data", do="say where they are: --input PATH")
 
 
 def _dataset_step(recipe: Recipe, input_path: Path | None, folder: Path, shared: Path | None) -> PlannedStep:
@@ -130,17 +161,14 @@ def _training_steps(recipe: Recipe, data: Dataset, folder: Path, shared: Path | 
     return train.plan(recipe, data, folder / MODEL, estimates=estimates)
 
 
-def _closing_steps(recipe: Recipe, dataset: Path, folder: Path) -> list[PlannedStep]:
-    """What follows training: the embedding of all samples, which training never read, and its report."""
-    model, embedding, report = folder / MODEL, folder / EMBEDDING, folder / REPORT
-    return [
-        PlannedStep(embedding, "embed", partial(embed.run, dataset, model, embedding)),
-        PlannedStep(
-            report,
-            "evaluate",
-            partial(evaluate.run, [embedding], report, bootstrap=recipe.evaluate.bootstrap, datasets=[dataset]),
-        ),
-    ]
+def _closing_steps(recipe: Recipe, dataset: Path, folder: Path, report: bool) -> list[PlannedStep]:
+    """What follows training: the embedding of all samples, which training never read, and its report if asked for."""
+    model, embedding, page = folder / MODEL, folder / EMBEDDING, folder / REPORT
+    steps = [PlannedStep(embedding, "embed", partial(embed.run, dataset, model, embedding))]
+    if report:
+        make = partial(evaluate.run, [embedding], page, bootstrap=recipe.evaluate.bootstrap, datasets=[dataset])
+        steps.append(PlannedStep(page, "evaluate", make))
+    return steps
 
 
 def _place(folder: Path, shared: Path | None, name: str, made_of: list[str | None]) -> Path:

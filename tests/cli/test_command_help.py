@@ -13,7 +13,7 @@ from omib_cli.cli.app import main
 STAGES = ["simulate", "prepare", "estimate-mi", "warmup", "train", "embed", "evaluate", "run"]
 COMMANDS = [
     [],
-    *([name] for name in [*STAGES, "compare", "sweep", "inspect", "recipe"]),
+    *([name] for name in [*STAGES, "compare", "cross-validate", "sweep", "inspect", "recipe"]),
     *(["recipe", name] for name in ["new", "list", "show", "explain", "copy", "check", "schema"]),
 ]
 HEAVY = {"torch", "numpy", "h5py", "pandas", "scipy", "sklearn", "anndata", "matplotlib", "rich", "pydantic"}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, Self, get_args
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from omib_cli.recipe.options import (
+    Count,
     Options,
     Share,
 )
@@ -147,6 +148,25 @@ class LabelOptions(FileOptions):
         return self
 
 
+class FoldOptions(Options):
+    """One fold of a cross-validation: it is tested, the others are trained on (`omib cross-validate` sets this)."""
+
+    number: Count
+    """Which fold is tested, from 1."""
+    folds: Annotated[int, Field(ge=2)] = 5
+    """Folds that samples are divided into: stratified by class, whole groups in one fold."""
+    repeat: Count = 1
+    """Which division, from 1; each is drawn from the seed and this number."""
+    within: Literal["all", "train"] = "all"
+    """What is divided: all labelled samples, or only those that the given split does not say to be test."""
+
+    @model_validator(mode="after")
+    def _is_one_of_them(self) -> Self:
+        if self.number > self.folds:
+            raise ValueError(f"there is no fold {self.number} of {self.folds}; `number` counts from 1 to `folds`")
+        return self
+
+
 class SplitOptions(Options):
     """How samples are divided where the data does not say: whole groups stay together."""
 
@@ -158,3 +178,5 @@ class SplitOptions(Options):
     """Share of the remaining samples for validation; with `given`, carved out of train where none is given."""
     names: dict[str, SplitName] = {}
     """What the values of the split column mean, where they are not train, validation and test: `{dev: validation}`."""
+    fold: FoldOptions | None = None
+    """One fold of a cross-validation is the test split; `by` and `test` then decide nothing."""

@@ -1,0 +1,81 @@
+"""``omib cross-validate``: signature and call."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from omib_cli.cli import options as opt
+from omib_cli.cli.grid import Asked, launch_of, threads_of, work
+from omib_cli.cli.session import working
+
+EXAMPLES = opt.examples(
+    "omib cross-validate rosmap --input data/rosmap --folds 5 --repeats 3 --out validated",
+    "omib cross-validate mine.yaml --input my --methods omib,concat --within train --jobs 2",
+)
+
+
+def cross_validate(
+    recipe: opt.RecipeArgument,
+    folds: Annotated[int, typer.Option("--folds", metavar="K", help="Folds, each of which is tested once.")] = 5,
+    repeats: Annotated[int, typer.Option("--repeats", metavar="R", help="How often samples are divided anew.")] = 1,
+    methods: Annotated[
+        str | None,
+        typer.Option("--methods", metavar="NAMES", help="Fusion methods, with commas between them; else the recipe's."),
+    ] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option("--reference", metavar="NAME", help="What the others are compared with; omib, or the first."),
+    ] = None,
+    within: Annotated[
+        Literal["all", "train"],
+        typer.Option("--within", help="What is divided: all labelled samples, or those outside the given test split."),
+    ] = "all",
+    first_seed: opt.FirstSeed = 0,
+    input_path: opt.Input = None,
+    out: opt.Out = None,
+    jobs: opt.Jobs = 1,
+    as_list: opt.AsList = False,
+    collect: opt.Collect = False,
+    overrides: opt.Overrides = None,
+    device: opt.Device = "auto",
+    threads: opt.Threads = None,
+    memory: opt.Memory = None,
+    max_minutes: opt.MaxMinutes = None,
+    as_json: opt.AsJson = False,
+    quiet: opt.Quiet = False,
+    verbose: opt.Verbose = False,
+) -> None:
+    """Divide all samples into folds and test each with a model of the others: what a recipe is worth on few samples.
+
+    Folds are stratified by class, and groups are kept whole. Everything is fitted inside each fold, from the selection
+    of features to the bounds on beta. Every fold is a run in OUT/RECIPE/METHOD/seed-N-fold-K, which continues where it
+    was, as with omib compare. Written into OUT: a table (terminal, .md, .csv, .json, .png, .html) of mean and standard
+    deviation over folds, differences to the reference with the corrected standard error, and pooled metrics with
+    intervals; into OUT/RECIPE: predictions.csv, every sample's as it was held out, and folds.csv.
+    """
+    with working(
+        device=device,
+        threads=threads_of(threads, jobs),
+        memory=memory,
+        max_minutes=max_minutes,
+        quiet=quiet,
+        verbose=verbose,
+        elsewhere=as_list or collect,
+    ) as job:
+        from omib_cli.recipe.load import load_recipe
+        from omib_cli.stages.folding import Folds, must_be_foldable
+        from omib_cli.stages.grid import cells_of
+        from omib_cli.stages.variants import methods_and_ablations
+
+        divided = Folds(folds, repeats, within)
+        resolved = load_recipe(recipe, overrides or ())
+        must_be_foldable(resolved)
+        chosen = methods_and_ablations(resolved, opt.names(methods) if methods else [resolved.fusion.method], [])
+        names = [variant.name for variant in chosen]
+        against = reference or ("omib" if "omib" in names else names[0])
+        launch = launch_of(job, out, "cross-validation", input_path, device, jobs, divided)
+        seeds = range(first_seed, first_seed + repeats)
+        cells = cells_of(recipe, chosen, seeds, launch.out, overrides or (), divided)
+        work(cells, launch, job, Asked(jobs, as_list, collect, as_json), against, folds=divided)
