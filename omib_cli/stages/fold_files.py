@@ -19,7 +19,7 @@ from omib_cli.report.cross_validation import cross_validation_page
 from omib_cli.runtime.job import Job
 from omib_cli.runtime.progress import Progress
 from omib_cli.stages import run, train
-from omib_cli.stages.grid import Cell, Launch
+from omib_cli.stages.cells import Cell, Launch
 
 PREDICTIONS, FOLDS = "predictions.csv", "folds.csv"
 
