@@ -14,8 +14,8 @@ from omib_cli.errors import UsageError
 if TYPE_CHECKING:
     from omib_cli.recipe.study import Study
     from omib_cli.runtime.job import Job
+    from omib_cli.stages.cells import Cell, Launch
     from omib_cli.stages.folding import Folds
-    from omib_cli.stages.grid import Cell, Launch
 
 LEAST_MEMORY = 2**29
 """Bytes for samples that a run is given unasked, however little there is: reading from disk takes half of it."""
@@ -70,7 +70,7 @@ def launch_of(
     Folds are many runs of the same small data: they have no report of their own, and share processes.
     """
     from omib_cli.runtime.machine import memory_for_samples
-    from omib_cli.stages.grid import Launch
+    from omib_cli.stages.cells import Launch
 
     memory = None if job.memory is None else job.memory // jobs
     if memory is None and jobs > 1:  # each alone would take half of what there is

@@ -25,9 +25,10 @@ from omib_cli.recipe.study import Study
 from omib_cli.report.drawing import styled
 from omib_cli.report.variants import sweep_figure, variants_figure
 from omib_cli.runtime.job import Job
+from omib_cli.stages.cells import Cell, Launch
 from omib_cli.stages.fold_files import must_be_ready, write_folds
 from omib_cli.stages.folding import Folds
-from omib_cli.stages.grid import Cell, Launch, run_cells
+from omib_cli.stages.grid import run_cells
 from omib_cli.stages.run import REPORT
 
 

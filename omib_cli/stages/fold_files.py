@@ -17,8 +17,9 @@ from omib_cli.evaluation.cross_validation import CrossValidation
 from omib_cli.evaluation.pairing import Evidence
 from omib_cli.report.cross_validation import cross_validation_page
 from omib_cli.runtime.job import Job
+from omib_cli.runtime.progress import Progress
 from omib_cli.stages import run, train
-from omib_cli.stages.grid import Cell, Launch
+from omib_cli.stages.cells import Cell, Launch
 
 PREDICTIONS, FOLDS = "predictions.csv", "folds.csv"
 
@@ -33,9 +34,12 @@ def must_be_ready(cells: Sequence[Cell], launch: Launch, job: Job) -> None:
     DataError
         More folds than classes or groups allow, or anything else that preparing refuses.
     """
-    own = replace(job, threads=launch.threads, memory=launch.memory)
+    said: set[str] = set()
     waiting = [cell for cell in cells if not launch.is_done(cell)]
     for cell in {(cell.recipe.name, cell.seed): cell for cell in reversed(waiting)}.values():
+        heard = job.progress if cell.recipe.name not in said else Progress()  # of other repeats it would be said again
+        said.add(cell.recipe.name)
+        own = replace(job, threads=launch.threads, memory=launch.memory, progress=heard)
         made = run.make_dataset(cell.recipe, launch.input_path, cell.folder, own, launch.shared)
         with Dataset(made.out) as data:
             train.must_start(cell.recipe, data)

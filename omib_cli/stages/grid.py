@@ -5,118 +5,19 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from omib_cli.artifacts.record import RunRecord
 from omib_cli.errors import Interrupted, UsageError
 from omib_cli.recipe.load import load_recipe
-from omib_cli.recipe.schema import Recipe
 from omib_cli.recipe.sources.common import FoldOptions
-from omib_cli.recipe.sources.simulation import SimulationOptions
 from omib_cli.runtime.job import Job
+from omib_cli.stages.cells import Cell, Launch
 from omib_cli.stages.folding import Folds, override_of
-from omib_cli.stages.run import EMBEDDING
-from omib_cli.stages.source_files import read_input_key
 from omib_cli.stages.variants import Variant
 from omib_cli.stages.workers import LOG, Work, Workers, here, in_a_process
 
-SHARED = "shared"
-"""The folder, inside the grid's, of datasets and estimates that several cells use."""
 POLL_SECONDS = 0.2
-
-
-@dataclass(frozen=True, eq=False)
-class Cell:
-    """One run of the grid.
-
-    Attributes
-    ----------
-    reference
-        The recipe's bundled name or file.
-    recipe
-        What it comes to.
-    fold
-        Which fold it tests, in a cross-validation.
-    """
-
-    reference: str
-    variant: Variant
-    seed: int
-    recipe: Recipe
-    overrides: tuple[str, ...]
-    folder: Path
-    fold: FoldOptions | None = None
-
-    @property
-    def name(self) -> str:
-        """For the terminal."""
-        where = f"seed {self.seed}" if self.fold is None else f"repeat {self.fold.repeat} fold {self.fold.number}"
-        return f"{self.recipe.name} {self.variant.name} {where}"
-
-    @property
-    def embedding(self) -> Path:
-        """What its predictions are read from."""
-        return self.folder / EMBEDDING
-
-    @property
-    def record(self) -> RunRecord:
-        """How it went so far."""
-        return RunRecord.of(self.folder, self.recipe.hash())
-
-
-@dataclass(frozen=True)
-class Launch:
-    """How cells are started: the input of their recipes, the device, the threads and the bytes for samples of each.
-
-    Attributes
-    ----------
-    report
-        Whether each writes a report of its own.
-    apart
-        Whether each is a process of its own; else cells of small data share processes, which load torch once.
-    """
-
-    out: Path
-    input_path: Path | None = None
-    device: str = "auto"
-    threads: int = 1
-    memory: int | None = None
-    report: bool = True
-    apart: bool = True
-    _input_keys: dict[str, str] = field(default_factory=dict, compare=False)
-
-    @property
-    def shared(self) -> Path:
-        """Where datasets and estimates are that several cells use."""
-        return self.out / SHARED
-
-    def is_done(self, cell: Cell) -> bool:
-        """Whether a cell has run to its end, on this input: at the same path, with the same content.
-
-        Raises
-        ------
-        RecipeError, DataError
-            It has, and the input cannot be read, so that nobody can say.
-        """
-        record = cell.record
-        if record.state != "done" or isinstance(cell.recipe.data, SimulationOptions):
-            return record.state == "done"
-        read = json.dumps([cell.recipe.resolved()["data"], list(cell.recipe.modalities), cell.recipe.task.kind])
-        if read not in self._input_keys:  # files are many and large, and most cells have them in common
-            self._input_keys[read] = read_input_key(cell.recipe, self.input_path)
-        return record.input == self._input_keys[read]
-
-    def words(self, cell: Cell) -> list[str]:
-        """The command line of a cell, after the name of the program."""
-        words = ["run", cell.reference, "--seed", str(cell.seed), "--out", str(cell.folder)]
-        words += ["--shared", str(self.shared), "--threads", str(self.threads), "--device", self.device]
-        words += ["--input", str(self.input_path)] if self.input_path is not None else []
-        words += ["--memory", f"{self.memory // 2**20}M"] if self.memory is not None else []
-        words += [] if self.report else ["--no-report"]
-        for override in cell.overrides:
-            words += ["--set", override]
-        return [*words, "--quiet"]
 
 
 def cells_of(

@@ -11,16 +11,14 @@ import traceback
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from omib_cli.errors import OmibError
 from omib_cli.recipe.load import load_recipe
 from omib_cli.runtime.job import Job
 from omib_cli.runtime.progress import Progress
 from omib_cli.stages import run
-
-if TYPE_CHECKING:
-    from omib_cli.stages.grid import Cell, Launch
+from omib_cli.stages.cells import Cell, Launch
 
 LOG = "run.log"
 """Where a run's warnings and errors go, in its folder."""
@@ -47,7 +45,7 @@ def in_a_process(cell: Cell, launch: Launch) -> Work:
 
 
 @dataclass(frozen=True)
-class Order:
+class RunOrder:
     """A run as another process can be told of it: recipes are read again, since their classes are made as they are."""
 
     reference: str
@@ -57,7 +55,7 @@ class Order:
     command: str
 
     @classmethod
-    def of(cls, cell: Cell, launch: Launch) -> Order:
+    def of(cls, cell: Cell, launch: Launch) -> RunOrder:
         """The order to carry out a cell."""
         command = shlex.join(["omib", *launch.words(cell)])
         return cls(cell.reference, cell.overrides, cell.seed, cell.folder, command)
@@ -83,7 +81,7 @@ class Done:
 
 def here(cell: Cell, launch: Launch, job: Job) -> Work:
     """Carry out a run in this process."""
-    return Done(_carry_out(Order.of(cell, launch), launch, job))
+    return Done(_carry_out(RunOrder.of(cell, launch), launch, job))
 
 
 class Workers:
@@ -99,7 +97,7 @@ class Workers:
         if worker is None:
             worker = _Worker(self._launch)
             self._every.append(worker)
-        return worker.take(Order.of(cell, self._launch))
+        return worker.take(RunOrder.of(cell, self._launch))
 
     def dismiss(self) -> None:
         """End all processes; those at work save their state first if they were told to end."""
@@ -122,7 +120,7 @@ class _Worker:
     def is_idle(self) -> bool:
         return self._code is not None and self._process.is_alive()
 
-    def take(self, order: Order) -> Work:
+    def take(self, order: RunOrder) -> Work:
         self._code = None
         self._pipe.send(order)
         return self
@@ -168,7 +166,7 @@ def _serve(pipe: Connection, launch: Launch) -> None:
         pipe.send(_carry_out(order, launch, job))
 
 
-def _carry_out(order: Order, launch: Launch, job: Job) -> int:
+def _carry_out(order: RunOrder, launch: Launch, job: Job) -> int:
     """Do a run in this process; its exit code. What it says goes into its log."""
     own = replace(
         job,

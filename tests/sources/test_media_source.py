@@ -82,6 +82,28 @@ def test_actors_stand_on_one_side_unless_clips_are_divided_one_by_one(published)
     assert "clips in two splits" in " ".join(source.warnings)
 
 
+def test_folds_keep_actors_whole_and_test_every_clip_once(published):
+    found = []
+    for number in (1, 2, 3):
+        split = {"fold": {"number": number, "folds": 3}}
+        train, _, test = parts(CremaDSource(media_recipe(split=split, modalities=("audio",)), published).plan())
+        assert not {one[:4] for one in train} & {one[:4] for one in test}
+        found += test
+    assert sorted(found) == sorted(CLIPS)
+
+
+def test_folds_pool_published_lists_or_leave_their_test_clips_out(folder):
+    published_lists(folder, CLIPS[:6])
+    pooled = {"by": "given", "fold": {"number": 1, "folds": 2}}
+    source = CremaDSource(media_recipe(split=pooled, modalities=("audio",)), folder)
+    assert len(source.plan().ids) == 30
+    assert any("pooled and divided into 2 folds" in warning for warning in source.warnings)
+    pooled["fold"]["within"] = "train"
+    plan = CremaDSource(media_recipe(split=pooled, modalities=("audio",)), folder).plan()
+    assert sorted(plan.ids) == sorted(CLIPS[6:])
+    assert {len(part) for part in parts(plan)} == {0, 12}
+
+
 def published_lists(folder, test: list[str], extra: str = ""):
     """The two lists: name,EMO, with a byte order mark in one of them."""
     train = [clip for clip in CLIPS if clip not in test]

@@ -15,7 +15,7 @@ from omib_cli.errors import DataError, RecipeError, listed
 from omib_cli.recipe.sources.common import NONE
 from omib_cli.sources.labels import class_labels, known_labels, must_be_learnable, value_labels
 from omib_cli.sources.media.audio import filled, read_audio, spectrogram
-from omib_cli.sources.media.dividing import cut_groups, divide
+from omib_cli.sources.media.dividing import chosen, cut_groups, divide
 from omib_cli.sources.media.listing import Clip, Listing, by_name, by_pattern, by_table, read_lists
 from omib_cli.sources.media.naming import CREMA_D, RAVDESS
 from omib_cli.sources.media.remarks import alike, far_off
@@ -119,6 +119,8 @@ class ClipSource(ABC):
             self._must_be_complete(every, unreadable, listing.where)
         elif not clips:
             raise DataError("no clip can be read", where=listing.where, got=listed(unreadable) or "no file")
+        if self._like is None:
+            clips = chosen(clips, self.options.split, self.recipe, listing.where, self.warnings)
         labels, classes = self._targets(clips, listing)
         grouped = any(clip.group is not None for clip in clips) and (
             self._like is None or all(clip.group for clip in clips)
@@ -126,7 +128,7 @@ class ClipSource(ABC):
         if grouped:
             must_be_groups([clip.group or "" for clip in clips], [clip.id for clip in clips], listing.where)
         if self._like is None:
-            split = divide(clips, labels, self.options.split, self.recipe, listing.where)
+            split = divide(clips, labels, classes, self.options.split, self.recipe, listing.where)
             self.warnings.extend(self._remarks(clips, split, labels, classes))
             must_be_learnable(labels, split, classes, listing.where)
         else:
@@ -211,6 +213,8 @@ class ClipSource(ABC):
     ) -> list[str]:
         """What is to be said of the split."""
         options = self.options.split
+        if options.fold is not None:
+            return cut_groups(clips, split) + remarks(split, labels, classes, test=None, validation=options.validation)
         made = options.by != "given"
         unused = made and any(clip.split is not None for clip in clips)
         found = [f"the split that the data gives is not used (`data.split.by: {options.by}`)"] if unused else []
