@@ -237,7 +237,7 @@ def by_class(run: Run, recalls: Mapping[str, ClassRecall]) -> str:
     if not recalls:
         return ""
     rows = [
-        [esc(name), f"{each.count:,}", _cell(Scores(0, {"recall": each.recall}), "recall")]
+        [esc(name), f"{each.count:,}", metric_cell(Scores(0, {"recall": each.recall}), "recall")]
         for name, each in recalls.items()
     ]
     head = [f"{esc(run.headline.capitalize())}, by class", "Samples", "Recall"]
