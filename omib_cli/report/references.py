@@ -47,11 +47,11 @@ def _how(run: Run, scores: RunScores) -> str:
     """How the models came about, in words."""
     words = (
         "Fitted to the training split alone, on the columns of all modalities side by side, each of mean 0 and "
-        "variance 1; a missing modality has the training samples\u2019 mean. scikit-learn\u2019s models as they come"
+        "variance 1; a missing modality has the training samples’ mean. scikit-learn’s models as they come"
     )
     if any(name.startswith("linear") for name in scores.references):
-        words += "; a linear one\u2019s penalty by cross-validation inside the training split"
+        words += "; a linear one’s penalty by cross-validation inside the training split"
     same = "; same samples and resamples as the fused prediction" if scores.bootstrap else "; same samples as above"
     left_out = f" No trees: {scores.no_references}." if scores.no_references else ""
-    meaning = "Where a simple model reaches as much, these samples do not show that the network adds anything."
-    return f"{words}{same}.{left_out} {meaning}"
+    lesson = "Where a simple model reaches as much, these samples do not show that the network adds anything."
+    return f"{words}{same}.{left_out} {lesson}"
