@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from omib_cli.artifacts.embedding import COMPRESSION, LOGITS, NOVELTY, OUTPUT, SPATIAL, read_embedding
+from omib_cli.artifacts.embedding import BASELINE, COMPRESSION, LOGITS, NOVELTY, OUTPUT, SPATIAL, read_embedding
 from omib_cli.artifacts.format import ALL_SPLITS
 from omib_cli.artifacts.provenance import Provenance
 from omib_cli.artifacts.stored_recipe import recipe_of
@@ -17,6 +17,8 @@ from omib_cli.errors import DataError
 from omib_cli.recipe.schema import Recipe
 from omib_cli.recipe.tasks import TASKS
 from omib_cli.tasks.base import Task
+from omib_cli.tasks.hazard import Baseline
+from omib_cli.tasks.survival import Survival
 
 if TYPE_CHECKING:
     import anndata
@@ -51,7 +53,7 @@ class Run:
     split
         Name of each sample's split (N,).
     labels
-        Class index or value (N,); NaN where unknown.
+        Class index, value, or time, negative if censored (N,); NaN where unknown.
     groups
         Group of each sample (N,), or None.
     coordinates
@@ -171,6 +173,8 @@ def read_run(path: Path) -> Run:
     modalities = list(provenance.facts.get("modalities") or recipe.modalities)
     classes = [str(name) for name in provenance.facts.get("classes") or []]
     task = TASKS.implementation(recipe.task.kind)(recipe.task, classes)
+    if isinstance(task, Survival) and (baseline := provenance.notes.get(BASELINE)) is not None:
+        task.baseline = Baseline.of(baseline)
     try:
         if recipe.task.kind != "anomaly":
             data = _labelled(data, classes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from omib_cli.artifacts.provenance import Provenance
 from omib_cli.artifacts.stored_recipe import recipe_of
 from omib_cli.data.samples import Samples, read_samples
 from omib_cli.distributed import processes
-from omib_cli.errors import DataError, NumericError
+from omib_cli.errors import DataError, NumericError, StaleError, UsageError
 from omib_cli.fusion.posterior import kl_to_prior
 from omib_cli.runtime.job import Job
 from omib_cli.runtime.seeds import derive_seed
@@ -30,6 +30,8 @@ from omib_cli.runtime.start import prepare_torch
 from omib_cli.stages.fitting import make_provenance, state_key
 from omib_cli.stages.result import StageResult
 from omib_cli.tasks.base import Task
+from omib_cli.tasks.hazard import Baseline
+from omib_cli.training.baseline import baseline_of
 from omib_cli.training.inference import load_model
 from omib_cli.training.model import MultimodalModel
 from omib_cli.training.novelty import novelty_of
@@ -39,13 +41,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def run(dataset: Path, model: Path, out: Path, job: Job) -> StageResult:
+def run(dataset: Path, model: Path, out: Path, job: Job, times: Sequence[float] = ()) -> StageResult:
     """Embed all samples of a dataset, those of the test split included, with zeta = mu.
 
     The dataset may be another one than the model was trained on, as long as its modalities, shapes and classes fit.
 
+    Parameters
+    ----------
+    times
+        At which to say the probability of survival, in the unit of the training labels.
+
     Raises
     ------
+    UsageError
+        The model does not predict survival, or knows nothing of so late a time.
+    StaleError
+        ``out`` says the survival at other times.
     MismatchError
         They do not, or ``out`` was made otherwise.
     NumericError
@@ -55,9 +66,13 @@ def run(dataset: Path, model: Path, out: Path, job: Job) -> StageResult:
     """
     header = read_header(model)
     recipe = recipe_of(header, model)
+    carried = read_carried(model)[0]
+    baseline = baseline_of(carried)
+    must_be_known(times, baseline, model)
     with Dataset(dataset, EVERYTHING) as data:
         parents = {fmt.DATASET: data.provenance.hash, fmt.MODEL: header.hash}
         if (found := already_done(out, fmt.EMBEDDING, recipe, parents, job)) is not None:
+            must_be_of_times(found, times, out)
             return StageResult.of(out, found, already_there=True)
         device = prepare_torch(job)
         network, trained = load_model(model, recipe, data, job)
@@ -69,7 +84,6 @@ def run(dataset: Path, model: Path, out: Path, job: Job) -> StageResult:
                 "(scaling), are its own"
             )
         partial = Partial(out, state_key(fmt.EMBEDDING, recipe, parents), job)
-        carried = read_carried(model)[0]
         arrays = _Arrays(partial, len(data.readable), network, carried, recipe.seed, job)
         arrays.fill(data)
         facts = {
@@ -77,6 +91,7 @@ def run(dataset: Path, model: Path, out: Path, job: Job) -> StageResult:
             "classes": trained.facts["classes"],
             "modalities": network.names,
             "data": origin_of(data.provenance),
+            **({layout.TIMES: [*times]} if times else {}),
         }
         provenance = make_provenance(fmt.EMBEDDING, recipe, parents, facts, device, job)
         provenance.notes = {
@@ -86,12 +101,17 @@ def run(dataset: Path, model: Path, out: Path, job: Job) -> StageResult:
             "figures": {"samples": arrays.count, "width": arrays.read(range(1))[layout.X].shape[1]},
             "prepared": data.provenance.notes.get("warnings", []),
         }
+        if baseline is not None:
+            provenance.notes[layout.BASELINE] = {name: each.tolist() for name, each in baseline.arrays().items()}
         if len(data.rows(fmt.NEW)):
             provenance.notes |= _likeness(data, carried, arrays.novelty(), job)
 
         def read(rows: range) -> dict[str, NDArray[Any]]:
             found = arrays.read(rows)
-            return {**_about(data, rows, network, found), **found}
+            about = _about(data, rows, network, found)
+            if baseline is not None:
+                about |= _survival(about, baseline, times)
+            return {**about, **found}
 
         provenance = layout.write_embedding(out, arrays.count, read, provenance)
     partial.discard()
@@ -260,6 +280,52 @@ def _about(
     placed = {} if coordinates is None else {f"obsm/{layout.SPATIAL}": coordinates}
     texts = {f"obs/{name}": np.array(v, dtype=object) if isinstance(v, list) else v for name, v in obs.items()}
     return {**texts, **placed}
+
+
+def _survival(about: Mapping[str, Any], baseline: Baseline, times: Sequence[float]) -> dict[str, NDArray[Any]]:
+    """Time and event in place of the sign, and the probability of no event up to some times."""
+    label, at = about["obs/label"], np.array(times, dtype=np.float64)
+    event = np.where(np.isnan(label), np.nan, label > 0)
+    curves = baseline.survival(about["obs/prediction"], at)
+    columns = dict(zip(layout.survival_columns(times), curves.T, strict=True))
+    return {f"obs/{name}": values for name, values in {"time": np.abs(label), "event": event, **columns}.items()}
+
+
+def must_be_known(times: Sequence[float], baseline: Baseline | None, model: Path) -> None:
+    """Refuse times that a model can say nothing of.
+
+    Raises
+    ------
+    UsageError
+        It does not predict survival; a time is after the last of the training samples was followed.
+    """
+    if times and baseline is None:
+        raise UsageError("--times asks for survival, which this model does not predict", where=model)
+    if times and baseline is not None and max(times) > baseline.times[-1]:
+        raise UsageError(
+            "nothing is known of so late a time",
+            where=f"--times, for {model.name}",
+            got=f"{max(times):g}",
+            expected=f"at most {baseline.times[-1]:g}: for so long the training samples were followed",
+        )
+
+
+def must_be_of_times(found: Provenance, times: Sequence[float], out: Path) -> None:
+    """Refuse to leave an embedding as it is that says the survival at other times than those asked for.
+
+    Raises
+    ------
+    StaleError
+        It does.
+    """
+    own = found.facts.get(layout.TIMES, [])
+    if times and own != [*times]:
+        raise StaleError(
+            f"{out.name} exists already and was made otherwise",
+            where=out,
+            got=f"survival at {', '.join(f'{time:g}' for time in own) or 'no times'}",
+            do="--fresh replaces it; -o writes elsewhere",
+        )
 
 
 def _readable(classes: list[str], values: NDArray[np.float64]) -> list[str] | NDArray[np.float64]:

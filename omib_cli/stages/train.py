@@ -42,6 +42,7 @@ from omib_cli.stages.plan import (
     warmup_step,
 )
 from omib_cli.stages.result import StageResult
+from omib_cli.training.baseline import fit_survival
 from omib_cli.training.inference import dataset_facts, must_match
 from omib_cli.training.loop import Trainer
 from omib_cli.training.model import MultimodalModel, fresh_model
@@ -168,7 +169,7 @@ def _train(
         trainer = Trainer(model, main_phase(model, recipe), recipe.seed, state, log, job)
         kept = trainer.run(train, validation)
         prepared = arrays_of(data)
-        carried = {**prepared, **fit_novelty(model, data, recipe.seed)}
+        carried = {**prepared, **fit_novelty(model, data, recipe.seed), **fit_survival(model, data, recipe.seed)}
     provenance = make_provenance(
         fmt.MODEL, recipe, parents, {**facts, "prepared": sorted(prepared), "epoch": kept, "beta": beta}, device, job
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -50,6 +51,13 @@ class Task(ABC):
     def loss(self, output: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         """-log q(y | .) up to a constant: (..., B, C) outputs and (B,) labels to (..., B) losses, float32."""
 
+    def loss_among(self, output: torch.Tensor, label: torch.Tensor, there: torch.Tensor | None) -> torch.Tensor:
+        """As :meth:`loss`, where only the samples of ``there`` (..., B) count; None for all.
+
+        What others are there changes nothing, unless the task compares samples: such a one has a method of its own.
+        """
+        return self.loss(output, label)
+
     @abstractmethod
     def divergence(self, output: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
         """KL(p || q) of the predictions behind two outputs: (..., B, C), (B, C) to (..., B), at least 0, float32."""
@@ -62,7 +70,7 @@ class Task(ABC):
     def scores(self, outputs: NDArray[np.floating]) -> NDArray[np.float64]:
         """What predictions and metrics are made of, in float64, from a head's outputs (N, C).
 
-        Log-probabilities of classes (N, C), the value (N, 1), or how anomalous a sample is (N, 1).
+        Log-probabilities of classes (N, C), the value (N, 1), how anomalous a sample is, or its log-hazard (N, 1).
         """
 
     def readable(self, scores: NDArray[np.float64]) -> NDArray[np.floating]:
@@ -76,6 +84,19 @@ class Task(ABC):
     @abstractmethod
     def prediction(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """The predicted class index or value (N,), from :meth:`scores`."""
+
+    def of_branch(self) -> Task:
+        """The task as a modality's own branch is judged by it."""
+        return self
+
+    def reweighted(
+        self, scores: NDArray[np.float64], labels: NDArray[np.float64]
+    ) -> Mapping[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]]:
+        """Metrics as functions of how often each resample drew each sample, (R, N) to (R,).
+
+        Those that depend on more than scores and labels, which ``evaluation/resampling.py`` does not know.
+        """
+        return {}
 
     @abstractmethod
     def metrics(self, scores: NDArray[np.float64], labels: NDArray[np.float64]) -> dict[str, float]:
