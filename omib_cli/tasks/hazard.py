@@ -82,4 +82,4 @@ def fit_baseline(risk: Floats, labels: Floats) -> Baseline:
     followed = np.cumprod(1.0 - ended / np.maximum(left, 1.0))
     kept = np.unique(np.linspace(0, len(times) - 1, KEPT).round().astype(np.intp))
     horizons = np.quantile(time[event], HORIZONS, method="nearest")
-    return Baseline(times[kept], hazard[kept], followed[kept], horizons)
+    return Baseline(times[kept], hazard[kept], np.asarray(followed[kept], dtype=np.float64), horizons)
