@@ -16,10 +16,7 @@ from omib_cli.tasks.hazard import Baseline
 Floats = NDArray[np.float64]
 Reweighted = Callable[[Floats], Floats]
 """Counts (R, N) to the metric of each resample (R,), NaN where it is undefined."""
-Comparable = Callable[[NDArray[np.intp]], NDArray[np.bool_]]
-"""Cases (K,) to the samples (K, N) that each of them is compared with."""
-
-CELLS = 4_000_000
+CELLS = 2_000_000
 """Most pairs that are held at once."""
 GRID = 100
 """Times at which the Brier score is taken."""
@@ -32,12 +29,33 @@ def concordance(risk: Floats, labels: Floats) -> Reweighted:
     events at one time have none. It weighs no pair by the chance of having been seen, and so depends on the censoring.
     """
     time, event = np.abs(labels), labels > 0
+    order = np.lexsort((~event, time))  # of equal times the events first: whoever comes after them was followed longer
+    time, event, ranked = time[order], event[order], risk[order]
+    cases = np.flatnonzero(event)
+    later = np.searchsorted(time, time[cases], side="left") + _events_at(time, event)[cases]
+    step = max(1, CELLS // max(1, len(risk)))
 
-    def comparable(cases: NDArray[np.intp]) -> NDArray[np.bool_]:
-        own = time[cases, None]
-        return np.asarray((time > own) | ((time == own) & ~event))
+    def share(counts: Floats) -> Floats:
+        weights = counts[:, order]
+        left = np.concatenate([np.cumsum(weights[:, ::-1], axis=1)[:, ::-1], np.zeros((len(counts), 1))], axis=1)
+        every, won = (weights[:, cases] * left[:, later]).sum(axis=1), np.zeros(len(counts))
+        exact = weights.astype(np.float32)  # sums of halves below 2^24
+        for start in range(0, len(cases), step):
+            some, first = cases[start : start + step], int(later[start])
+            own, others = ranked[some, None], ranked[None, first:]
+            ahead = (own > others) + np.float32(0.5) * (own == others)
+            ahead[np.arange(first, len(risk)) < later[start : start + step, None]] = 0.0
+            won += (weights[:, some] * (exact[:, first:] @ ahead.T)).sum(axis=1)
+        return _ratio(won, every)
 
-    return _pairs(risk, np.flatnonzero(event), np.ones(len(risk)), comparable)
+    return share
+
+
+def _events_at(time: Floats, event: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """How many events there are at each sample's time, (N,), times increasing."""
+    first, last = np.searchsorted(time, time, side="left"), np.searchsorted(time, time, side="right")
+    before = np.concatenate([[0], np.cumsum(event)])
+    return np.asarray(before[last] - before[first])
 
 
 def dynamic_auc(risk: Floats, labels: Floats, baseline: Baseline) -> Reweighted:
@@ -49,11 +67,8 @@ def dynamic_auc(risk: Floats, labels: Floats, baseline: Baseline) -> Reweighted:
     """
     time, event = np.abs(labels), labels > 0
     weight = 1.0 / np.maximum(baseline.uncensored(time, just_before=True), 1e-12)
-    areas = [
-        _pairs(risk, np.flatnonzero(event & (time <= horizon)), weight, _followed_beyond(time, horizon))
-        for horizon in baseline.horizons
-        if (event & (time <= horizon)).any() and (time > horizon).any()
-    ]
+    sides = [(event & (time <= horizon), time > horizon) for horizon in baseline.horizons]
+    areas = [_area(risk, cases, weight, controls) for cases, controls in sides if cases.any() and controls.any()]
 
     def mean(counts: Floats) -> Floats:
         if not areas:
@@ -79,30 +94,21 @@ def brier_score(risk: Floats, labels: Floats, baseline: Baseline) -> Reweighted:
     return lambda counts: np.asarray(counts @ error / counts.sum(axis=1))
 
 
-def _followed_beyond(time: Floats, horizon: float) -> Comparable:
-    return lambda cases: np.broadcast_to(time > horizon, (len(cases), len(time)))
+def _area(risk: Floats, is_case: NDArray[np.bool_], weight: Floats, is_control: NDArray[np.bool_]) -> Reweighted:
+    """Area under the ROC curve of cases, each of its weight (N,), against controls; equal risks count half."""
+    cases, controls = np.flatnonzero(is_case), np.flatnonzero(is_control)
+    controls = controls[np.argsort(risk[controls], kind="stable")]
+    below = np.searchsorted(risk[controls], risk[cases], side="left")
+    up_to = np.searchsorted(risk[controls], risk[cases], side="right")
+
+    def area(counts: Floats) -> Floats:
+        sums = np.concatenate([np.zeros((len(counts), 1)), np.cumsum(counts[:, controls], axis=1)], axis=1)
+        own = counts[:, cases] * weight[cases]
+        return _ratio((own * (sums[:, below] + sums[:, up_to])).sum(axis=1) / 2, own.sum(axis=1) * sums[:, -1])
+
+    return area
 
 
-def _pairs(risk: Floats, cases: NDArray[np.intp], weight: Floats, comparable: Comparable) -> Reweighted:
-    """Of the pairs of a case and a sample that it is compared with, the share in which the case has the larger risk.
-
-    Parameters
-    ----------
-    weight
-        (N,) of a pair, by its case.
-    """
-    step = max(1, CELLS // max(1, len(risk)))
-
-    def share(counts: Floats) -> Floats:
-        won, every = np.zeros(len(counts)), np.zeros(len(counts))
-        for start in range(0, len(cases), step):
-            some = cases[start : start + step]
-            others = comparable(some)
-            ahead = (risk[some, None] > risk) + 0.5 * (risk[some, None] == risk)
-            own = counts[:, some] * weight[some]
-            every += (own * (counts @ others.T.astype(np.float64))).sum(axis=1)
-            won += (own * (counts @ (others * ahead).T)).sum(axis=1)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.where(every > 0, won / every, np.nan)
-
-    return share
+def _ratio(above: Floats, below: Floats) -> Floats:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.where(below > 0, above / below, np.nan))
