@@ -69,8 +69,8 @@ def _took_place(events: Sequence[str], of: Sequence[str], where: str, warnings: 
 
     each = list(dict.fromkeys(events))
     if not of:
-        meaning = {value: _meant(value) for value in each}
-        unknown = [value for value, meant in meaning.items() if meant is None]
+        meaning = {value: meant(value) for value in each}
+        unknown = [value for value, said in meaning.items() if said is None]
         if unknown:
             raise DataError(
                 "events that are neither booleans nor 0 and 1",
@@ -94,8 +94,8 @@ def _took_place(events: Sequence[str], of: Sequence[str], where: str, warnings: 
     return np.array([value in of for value in events], dtype=bool)
 
 
-def _meant(value: str) -> bool | None:
-    """What a value says that needs no explanation; None of any other."""
+def meant(value: str) -> bool | None:
+    """Whether a value says that the event took place, of booleans, 0 and 1; None of any other."""
     if value.casefold() in (*YES, *NO):
         return value.casefold() in YES
     number = exact_numbers([value])
