@@ -16,6 +16,9 @@ KEPT = 1000
 HORIZONS = (0.25, 0.5, 0.75)
 """Which quantiles of the training events' times are horizons of time-dependent metrics."""
 
+LARGEST = 300.0
+"""Log-hazards are not taken to be larger: infinity times no hazard would be no number."""
+
 
 @dataclass(frozen=True)
 class Baseline:
@@ -52,8 +55,8 @@ class Baseline:
 
         Nothing is known beyond the last of :attr:`times`: the curve stays where it was.
         """
-        with np.errstate(over="ignore"):
-            return np.exp(-np.exp(risk)[:, None] * at(self.times, self.hazard, times, 0.0))
+        hazard = np.exp(np.minimum(risk, LARGEST))[:, None] * at(self.times, self.hazard, times, 0.0)
+        return np.asarray(np.exp(-hazard))
 
     def uncensored(self, times: Floats, *, just_before: bool = False) -> Floats:
         """The probability (T,) of being followed beyond some times, or up to just before them."""

@@ -13,12 +13,12 @@ from lifelines.utils import concordance_index
 
 from omib_cli.artifacts.dataset import EVERYTHING, Dataset
 from omib_cli.cli.app import main
-from omib_cli.errors import StaleError, UsageError
+from omib_cli.errors import DataError, StaleError, UsageError
 from omib_cli.recipe.fusion import FUSIONS
 from omib_cli.recipe.schema import recipe_model
 from omib_cli.runtime.job import Job
 from omib_cli.stages import embed, evaluate, fitting, predict, prepare, train
-from omib_cli.stages.new_samples import NewData
+from omib_cli.stages.new_samples import NewData, prepare_like
 
 NARROW = {"e-mib": {"hidden": 16}, "l-mib": {"hidden": 16}, "c-mib": {"hidden": 16}, "misa": {"width": 32}}
 COUNT = 400
@@ -188,6 +188,16 @@ def test_labels_of_new_samples_may_lack_events_or_all_be_censored(folder, tmp_pa
     obs = anndata.read_h5ad(tmp_path / "p.h5ad").obs
     assert obs["event"].isna().sum() == 10
     assert (obs["event"].dropna() == 0).all()
+
+
+def test_a_cohort_without_an_event_is_not_trained_on(folder, tmp_path, job):
+    cohort(tmp_path / "new", 50, seed=3, missing=False)
+    clinic = pd.read_csv(tmp_path / "new" / "clinic.csv").assign(status="LIVING")
+    clinic.to_csv(tmp_path / "new" / "clinic.csv", index=False)
+    new, model = NewData(tmp_path / "new", split="train"), folder / "m.safetensors"
+    prepare_like(new, model, tmp_path / "d.h5", job)
+    with pytest.raises(DataError, match="every sample is censored"):
+        train.run(recipe(), tmp_path / "d.h5", tmp_path / "m.safetensors", job, start=model)
 
 
 def test_several_processes_are_refused(folder, monkeypatch):

@@ -146,6 +146,12 @@ def test_baseline_is_that_of_lifelines_cox_model():
     np.testing.assert_allclose(ours, fitted.predict_survival_function(frame, times).T.to_numpy(), atol=0.01)
 
 
+def test_a_hazard_that_knows_no_bounds_is_a_certain_event_and_no_fault():
+    _, risk, labels = cohort()
+    baseline = fit_baseline(risk, labels)
+    np.testing.assert_array_equal(baseline.survival(np.array([1e4, -1e4]), np.array([0.5, 8.0])), [[1, 0], [1, 1]])
+
+
 def with_baseline(labels, risk):
     task = Survival(SurvivalOptions(), [])
     task.baseline = fit_baseline(risk, labels)
