@@ -68,7 +68,8 @@ ALL_SPLITS: Final = (*SPLITS, NEW)
 PREPARED: Final = "prepared.{}."  # of a modality: the arrays of PREPROCESSING, as they were in its dataset
 NOVELTY: Final = "novelty.{}."  # of a modality: what encodings of training samples are like
 SURVIVAL: Final = "survival."  # what the training split says of hazard and censoring (tasks/hazard.py)
-CARRIED: Final = ("prepared.", "novelty.", SURVIVAL)
+CALIBRATION: Final = "calibration."  # what is learnt of the validation samples: temperatures, held-out errors
+CARRIED: Final = ("prepared.", "novelty.", SURVIVAL, CALIBRATION)
 
 # information.h5: values in nats, of shape (estimators' seeds,)
 ENTROPY: Final = "entropy"  # group: one (seeds,) float64 per modality   | I(v_i; v_i)

@@ -35,6 +35,8 @@ def predict(
     modality: opt.Modality = None,
     labels: opt.Labels = None,
     allow_missing: opt.AllowMissing = 0.0,
+    raw: opt.Raw = False,
+    level: opt.Level = None,
     recipe: opt.DataRecipe = None,
     overrides: opt.Overrides = None,
     device: opt.Device = "auto",
@@ -48,17 +50,20 @@ def predict(
     """Predict samples that the model has never seen, from raw files, labelled or not.
 
     The files are prepared with what was fitted when the model was trained: features are found by name, scaled as then.
-    Writes predictions.h5ad, as omib embed does: class, probabilities, entropy, and for each modality how unlike the
-    training samples a sample is (novelty, 0 to 1); of survival the log-hazard, and survival_T for each of --times.
-    Where labels are there, omib evaluate makes a report of it.
+    Writes predictions.h5ad, as omib embed does: class, probabilities, entropy, the classes (or the interval) that hold
+    the truth nine times in ten (--level), and for each modality how unlike the training samples a sample is (novelty, 0
+    to 1); of survival the log-hazard, and survival_T for each of --times. Where labels are there, omib evaluate makes a
+    report of it.
     """
     with working(
         device=device, threads=threads, fresh=fresh, max_minutes=max_minutes, quiet=quiet, verbose=verbose
     ) as job:
         from omib_cli.stages import predict as stage
 
+        target: Path = out or Path("predictions.h5ad")
         new = opt.new_data(input_path, recipe, overrides, modality, labels, allow_missing)
-        show_result(stage.run(new, model, out or Path("predictions.h5ad"), job, csv, _times(times)), as_json=as_json)
+        result = stage.run(new, model, target, job, csv, _times(times), raw=raw, level=level)
+        show_result(result, as_json=as_json)
 
 
 def _times(said: str | None) -> list[float]:

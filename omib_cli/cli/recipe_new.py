@@ -144,6 +144,7 @@ def _table(table: TableFacts) -> str:
         _ids(table.file.id, own=table.file.own_names),
         f"values {table.low:.4g} to {table.high:.4g}",
     ]
+    parts[0] += "; its samples stand in columns" if table.file.transpose else ""
     parts += [f"{table.missing:.2%} missing"] if table.missing else []
     parts += [f"{table.constant:,} constant columns"] if table.constant else []
     parts += [f"{table.matched:,} rows have a label"] if table.matched < table.samples else []

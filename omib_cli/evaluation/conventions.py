@@ -40,6 +40,24 @@ CONVENTIONS: dict[str, Convention] = {
     "f1_weighted": Convention(
         "F1, weighted", "Harmonic mean of precision and recall of each class, averaged by the classes' true counts."
     ),
+    "balanced_accuracy": Convention(
+        "Balanced accuracy",
+        "Share of each class's samples that are predicted right, averaged with equal weight per class.",
+    ),
+    "ece": Convention(
+        "ECE",
+        "Expected calibration error: samples in bins of equal numbers by the probability of their predicted class, as "
+        "many bins as the cube root of the number of samples (15 at most); mean distance of a bin's accuracy from its "
+        "mean probability. Few samples make it larger, and its interval with it: noise counts as an error.",
+        False,
+    ),
+    "brier": Convention(
+        "Brier score",
+        "Mean squared distance of the class probabilities from the truth: of the second class for two, summed over the "
+        "classes for more.",
+        False,
+    ),
+    "log_loss": Convention("Log-loss", "Mean of −ln p of the true class, in nats.", False),
     "mae": Convention("MAE", "Mean absolute error over all samples, in units of the label.", False),
     "rmse": Convention("RMSE", "Root of the mean squared error over all samples, in units of the label.", False),
     "pearson_r": Convention("Pearson r", "Linear correlation of prediction and truth over all samples."),

@@ -18,7 +18,9 @@ class TableFile:
     Attributes
     ----------
     own_names
-        Whether the format itself names its samples, so that no column of ids is needed.
+        Whether the format itself names its samples, or its header does, so that no column of ids is needed.
+    transpose
+        Whether its samples stand in columns.
     """
 
     files: FileNames
@@ -26,6 +28,7 @@ class TableFile:
     header: bool = True
     id: str | int | None = None
     own_names: bool = False
+    transpose: bool = False
 
     @property
     def has_ids(self) -> bool:

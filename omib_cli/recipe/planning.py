@@ -144,6 +144,9 @@ def _tables(made: Plan, found: Fingerprint, kind: TaskName) -> None:
 
 def _table(table: TableFacts, made: Plan) -> dict[str, Any]:
     options = _file(table.file)
+    if table.file.transpose:
+        options["transpose"] = True
+        made.comments[f"data.tables.{table.name}"] = "its samples stand in columns"
     if table.patterns:
         options["columns"] = list(table.patterns)
     if table.suspicious:

@@ -25,6 +25,9 @@ class ClassificationOptions(TaskOptions):
     """One of C classes; cross-entropy on logits."""
 
     kind: Literal["classification"] = "classification"
+    weights: Literal["balanced"] | dict[str, Positive] | None = None
+    """What a sample of each class weighs in the loss: `balanced` for the inverse of the class's number of training
+    samples, or a weight for each class by its name (1 for the others); scaled to mean 1 over the training samples."""
 
 
 class RegressionOptions(TaskOptions):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from omib_cli.artifacts import format as fmt
 from omib_cli.errors import DataError, UsageError, listed
@@ -16,7 +16,7 @@ from omib_cli.recipe.sources.common import FileOptions, LabelOptions
 from omib_cli.recipe.sources.tables import TableOptions
 from omib_cli.sources.array_tables import modalities_of
 from omib_cli.sources.cells import NUMBER
-from omib_cli.sources.identifying import LABELS, Candidates, Column, candidates, identify
+from omib_cli.sources.identifying import LABELS, Candidates, Column, candidates, identify, samples_in_columns
 from omib_cli.sources.joining import join
 from omib_cli.sources.label_facts import SPLIT_NAMES, LabelLook
 from omib_cli.sources.rows import labels_that_are_there
@@ -73,6 +73,9 @@ def of_tables(asked: TablesAsked, folder: Path) -> Fingerprint:
     every = {LABELS: candidates(label_sheets, header=of_labels.header)}
     for name, (file, patterns) in tables.items():
         with _asking_for_inside(file):
+            sheets = files.sheets(_options(file), values=True)
+        if file.header and samples_in_columns(candidates(sheets, header=True), every[LABELS]):
+            file = replace(file, transpose=True)
             sheets = files.sheets(_options(file), values=True)
         tables[name] = (replace(file, own_names=sheets[0].row_names is not None), patterns)
         every[name] = candidates(sheets, header=file.header)
@@ -139,9 +142,10 @@ def _asking_for_inside(file: TableFile) -> Iterator[None]:
         raise
 
 
-def _options(file: TableFile) -> FileOptions:
+def _options(file: TableFile) -> TableOptions:
     files = file.files if isinstance(file.files, str) else dict(file.files)
-    return FileOptions.model_validate({"files": files, "key": file.key, "header": file.header, "id": file.id})
+    said = {"files": files, "key": file.key, "header": file.header, "id": file.id, "transpose": file.transpose}
+    return TableOptions.model_validate(said)
 
 
 def _first(file: TableFile) -> str:
@@ -217,6 +221,12 @@ def _with_id(file: TableFile, ids: Mapping[str, str | int | None] | None, name: 
     return replace(file, id=None if ids is None else ids[name])
 
 
+def _of_file(file: TableFile) -> dict[str, Any]:
+    """What a file of labels has in common with one of features."""
+    said = _options(file).model_dump()
+    return {name: said[name] for name in FileOptions.model_fields}
+
+
 def _joined(
     files: Files,
     tables: Mapping[str, tuple[TableFile, tuple[str, ...]]],
@@ -227,7 +237,7 @@ def _joined(
     import numpy as np
 
     columns = {"column": labels.column, "event": labels.event, "group": labels.group, "split": labels.split}
-    options = LabelOptions.model_validate({**_options(labels.file).model_dump(), **columns})
+    options = LabelOptions.model_validate({**_of_file(labels.file), **columns})
     read = files.labels(options, labels.split_names)
     read.values = labels_that_are_there(read.values, read.where)
     found = {

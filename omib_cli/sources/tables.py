@@ -27,6 +27,7 @@ from omib_cli.sources.preprocessing import (
     must_be_finite,
 )
 from omib_cli.sources.rows import doubtful_labels, labels_that_are_there, must_be_groups
+from omib_cli.sources.sheet_rows import take_unnamed_ids
 from omib_cli.sources.sheets import counted
 from omib_cli.sources.splits import (
     TRAIN,
@@ -179,6 +180,8 @@ class TablesSource:
         self.warnings.extend(doubtful_labels(labels.values, f"{labels.where}, column {labels.column!r}"))
         labels.values = labels_that_are_there(labels.values, labels.where)
         tables = {name: self._files.table(options.tables[name], options.labels, ids) for name in self.recipe.modalities}
+        if options.join == "id":
+            take_unnamed_ids({"labels": labels, **tables}, self.warnings)
         for table in tables.values():
             must_be_finite(table.values, table.name, table.columns, table.where)
         return tables, labels

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from omib_cli.artifacts.provenance import Provenance
 from omib_cli.artifacts.stored_recipe import recipe_of
 from omib_cli.data.samples import Samples, read_samples
 from omib_cli.distributed import processes
-from omib_cli.errors import DataError, NumericError, StaleError, UsageError
+from omib_cli.errors import DataError, NumericError, UsageError
 from omib_cli.fusion.posterior import kl_to_prior
 from omib_cli.runtime.job import Job
 from omib_cli.runtime.seeds import derive_seed
@@ -32,6 +33,7 @@ from omib_cli.stages.result import StageResult
 from omib_cli.tasks.base import Task
 from omib_cli.tasks.hazard import Baseline
 from omib_cli.training.baseline import baseline_of
+from omib_cli.training.calibration import FUSED, Calibration, calibration_of
 from omib_cli.training.inference import load_model
 from omib_cli.training.model import MultimodalModel
 from omib_cli.training.novelty import novelty_of
@@ -41,7 +43,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def run(dataset: Path, model: Path, out: Path, job: Job, times: Sequence[float] = ()) -> StageResult:
+def run(
+    dataset: Path,
+    model: Path,
+    out: Path,
+    job: Job,
+    times: Sequence[float] = (),
+    *,
+    raw: bool = False,
+    level: float | None = None,
+) -> StageResult:
     """Embed all samples of a dataset, those of the test split included, with zeta = mu.
 
     The dataset may be another one than the model was trained on, as long as its modalities, shapes and classes fit.
@@ -50,13 +61,16 @@ def run(dataset: Path, model: Path, out: Path, job: Job, times: Sequence[float] 
     ----------
     times
         At which to say the probability of survival, in the unit of the training labels.
+    raw
+        Whether to leave out the temperatures that the model carries.
+    level
+        Coverage of sets of classes or intervals of values; None: 0.9, where the model can tell.
 
     Raises
     ------
     UsageError
         The model does not predict survival, or knows nothing of so late a time.
-    StaleError
-        ``out`` says the survival at other times.
+        The model's validation samples are too few for the level.
     MismatchError
         They do not, or ``out`` was made otherwise.
     NumericError
@@ -71,8 +85,10 @@ def run(dataset: Path, model: Path, out: Path, job: Job, times: Sequence[float] 
     must_be_known(times, baseline, model)
     with Dataset(dataset, EVERYTHING) as data:
         parents = {fmt.DATASET: data.provenance.hash, fmt.MODEL: header.hash}
-        if (found := already_done(out, fmt.EMBEDDING, recipe, parents, job)) is not None:
-            must_be_of_times(found, times, out)
+        calibration = calibration_of(carried)
+        said = calibration.chosen_level(level)
+        options = {"raw": raw, "level": said} | ({} if baseline is None else {layout.TIMES: [*times]})
+        if (found := already_done(out, fmt.EMBEDDING, recipe, parents, job, options)) is not None:
             return StageResult.of(out, found, already_there=True)
         device = prepare_torch(job)
         network, trained = load_model(model, recipe, data, job)
@@ -83,15 +99,19 @@ def run(dataset: Path, model: Path, out: Path, job: Job, times: Sequence[float] 
                 "this is not the dataset that the model was trained on: its splits, and what was fitted to prepare it "
                 "(scaling), are its own"
             )
-        partial = Partial(out, state_key(fmt.EMBEDDING, recipe, parents), job)
-        arrays = _Arrays(partial, len(data.readable), network, carried, recipe.seed, job)
+        partial = Partial(out, state_key(fmt.EMBEDDING, recipe, {**parents, "raw": str(raw)}), job)
+        if raw:
+            calibration = replace(calibration, temperatures={})
+        arrays = _Arrays(partial, len(data.readable), network, carried, calibration, recipe.seed, job)
         arrays.fill(data)
         facts = {
             "task": recipe.task.kind,
             "classes": trained.facts["classes"],
             "modalities": network.names,
             "data": origin_of(data.provenance),
-            **({layout.TIMES: [*times]} if times else {}),
+            **options,
+            "temperature": calibration.temperatures.get(FUSED),
+            "held_out": len(calibration.held),
         }
         provenance = make_provenance(fmt.EMBEDDING, recipe, parents, facts, device, job)
         provenance.notes = {
@@ -108,7 +128,7 @@ def run(dataset: Path, model: Path, out: Path, job: Job, times: Sequence[float] 
 
         def read(rows: range) -> dict[str, NDArray[Any]]:
             found = arrays.read(rows)
-            about = _about(data, rows, network, found)
+            about = _about(data, rows, network, found, calibration, said)
             if baseline is not None:
                 about |= _survival(about, baseline, times)
             return {**about, **found}
@@ -131,10 +151,12 @@ class _Arrays:
         count: int,
         network: MultimodalModel,
         carried: Mapping[str, NDArray[Any]],
+        calibration: Calibration,
         seed: int,
         job: Job,
     ) -> None:
         self.count = count
+        self._calibration = calibration
         self._novelty = {name: novelty_of(carried, name)[0] for name in network.names}
         self._partial, self._network, self._seed, self._job = partial, network, seed, job
         self._device = next(network.parameters()).device
@@ -186,7 +208,7 @@ class _Arrays:
         batch = samples.batch
         encodings = self._network.encode(samples.values, batch)
         fused = self._network.fusion.fuse(encodings, batch)
-        found = {layout.X: fused.embedding.cpu().numpy(), **self._outputs(fused.output, "")}
+        found = {layout.X: fused.embedding.cpu().numpy(), **self._outputs(fused.output)}
         for i, name in enumerate(self._network.names):
             if (known := self._novelty[name]) is not None:
                 novelty = known.novelty(encodings[i].float().cpu().numpy())
@@ -195,17 +217,23 @@ class _Arrays:
             if name in fused.branch_outputs:
                 seen = samples.present[:, i, None]  # a branch says nothing about a sample it has not seen
                 output = fused.branch_outputs[name].masked_fill(~seen, torch.nan)
-                found |= self._outputs(output, f"_{name}")
+                found |= self._outputs(output, name)
             if name in fused.posteriors:
                 found[f"obsm/{layout.POSTERIOR_SD}_{name}"] = fused.posteriors[name].sd.cpu().numpy()
                 found[f"obs/{layout.COMPRESSION}_{name}"] = kl_to_prior(fused.posteriors[name], "sum").cpu().numpy()
         return found
 
-    def _outputs(self, output: torch.Tensor, suffix: str) -> dict[str, NDArray[Any]]:
-        """A head's output (B, C) as the embedding holds it."""
-        task, raw = self._network.task, output.float().cpu().numpy()
-        found: dict[str, NDArray[Any]] = {f"obsm/{layout.OUTPUT}{suffix}": task.readable(task.scores(raw))}
-        return found | ({f"obsm/{layout.LOGITS}{suffix}": raw} if task.has_logits else {})
+    def _outputs(self, output: torch.Tensor, head: str = FUSED) -> dict[str, NDArray[Any]]:
+        """A head's output (B, C) as the embedding holds it: logits by their temperature, in float64 where there is one.
+
+        There, logits that differ in float32 differ after the division too: no prediction changes.
+        """
+        task, values = self._network.task, output.float().cpu().numpy()
+        if head in self._calibration.temperatures:
+            values = values / np.float64(self._calibration.temperature(head))
+        suffix = f"_{head}" if head else ""
+        found: dict[str, NDArray[Any]] = {f"obsm/{layout.OUTPUT}{suffix}": task.readable(task.scores(values))}
+        return found | ({f"obsm/{layout.LOGITS}{suffix}": values} if task.has_logits else {})
 
     def _make(self, blocks: dict[str, NDArray[Any]]) -> None:
         """Files with room for every sample, by the first process, whose block is the first of all."""
@@ -255,7 +283,12 @@ def _rounds(blocks: list[range]) -> list[list[range]]:
 
 
 def _about(
-    data: Dataset, rows: range, network: MultimodalModel, computed: dict[str, NDArray[Any]]
+    data: Dataset,
+    rows: range,
+    network: MultimodalModel,
+    computed: dict[str, NDArray[Any]],
+    calibration: Calibration,
+    level: float | None,
 ) -> dict[str, NDArray[Any]]:
     """What is known of the samples: ids, split, label, group, which modalities they have, predictions, positions."""
     task = network.task
@@ -270,6 +303,8 @@ def _about(
         columns = layout.probability_columns(task.classes)
         obs |= dict(zip(columns, task.readable(scores).T, strict=True))
         obs[layout.ENTROPY] = -np.sum(np.exp(scores) * scores, axis=1)
+    if level is not None:
+        obs |= _within(task, computed, calibration, level)
     present = data.present(rows)
     for i, name in enumerate(network.names):
         obs[f"has_{name}"] = present[:, i]
@@ -310,22 +345,19 @@ def must_be_known(times: Sequence[float], baseline: Baseline | None, model: Path
         )
 
 
-def must_be_of_times(found: Provenance, times: Sequence[float], out: Path) -> None:
-    """Refuse to leave an embedding as it is that says the survival at other times than those asked for.
-
-    Raises
-    ------
-    StaleError
-        It does.
-    """
-    own = found.facts.get(layout.TIMES, [])
-    if times and own != [*times]:
-        raise StaleError(
-            f"{out.name} exists already and was made otherwise",
-            where=out,
-            got=f"survival at {', '.join(f'{time:g}' for time in own) or 'no times'}",
-            do="--fresh replaces it; -o writes elsewhere",
-        )
+def _within(
+    task: Task, computed: dict[str, NDArray[Any]], calibration: Calibration, level: float
+) -> dict[str, list[str] | NDArray[np.float64]]:
+    """What holds the truth with probability ``level``: a set of classes, or the bounds of an interval."""
+    reach = calibration.reach(level)
+    if not task.has_logits:
+        middle = task.prediction(_scores(task, computed, ""))
+        return {layout.LOW: middle - reach, layout.HIGH: middle + reach}
+    # Of the network's own probabilities: the temperature was fitted to the samples that the reach is taken from.
+    scores = task.scores(computed[f"obsm/{layout.LOGITS}"] * calibration.temperature(FUSED))
+    within = -scores <= reach
+    within[np.arange(len(scores)), scores.argmax(axis=1)] = True  # a set without the prediction would be odd
+    return {layout.SET: layout.joined_sets(within, task.classes)}
 
 
 def _readable(classes: list[str], values: NDArray[np.float64]) -> list[str] | NDArray[np.float64]:

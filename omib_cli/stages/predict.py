@@ -16,10 +16,19 @@ from omib_cli.stages import embed
 from omib_cli.stages.new_samples import NewData, prepare_like
 from omib_cli.stages.result import StageResult
 from omib_cli.training.baseline import baseline_of
+from omib_cli.training.calibration import calibration_of
 
 
 def run(
-    new: NewData, model: Path, out: Path, job: Job, csv: Path | None = None, times: Sequence[float] = ()
+    new: NewData,
+    model: Path,
+    out: Path,
+    job: Job,
+    csv: Path | None = None,
+    times: Sequence[float] = (),
+    *,
+    raw: bool = False,
+    level: float | None = None,
 ) -> StageResult:
     """Prepare new samples as the model's own were, embed them and predict.
 
@@ -29,6 +38,8 @@ def run(
         Where the predictions go as a table too.
     times
         At which to say the probability of survival, in the unit of the training labels.
+    raw, level
+        As for :func:`omib_cli.stages.embed.run`.
 
     Raises
     ------
@@ -40,13 +51,15 @@ def run(
     if len({path.resolve() for path in (model, out, *([csv] if csv else []))}) < (3 if csv else 2):
         raise UsageError("model, predictions and table are files of their own", got=f"-o {out}, --csv {csv}")
     expect(model, fmt.MODEL)
-    embed.must_be_known(times, baseline_of(read_carried(model)[0]), model)
+    carried = read_carried(model)[0]
+    embed.must_be_known(times, baseline_of(carried), model)
+    calibration_of(carried).chosen_level(level)
     dataset = out.with_name(f".{out.name}.dataset.h5")
     try:
         prepare_like(new, model, dataset, job)
     except StaleError:  # left by a command for other files that was stopped
         prepare_like(new, model, dataset, replace(job, fresh=True))
-    result = embed.run(dataset, model, out, job, times)
+    result = embed.run(dataset, model, out, job, times, raw=raw, level=level)
     if csv is not None:
         write_table(out, csv)
     dataset.unlink()

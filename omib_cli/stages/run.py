@@ -136,7 +136,9 @@ def _closing_steps(recipe: Recipe, dataset: Path, folder: Path) -> list[PlannedS
     return [
         PlannedStep(embedding, "embed", partial(embed.run, dataset, model, embedding)),
         PlannedStep(
-            report, "evaluate", partial(evaluate.run, [embedding], report, bootstrap=recipe.evaluate.bootstrap)
+            report,
+            "evaluate",
+            partial(evaluate.run, [embedding], report, bootstrap=recipe.evaluate.bootstrap, datasets=[dataset]),
         ),
     ]
 

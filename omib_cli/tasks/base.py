@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 
 class Task(ABC):
-    """A task, made from its options and the class names of the dataset (empty where it has none)."""
+    """A task, made from its options and the class names of the dataset (empty where it has none).
+
+    ``weights`` are what samples of each class weigh in the loss (C,); none where all weigh alike.
+    """
 
     bias: ClassVar[bool] = True
     """Whether layers on the way to a prediction may have a bias: without one, a network cannot answer a constant."""
@@ -34,9 +37,10 @@ class Task(ABC):
     main_metric: ClassVar[str]
     """The metric that one would quote first."""
 
-    def __init__(self, options: TaskOptions, classes: list[str]) -> None:
+    def __init__(self, options: TaskOptions, classes: list[str], weights: Sequence[float] | None = None) -> None:
         self.options: Any = options
         self.classes = classes
+        self.weights = weights
 
     @property
     @abstractmethod
@@ -57,6 +61,13 @@ class Task(ABC):
         What others are there changes nothing, unless the task compares samples: such a one has a method of its own.
         """
         return self.loss(output, label)
+
+    def likelihood(self, output: torch.Tensor, label: torch.Tensor, there: torch.Tensor | None = None) -> torch.Tensor:
+        """q(y | .) up to a constant, whatever the sample's weight: (..., B, C) outputs, (B,) labels to (..., B).
+
+        ``there`` as for :meth:`loss_among`.
+        """
+        return self.loss_among(output, label, there).neg().exp()
 
     @abstractmethod
     def divergence(self, output: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
@@ -97,6 +108,13 @@ class Task(ABC):
         Those that depend on more than scores and labels, which ``evaluation/resampling.py`` does not know.
         """
         return {}
+
+    def nonconformity(self, scores: NDArray[np.float64], labels: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """How unlike its truth each prediction is (N,), from :meth:`scores` and labels (N,); None: no such thing.
+
+        Sets of classes and intervals of values hold all that is no more unlike the prediction than most truths are.
+        """
+        return None
 
     @abstractmethod
     def metrics(self, scores: NDArray[np.float64], labels: NDArray[np.float64]) -> dict[str, float]:

@@ -18,6 +18,8 @@ from omib_cli.tasks.hazard import Baseline
 from omib_cli.tasks.survival_metrics import Reweighted, brier_score, concordance, dynamic_auc
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from omib_cli.recipe.tasks import TaskOptions
@@ -38,8 +40,8 @@ class Survival(Task):
 
     main_metric = "concordance"
 
-    def __init__(self, options: TaskOptions, classes: list[str]) -> None:
-        super().__init__(options, classes)
+    def __init__(self, options: TaskOptions, classes: list[str], weights: Sequence[float] | None = None) -> None:
+        super().__init__(options, classes, weights)
         self.baseline: Baseline | None = None
         self._hazard_is_own = True
 

@@ -161,10 +161,15 @@ def test_ids_that_are_only_written_otherwise_are_named(refused, tmp_path):
     assert "differ in how they are written: 'P00'" in refused(*RNA_PROTEIN, "--label", "labels.csv:y")
 
 
-def test_samples_in_columns_are_recognised(refused, tmp_path):
+def test_samples_in_columns_are_recognised(new, tmp_path):
     write_tables(tmp_path)
+    upright, _, _ = new(*RNA_PROTEIN, "--label", "labels.csv:y")
+    (tmp_path / "mine.yaml").unlink()
     pd.read_csv(tmp_path / "rna.csv", index_col=0).T.to_csv(tmp_path / "rna.csv")
-    assert "the samples of 'rna' stand in its columns" in refused(*RNA_PROTEIN, "--label", "labels.csv:y")
+    recipe, out, _ = new(*RNA_PROTEIN, "--label", "labels.csv:y")
+    assert recipe.data.tables["rna"].transpose
+    assert "its samples stand in columns" in out
+    assert recipe.fusion == upright.fusion
 
 
 def test_ids_are_found_by_what_the_files_share_whatever_they_are_called(new, tmp_path):
@@ -403,8 +408,9 @@ def test_real_tables_become_recipes(new, refused, tmp_path):
     assert (recipe.fusion, recipe.train, recipe.warmup) == (bundled.fusion, bundled.train, bundled.warmup)
     (tmp_path / "mine.yaml").unlink()
     brca = real_data("brca_survival")
-    said = refused(brca, "--modality", "rna=RNAseq_EigengeneMatrix.csv", "--label", "clinical.csv:OS_Status")
-    assert "stand in its columns" in said
+    recipe, out, _ = new(brca, "--modality", "rna=RNAseq_EigengeneMatrix.csv", "--label", "clinical.csv:OS_Status")
+    assert recipe.data.tables["rna"].transpose
+    (tmp_path / "mine.yaml").unlink()
     recipe, out, _ = new(brca, "--modality=tmb=TMB.csv", "--modality=cnv=CNV.csv", "--label", "clinical.csv:OS_Status")
     assert "LIVING 497, DECEASED 86; always saying LIVING is right in 85%" in out
     (tmp_path / "mine.yaml").unlink()

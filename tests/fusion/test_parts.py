@@ -71,6 +71,32 @@ def test_survival_is_compared_within_a_part_and_weighs_as_many_samples(name):
 
 
 @pytest.mark.parametrize("name", [name for name in KINDS if name not in ALONE])
+def test_losses_of_parts_add_up_where_classes_have_weights(name):
+    fusion = make(name, 3, **({"relative_weight": "one"} if name == "omib" else {}))
+    fusion.task.weights = [0.4, 1.0, 2.5]
+    must_add_up(fusion, batch(3, gaps()))
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_method_weighs_the_samples_of_a_class_by_its_weight(name):
+    """The loss is an affine function of the weights, and grows with each; weights of 1 change nothing."""
+    fusion, z, everything = make(name, 3), encodings(3), batch(3)
+
+    def total(*weights, warmup=False):
+        fusion.task.weights = list(weights) or None
+        torch.manual_seed(7)
+        return (fusion.warmup_losses if warmup else fusion.losses)(z, everything).total.item()
+
+    for warmup in (False, True) if name == "omib" else (False,):
+        plain = total(1.0, 1.0, 1.0, warmup=warmup)
+        assert total(warmup=warmup) == pytest.approx(plain, rel=1e-6)
+        first, last = total(2.0, 1.0, 1.0, warmup=warmup) - plain, total(1.0, 1.0, 2.0, warmup=warmup) - plain
+        assert min(first, last) > 0.05
+        expected = plain + 2 * first + 0.5 * last
+        assert total(3.0, 1.0, 1.5, warmup=warmup) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", [name for name in KINDS if name not in ALONE])
 def test_dropout_of_heads_is_the_wholes_in_every_part(name):
     """Every head is told of the batch: which units it drops is drawn for all rows and cut to a part's."""
     options = {"omib": {"relative_weight": "one"}, "dmib": {"gates": True}}.get(name, {})

@@ -263,7 +263,7 @@ def test_an_index_without_a_name_is_a_column_without_a_name(tmp_path):
     write_tables(tmp_path)
     table = frame(numbers(3), "r")
     table.set_index("id").rename_axis(None).to_parquet(tmp_path / "rna.parquet")
-    plan, _, _ = read(tmp_path, recipe("rna.parquet", id=3))
+    plan, _, _ = read(tmp_path, recipe("rna.parquet", id=0))
     assert plan.modalities["rna"].features == ["r0", "r1", "r2"]
     assert len(plan.ids) == ROWS
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "rna.parquet"), table.set_index("id").rename_axis(None))

@@ -206,6 +206,8 @@ def test_the_report_says_how_new_samples_differ_from_training_and_when_not_to_tr
     assert any("the values of dna are not like those of training" in doubt for doubt in notes["doubts"])
     assert any("unlike every training sample in dna" in doubt for doubt in notes["doubts"])
     assert not any("rna" in doubt.replace("dna", "") for doubt in notes["doubts"])
+    still = notes_of(predicted(trained, files(tmp_path / "still", lambda frame: frame * 0.0 + frame.mean())))
+    assert any("vary less in dna than the training samples" in doubt for doubt in still["doubts"])
 
 
 def notes_of(found) -> dict:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from pydantic import model_validator
 
@@ -56,12 +56,29 @@ class SourceOptions(Options):
         return self
 
 
-class FileOptions(Options):
-    """A file of samples in rows, or one such file per split."""
+class IdRule(Options):
+    """How ids are written before they are compared with those of other files."""
 
-    files: str | dict[SplitName, str]
-    """CSV or TSV (plain or .gz), Parquet, Excel (.xlsx), MATLAB, NPY, NPZ, h5ad or h5mu, relative to `--input`; or one
-    such file per split."""
+    strip: str | list[str] = []
+    """Endings that are cut off where an id has one of them: `.csv`, `[_rna, _R1]`."""
+    tcga: Literal["patient", "sample"] | None = None
+    """TCGA barcodes are cut to the patient (TCGA-XX-XXXX) or to the type of sample (TCGA-XX-XXXX-01)."""
+
+    @property
+    def endings(self) -> list[str]:
+        """Those of `strip`, the longest first."""
+        return sorted([self.strip] if isinstance(self.strip, str) else self.strip, key=len, reverse=True)
+
+
+class FileOptions(Options):
+    """A file of samples in rows, or several, or one or several per split."""
+
+    files: str | list[str] | dict[SplitName, str | list[str]]
+    """CSV or TSV (plain or .gz), Parquet, Excel (.xlsx), MATLAB, NPY, NPZ, h5ad or h5mu, relative to `--input`; a
+    pattern (`batch-*.csv`) or a list of several, put together by `stack`; or these for each split."""
+    stack: Literal["rows", "columns"] | None = None
+    """How several files are put together: `rows`, files of other samples with the same columns, by name; `columns`,
+    files of the same samples, by id, with other columns."""
     key: str | None = None
     """Which array of the file: a name in an NPZ or MATLAB file; h5ad `X`, `raw`, `obsm/NAME`, `layers/NAME` or `obs`;
     h5mu `MODALITY` or `MODALITY/obsm/NAME`."""
@@ -74,7 +91,30 @@ class FileOptions(Options):
     thousands: Literal[".", ",", " ", "'"] | None = None
     """The mark between groups of three digits in tables of text; a space is also a narrow or no-break one."""
     id: str | int | None = None
-    """Column (or NPZ array) of sample ids; h5ad and h5mu use the observation names unless this names a column."""
+    """Column (or NPZ array) of sample ids; h5ad and h5mu use the observation names unless this names a column. Without
+    it, a first column without a name is taken for the ids if it holds those of another file."""
+    id_rule: IdRule | None = None
+    """How the ids are written before they are compared with those of other files."""
+
+    def of_splits(self) -> list[tuple[SplitName | None, list[str]]]:
+        """Names and patterns of the files of each split, in the order of splits; of None where they are of all."""
+        if isinstance(self.files, dict):
+            each = [(split, self.files[split]) for split in get_args(SplitName) if split in self.files]
+        else:
+            each = [(None, self.files)]
+        return [(split, [names] if isinstance(names, str) else names) for split, names in each]
+
+    @model_validator(mode="after")
+    def _files_are_put_together(self) -> Self:
+        for _, names in self.of_splits():
+            if not names:
+                raise ValueError("`files` is an empty list")
+            if len(names) > 1 and self.stack is None:
+                raise ValueError(
+                    "`files` lists several: set `stack: rows` (other samples, the same columns) or `stack: columns` "
+                    "(the same samples, other columns)"
+                )
+        return self
 
     @model_validator(mode="after")
     def _marks_differ(self) -> Self:
