@@ -205,7 +205,8 @@ def _members(labels: Floats, groups: NDArray[np.str_] | None) -> dict[str, NDArr
 def _judge(run: Run, predictor: Predictor, rows: NDArray[Any], bootstrap: int, split: str) -> Judged:
     """Metrics over rows, and their values in each resample (none where there is no interval to be had)."""
     scores, labels = predictor.scores[rows], run.labels[rows]
-    values = run.task.metrics(scores, labels)
+    task = run.task if predictor.name == FUSED else run.task.of_branch()
+    values = task.metrics(scores, labels)
     if bootstrap == 0 or split == "train":  # the training split is no sample of anything the model has not seen
         return values, {}
     if len(labels) < LEAST_SAMPLES:
@@ -216,7 +217,7 @@ def _judge(run: Run, predictor: Predictor, rows: NDArray[Any], bootstrap: int, s
         if codes is None:  # a branch that has seen few of the groups: by sample it would look sharper than the rest
             return values, {}
     seed = derive_seed(run.recipe.seed, "bootstrap", split)  # the same resamples for every predictor
-    metrics = resampler(run.task, scores, labels, list(values))
+    metrics = resampler(task, scores, labels, list(values))
     chunks = [metrics(counts) for counts in count_chunks(bootstrap, len(labels), codes, seed)]
     return values, {name: np.concatenate([chunk[name] for chunk in chunks]) for name in values}
 

@@ -86,6 +86,8 @@ def obstacle(run: Run, data: Dataset) -> str:
     """Why there are no references; nothing where there can be."""
     if run.scores_anomalies:
         return "simple models need labels, and anomalies are found without any"
+    if run.recipe.task.kind == "survival":
+        return "the simple models of this comparison do not know of censoring"
     if run.headline == "train":
         return "there are no samples but those that simple models are fitted to"
     if other := [name for name, each in data.modalities.items() if each.kind != fmt.VECTOR]:

@@ -60,8 +60,10 @@ def resampler(
     task: Task, scores: Floats, labels: Floats, names: Sequence[str]
 ) -> Callable[[Floats], dict[str, Floats]]:
     """The metrics ``names`` as a function of counts (R, N), each (R,), NaN where undefined."""
-    weighted = {name: WEIGHTED[name](scores, labels) for name in names if name in WEIGHTED}
-    rest = [name for name in names if name not in WEIGHTED]
+    own = task.reweighted(scores, labels)
+    weighted = {name: WEIGHTED[name](scores, labels) for name in names if name in WEIGHTED and name not in own}
+    weighted |= {name: metric for name, metric in own.items() if name in names}
+    rest = [name for name in names if name not in weighted]
 
     def apply(counts: Floats) -> dict[str, Floats]:
         found = {name: metric(counts) for name, metric in weighted.items()}

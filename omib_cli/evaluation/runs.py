@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omib_cli.artifacts.embedding import (
+    BASELINE,
     COMPRESSION,
     HIGH,
     LOGITS,
@@ -28,6 +29,8 @@ from omib_cli.errors import DataError
 from omib_cli.recipe.schema import Recipe
 from omib_cli.recipe.tasks import TASKS
 from omib_cli.tasks.base import Task
+from omib_cli.tasks.hazard import Baseline
+from omib_cli.tasks.survival import Survival
 
 if TYPE_CHECKING:
     import anndata
@@ -78,7 +81,7 @@ class Run:
     split
         Name of each sample's split (N,).
     labels
-        Class index or value (N,); NaN where unknown.
+        Class index, value, or time, negative if censored (N,); NaN where unknown.
     groups
         Group of each sample (N,), or None.
     coordinates
@@ -201,6 +204,8 @@ def read_run(path: Path) -> Run:
     modalities = list(provenance.facts.get("modalities") or recipe.modalities)
     classes = [str(name) for name in provenance.facts.get("classes") or []]
     task = TASKS.implementation(recipe.task.kind)(recipe.task, classes)
+    if isinstance(task, Survival) and (baseline := provenance.notes.get(BASELINE)) is not None:
+        task.baseline = Baseline.of(baseline)
     try:
         if recipe.task.kind != "anomaly":
             data = _labelled(data, classes)

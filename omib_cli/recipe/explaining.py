@@ -60,6 +60,9 @@ def _files(files: object) -> str:
 
 def _label(labels: LabelOptions) -> str:
     column = f"column {labels.column!r} of {_files(labels.files)}"
+    if labels.event_column is not None:
+        meaning = " or ".join(labels.event_values)
+        column += f" (time), event in {labels.event_column!r}" + (f" ({meaning})" if meaning else "")
     return column + (f", groups in {labels.group!r}" if labels.group else "")
 
 

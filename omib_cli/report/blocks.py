@@ -300,6 +300,9 @@ def limits(run: Run, scores: RunScores) -> str:
         "An interval covers the choice of samples, not the choice of split or seed. Several seeds, evaluated together, "
         "show that part.",
     ]
+    if run.recipe.task.kind == "survival":
+        events = int((run.labels[run.split == run.headline] > 0).sum())
+        lines[0] += f" {events:,} of them had the event, and it is their number that decides how sure one can be."
     if scores.bootstrap == 0:
         lines[1] = "No intervals were computed (bootstrap 0)."
     if "train" in scores.splits and run.headline != "train":

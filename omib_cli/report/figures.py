@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from omib_cli.evaluation.conventions import convention, shown
 from omib_cli.evaluation.metrics import RunScores, Scores
 from omib_cli.evaluation.references import label_of
+from omib_cli.evaluation.risk_groups import risk_groups
 from omib_cli.evaluation.runs import FUSED, Run
 from omib_cli.report.curves import loss_figure, weight_figure
 from omib_cli.report.drawing import Rendered, styled
@@ -20,11 +21,12 @@ from omib_cli.report.novelty import novelty_figure
 from omib_cli.report.predictions import ANNOTATED, ROOMY, confusion, confusion_figure, scatter_figure
 from omib_cli.report.probabilities import MOST_CURVES, rankings, reliability_figure, threshold_figure
 from omib_cli.report.strip import beta_figure, comparison_figure
+from omib_cli.report.survival import p_in_words, survival_figure
 from omib_cli.report.tissue import left_out, score_figure, tissue_figure
 from omib_cli.runtime.seeds import derive_seed
 from omib_cli.tasks.calibration import binned, confidence_and_hits, error_by_chance
 
-SECOND = {"accuracy": "auc", "mae": "pearson_r", "auc": "f1"}
+SECOND = {"accuracy": "auc", "mae": "pearson_r", "auc": "f1", "concordance": "time_dependent_auc"}
 """The metric shown beside the main one."""
 DRAWN_REFERENCES = ("linear", "forest", "boosting")
 """Simple models that the comparison shows."""
@@ -108,6 +110,9 @@ def _predictions(run: Run, table: RunScores) -> Iterator[Rendered]:
         return
     if not np.isfinite(truth).any():
         return
+    if run.recipe.task.kind == "survival":
+        yield from _survival(run)
+        return
     if run.classes:
         counts = confusion(truth.astype(np.intp), guess.astype(np.intp), len(run.classes))
         cell = "Each cell gives the count and its share" if len(run.classes) <= ANNOTATED else "The colour is the share"
@@ -138,6 +143,19 @@ def _predictions(run: Run, table: RunScores) -> Iterator[Rendered]:
     yield from _picture(
         "predicted", "Predicted and true", caption, lambda: scatter_figure(truth, guess, summary), wide=False
     )
+
+
+def _survival(run: Run) -> Iterator[Rendered]:
+    groups = risk_groups(run)
+    if groups is None:
+        return
+    caption = (
+        f"Kaplan and Meier's curves of the {run.headline} samples, in thirds by predicted risk, with pointwise 95 % "
+        "intervals; small bars are censored samples. Below, how many of each third are still followed: where they are "
+        f"few, a curve says little. Whether the thirds differ: {p_in_words(groups.p)}. A good prediction parts them in "
+        "the order of their risk."
+    )
+    yield from _picture("survival", "Survival by predicted risk", caption, lambda: survival_figure(groups))
 
 
 def _reliability(run: Run, table: RunScores) -> Iterator[Rendered]:
@@ -234,17 +252,22 @@ def _map(run: Run, _table: RunScores) -> Iterator[Rendered]:
 
 
 def _named_labels(run: Run) -> tuple[NDArray[np.float64], list[str]]:
-    """Labels and class names, with a class of their own for samples without a label."""
-    unknown = ~np.isfinite(run.labels)
+    """Labels and class names, with a class of their own for samples without a label; of survival, who had the event."""
+    labels, classes = run.labels, run.classes
+    unknown = ~np.isfinite(labels)
+    if run.recipe.task.kind == "survival":
+        labels, classes = np.where(labels > 0, 1.0, 0.0), ["censored", "event"]
     if not unknown.any():
-        return run.labels, run.classes
-    return np.where(unknown, len(run.classes), run.labels), [*run.classes, "no label"]
+        return labels, classes
+    return np.where(unknown, len(classes), labels), [*classes, "no label"]
 
 
 def _losses(run: Run, _table: RunScores) -> Iterator[Rendered]:
     unit = "cross-entropy (nats)"
     if run.scores_anomalies:
         unit = "squared distance from the centre"
+    elif run.recipe.task.kind == "survival":
+        unit = "Cox partial likelihood (nats per event)"
     elif not run.classes:
         error = "absolute" if getattr(run.recipe.task, "loss", "mse") == "l1" else "squared"
         unit = f"{error} error" + (" (label units²)" if error == "squared" else " (label units)")

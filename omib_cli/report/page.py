@@ -13,6 +13,7 @@ from omib_cli.artifacts.provenance import Provenance
 from omib_cli.evaluation.conventions import convention, shown, shown_alike
 from omib_cli.evaluation.metrics import Across, RunScores, across_runs
 from omib_cli.evaluation.probes import Recovery
+from omib_cli.evaluation.risk_groups import risk_groups
 from omib_cli.evaluation.rows import RunRow, rows_of
 from omib_cli.evaluation.runs import FUSED, Run
 from omib_cli.evaluation.shares import ClassRecall, Coverage
@@ -99,6 +100,7 @@ def _run_facts(chapter: Chapter) -> dict[str, Any]:
         "references": {name: each.plain() for name, each in scores.references.items()},
         "no_references": scores.no_references or None,
         "bootstrap": {"resamples": scores.bootstrap, "of": scores.resampled, "groups": scores.groups},
+        "risk_groups": None if (groups := risk_groups(run)) is None else groups.plain(),
         "beta": run.beta,
         "information": run.information,
         "shift": run.provenance.notes.get("shift"),

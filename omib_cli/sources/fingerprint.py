@@ -40,12 +40,15 @@ class TablesAsked:
         ``FILE:COLUMN``, or ``FILE``.
     group, split
         Columns of the labels; ``none`` for none; None where they are to be looked for.
+    event
+        ``COLUMN`` or ``COLUMN=VALUE`` of the labels, where these are times until an event.
     """
 
     tables: Mapping[str, str]
     label: str
     group: str | None = None
     split: str | None = None
+    event: str | None = None
 
 
 def of_tables(asked: TablesAsked, folder: Path) -> Fingerprint:
@@ -79,7 +82,7 @@ def of_tables(asked: TablesAsked, folder: Path) -> Fingerprint:
     ids = identify(_as_written(every, of_labels, tables, files))
     of_labels = _with_id(of_labels, ids, LABELS)
     tables = {name: (_with_id(file, ids, name), patterns) for name, (file, patterns) in tables.items()}
-    labels = LabelLook(label_sheets, of_labels, every[LABELS]).facts(inside, asked.group, asked.split)
+    labels = LabelLook(label_sheets, of_labels, every[LABELS]).facts(inside, asked.group, asked.split, asked.event)
     return _joined(files, tables, labels, "row" if ids is None else "id")
 
 
@@ -233,9 +236,8 @@ def _joined(
     """The files as ``omib prepare`` will read them, looked at together."""
     import numpy as np
 
-    options = LabelOptions.model_validate(
-        {**_of_file(labels.file), "column": labels.column, "group": labels.group, "split": labels.split}
-    )
+    columns = {"column": labels.column, "event": labels.event, "group": labels.group, "split": labels.split}
+    options = LabelOptions.model_validate({**_of_file(labels.file), **columns})
     read = files.labels(options, labels.split_names)
     read.values = labels_that_are_there(read.values, read.where)
     found = {
@@ -246,7 +248,7 @@ def _joined(
     }
     joined = join(found, read, how, "new")
     every = [labels.file, *(file for file, _ in tables.values())]
-    barred = {str(column) for column in (labels.column, labels.group, labels.split, *(file.id for file in every))}
+    barred = {str(column) for column in (*columns.values(), *(file.id for file in every))}
     facts = tuple(TableLook(found[name], joined, name, read, barred).facts(*tables[name]) for name in tables)
     notes = [f"{count} {why}" for why, count in joined.dropped.items() if count]
     for (name, (file, patterns)), seen in zip(tables.items(), facts, strict=True):

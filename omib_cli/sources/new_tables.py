@@ -25,6 +25,7 @@ from omib_cli.sources.rows import doubtful_labels, labels_that_are_there
 from omib_cli.sources.sheet_rows import take_unnamed_ids
 from omib_cli.sources.sheets import counted
 from omib_cli.sources.step_list import apply_steps, needed
+from omib_cli.sources.survival import known_survival
 from omib_cli.sources.table_files import FeatureTable, Files, Labels
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ def prepare_new(recipe: Recipe, options: TablesOptions, files: Files, like: Prep
         groups=_groups(labels, joined),
         facts={key: value for key, value in facts.items() if value},
     )
-    return NewRows(plan, values, present, _targets(labels, joined, like.classes, files.warnings))
+    return NewRows(plan, values, present, _targets(labels, joined, like.classes, options.labels, files.warnings))
 
 
 def _read(
@@ -312,9 +313,9 @@ def _groups(labels: Labels | None, joined: SampleRows) -> list[str] | None:
 
 
 def _targets(
-    labels: Labels | None, joined: SampleRows, classes: Sequence[str], warnings: list[str]
+    labels: Labels | None, joined: SampleRows, classes: Sequence[str], options: LabelOptions, warnings: list[str]
 ) -> NDArray[np.float64]:
-    """Class index or value (N,), NaN where nobody knows it."""
+    """Class index, value or signed time (N,), NaN where nobody knows it."""
     import numpy as np
 
     if labels is None:
@@ -323,4 +324,8 @@ def _targets(
     warnings.extend(doubtful_labels(labels.values, where))
     said = labels_that_are_there(labels.values, labels.where)
     values = ["" if row < 0 else said[row] for row in joined.label_rows.tolist()]
+    if labels.events is not None:
+        events = ["" if row < 0 else labels.events[row] for row in joined.label_rows.tolist()]
+        columns = (where, f"{labels.where}, column {str(options.event_column)!r}")
+        return known_survival(values, events, options.event_values, joined.ids, columns, warnings)
     return known_labels(values, joined.ids, classes, where, warnings)

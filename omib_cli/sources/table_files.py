@@ -108,11 +108,15 @@ class FeatureTable(Rows):
 
 @dataclass
 class Labels(Rows):
-    """Labels, groups and given split as text (N each), as they are written; the split is the column's or the files'."""
+    """Labels, groups and given split as text (N each), as they are written; the split is the column's or the files'.
+
+    ``events`` (N) say of survival whether the event took place, None of other labels.
+    """
 
     values: list[str]
     groups: list[str] | None
     column: str
+    events: list[str] | None = None
 
 
 class Files:
@@ -153,7 +157,7 @@ class Files:
         """
         import numpy as np
 
-        said = [one for one in (labels.id, labels.column, labels.group, labels.split) if one is not None]
+        said = [*labels.beside, *(one for one in (labels.id, labels.split) if one is not None)]
         choice = FeatureChoice(options, [*ids, *said], known, encodings, self.warnings)
         listed_names = self._listed_names(options)
         sheets: list[Sheet] = []
@@ -228,7 +232,7 @@ class Files:
         DataError
             Files and columns that cannot be read, of unequal lengths, or that contradict each other about the split.
         """
-        wanted = [one for one in (options.id, options.column, options.group, options.split) if one is not None]
+        wanted = [*options.beside, *(one for one in (options.id, options.split) if one is not None)]
         every = files_of(self.folder, options)
         sheets = [self._sheet(files, options, [*wanted, *ids], ids, values=False) for files in every]
         self._label_arrays |= set().union(*(sheet.origins() for sheet in sheets))
@@ -252,7 +256,8 @@ class Files:
             must_not_contradict(flat[options.split], rows["split"], names or {}, rows["where"])
             rows["split"] = flat[options.split]
         groups = None if options.group is None else flat[options.group]
-        return Labels(**rows, values=flat[options.column], groups=groups, column=str(options.column))
+        events = None if options.event_column is None else flat[options.event_column]
+        return Labels(**rows, values=flat[options.column], groups=groups, column=str(options.column), events=events)
 
     def labels_if_any(self, options: LabelOptions, ids: Sequence[str] = ()) -> Labels | None:
         """The labels of new samples, or None where their file has no column of labels, which is said.
@@ -260,13 +265,14 @@ class Files:
         A column of groups may be missing too; the split that a file gives is not asked for.
         """
         every = files_of(self.folder, options)
-        beside = [one for one in (options.column, options.group) if one is not None]
+        beside = options.beside
         text = [*beside, *ids, *_named(options.id)]
         sheets = [self._sheet(files, options, text, ids, values=False) for files in every]
         there = {one for one in beside if all(_has(sheet, one) for sheet in sheets)}
-        if options.column not in there:
-            self.warnings.append(f"{sheets[0].where}: no column {options.column!r}: these samples have no labels")
-            return None
+        for needed in (options.column, options.event_column):
+            if needed is not None and needed not in there:
+                self.warnings.append(f"{sheets[0].where}: no column {needed!r}: these samples have no labels")
+                return None
         group = options.group if options.group in there else None
         return self.labels(options.model_copy(update={"group": group, "split": None}), ids=ids)
 

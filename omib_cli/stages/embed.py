@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ from omib_cli.artifacts.provenance import Provenance
 from omib_cli.artifacts.stored_recipe import recipe_of
 from omib_cli.data.samples import Samples, read_samples
 from omib_cli.distributed import processes
-from omib_cli.errors import DataError, NumericError
+from omib_cli.errors import DataError, NumericError, UsageError
 from omib_cli.fusion.posterior import kl_to_prior
 from omib_cli.runtime.job import Job
 from omib_cli.runtime.seeds import derive_seed
@@ -31,6 +31,8 @@ from omib_cli.runtime.start import prepare_torch
 from omib_cli.stages.fitting import make_provenance, state_key
 from omib_cli.stages.result import StageResult
 from omib_cli.tasks.base import Task
+from omib_cli.tasks.hazard import Baseline
+from omib_cli.training.baseline import baseline_of
 from omib_cli.training.calibration import FUSED, Calibration, calibration_of
 from omib_cli.training.inference import load_model
 from omib_cli.training.model import MultimodalModel
@@ -42,7 +44,14 @@ if TYPE_CHECKING:
 
 
 def run(
-    dataset: Path, model: Path, out: Path, job: Job, *, raw: bool = False, level: float | None = None
+    dataset: Path,
+    model: Path,
+    out: Path,
+    job: Job,
+    times: Sequence[float] = (),
+    *,
+    raw: bool = False,
+    level: float | None = None,
 ) -> StageResult:
     """Embed all samples of a dataset, those of the test split included, with zeta = mu.
 
@@ -50,6 +59,8 @@ def run(
 
     Parameters
     ----------
+    times
+        At which to say the probability of survival, in the unit of the training labels.
     raw
         Whether to leave out the temperatures that the model carries.
     level
@@ -58,6 +69,7 @@ def run(
     Raises
     ------
     UsageError
+        The model does not predict survival, or knows nothing of so late a time.
         The model's validation samples are too few for the level.
     MismatchError
         They do not, or ``out`` was made otherwise.
@@ -68,11 +80,14 @@ def run(
     """
     header = read_header(model)
     recipe = recipe_of(header, model)
+    carried = read_carried(model)[0]
+    baseline = baseline_of(carried)
+    must_be_known(times, baseline, model)
     with Dataset(dataset, EVERYTHING) as data:
         parents = {fmt.DATASET: data.provenance.hash, fmt.MODEL: header.hash}
-        carried = read_carried(model)[0]
         calibration = calibration_of(carried)
-        options = {"raw": raw, "level": calibration.chosen_level(level)}
+        said = calibration.chosen_level(level)
+        options = {"raw": raw, "level": said} | ({} if baseline is None else {layout.TIMES: [*times]})
         if (found := already_done(out, fmt.EMBEDDING, recipe, parents, job, options)) is not None:
             return StageResult.of(out, found, already_there=True)
         device = prepare_torch(job)
@@ -106,12 +121,17 @@ def run(
             "figures": {"samples": arrays.count, "width": arrays.read(range(1))[layout.X].shape[1]},
             "prepared": data.provenance.notes.get("warnings", []),
         }
+        if baseline is not None:
+            provenance.notes[layout.BASELINE] = {name: each.tolist() for name, each in baseline.arrays().items()}
         if len(data.rows(fmt.NEW)):
             provenance.notes |= _likeness(data, carried, arrays.novelty(), job)
 
         def read(rows: range) -> dict[str, NDArray[Any]]:
             found = arrays.read(rows)
-            return {**_about(data, rows, network, found, calibration, options["level"]), **found}
+            about = _about(data, rows, network, found, calibration, said)
+            if baseline is not None:
+                about |= _survival(about, baseline, times)
+            return {**about, **found}
 
         provenance = layout.write_embedding(out, arrays.count, read, provenance)
     partial.discard()
@@ -295,6 +315,34 @@ def _about(
     placed = {} if coordinates is None else {f"obsm/{layout.SPATIAL}": coordinates}
     texts = {f"obs/{name}": np.array(v, dtype=object) if isinstance(v, list) else v for name, v in obs.items()}
     return {**texts, **placed}
+
+
+def _survival(about: Mapping[str, Any], baseline: Baseline, times: Sequence[float]) -> dict[str, NDArray[Any]]:
+    """Time and event in place of the sign, and the probability of no event up to some times."""
+    label, at = about["obs/label"], np.array(times, dtype=np.float64)
+    event = np.where(np.isnan(label), np.nan, label > 0)
+    curves = baseline.survival(about["obs/prediction"], at)
+    columns = dict(zip(layout.survival_columns(times), curves.T, strict=True))
+    return {f"obs/{name}": values for name, values in {"time": np.abs(label), "event": event, **columns}.items()}
+
+
+def must_be_known(times: Sequence[float], baseline: Baseline | None, model: Path) -> None:
+    """Refuse times that a model can say nothing of.
+
+    Raises
+    ------
+    UsageError
+        It does not predict survival; a time is after the last of the training samples was followed.
+    """
+    if times and baseline is None:
+        raise UsageError("--times asks for survival, which this model does not predict", where=model)
+    if times and baseline is not None and max(times) > baseline.times[-1]:
+        raise UsageError(
+            "nothing is known of so late a time",
+            where=f"--times, for {model.name}",
+            got=f"{max(times):g}",
+            expected=f"at most {baseline.times[-1]:g}: for so long the training samples were followed",
+        )
 
 
 def _within(

@@ -42,6 +42,7 @@ from omib_cli.stages.plan import (
     warmup_step,
 )
 from omib_cli.stages.result import StageResult
+from omib_cli.training.baseline import fit_survival
 from omib_cli.training.calibration import ENOUGH, fit_calibration
 from omib_cli.training.inference import must_match, training_facts
 from omib_cli.training.loop import Trainer
@@ -169,7 +170,12 @@ def _train(
         trainer = Trainer(model, main_phase(model, recipe), recipe.seed, state, log, job)
         kept = trainer.run(train, validation)
         prepared = arrays_of(data)
-        carried = {**prepared, **fit_novelty(model, data, recipe.seed), **fit_calibration(model, data, recipe.seed)}
+        carried = {
+            **prepared,
+            **fit_novelty(model, data, recipe.seed),
+            **fit_calibration(model, data, recipe.seed),
+            **fit_survival(model, data, recipe.seed),
+        }
         _say_uncalibrated(recipe, len(data.rows("validation")), job)
     provenance = make_provenance(
         fmt.MODEL, recipe, parents, {**facts, "prepared": sorted(prepared), "epoch": kept, "beta": beta}, device, job

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -55,9 +55,19 @@ class Task(ABC):
     def loss(self, output: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         """-log q(y | .) up to a constant: (..., B, C) outputs and (B,) labels to (..., B) losses, float32."""
 
-    def likelihood(self, output: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-        """q(y | .) up to a constant, whatever the sample's weight: (..., B, C) outputs, (B,) labels to (..., B)."""
-        return self.loss(output, label).neg().exp()
+    def loss_among(self, output: torch.Tensor, label: torch.Tensor, there: torch.Tensor | None) -> torch.Tensor:
+        """As :meth:`loss`, where only the samples of ``there`` (..., B) count; None for all.
+
+        What others are there changes nothing, unless the task compares samples: such a one has a method of its own.
+        """
+        return self.loss(output, label)
+
+    def likelihood(self, output: torch.Tensor, label: torch.Tensor, there: torch.Tensor | None = None) -> torch.Tensor:
+        """q(y | .) up to a constant, whatever the sample's weight: (..., B, C) outputs, (B,) labels to (..., B).
+
+        ``there`` as for :meth:`loss_among`.
+        """
+        return self.loss_among(output, label, there).neg().exp()
 
     @abstractmethod
     def divergence(self, output: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
@@ -71,7 +81,7 @@ class Task(ABC):
     def scores(self, outputs: NDArray[np.floating]) -> NDArray[np.float64]:
         """What predictions and metrics are made of, in float64, from a head's outputs (N, C).
 
-        Log-probabilities of classes (N, C), the value (N, 1), or how anomalous a sample is (N, 1).
+        Log-probabilities of classes (N, C), the value (N, 1), how anomalous a sample is, or its log-hazard (N, 1).
         """
 
     def readable(self, scores: NDArray[np.float64]) -> NDArray[np.floating]:
@@ -85,6 +95,19 @@ class Task(ABC):
     @abstractmethod
     def prediction(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """The predicted class index or value (N,), from :meth:`scores`."""
+
+    def of_branch(self) -> Task:
+        """The task as a modality's own branch is judged by it."""
+        return self
+
+    def reweighted(
+        self, scores: NDArray[np.float64], labels: NDArray[np.float64]
+    ) -> Mapping[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]]:
+        """Metrics as functions of how often each resample drew each sample, (R, N) to (R,).
+
+        Those that depend on more than scores and labels, which ``evaluation/resampling.py`` does not know.
+        """
+        return {}
 
     def nonconformity(self, scores: NDArray[np.float64], labels: NDArray[np.float64]) -> NDArray[np.float64] | None:
         """How unlike its truth each prediction is (N,), from :meth:`scores` and labels (N,); None: no such thing.

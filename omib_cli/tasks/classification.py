@@ -40,7 +40,7 @@ class Classification(Task):
             return losses
         return losses * torch.tensor(self.weights, dtype=torch.float32, device=label.device)[label.long()]
 
-    def likelihood(self, output: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+    def likelihood(self, output: torch.Tensor, label: torch.Tensor, there: torch.Tensor | None = None) -> torch.Tensor:
         """The probability of the true class: (..., B, C) logits, (B,) class indices to (..., B)."""
         return _cross_entropy(output, label).neg().exp()
 

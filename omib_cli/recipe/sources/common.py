@@ -124,15 +124,45 @@ class FileOptions(Options):
         return self
 
 
+class EventOptions(Options):
+    """Whether the event took place at a sample's time, or the sample was only followed until then (censored)."""
+
+    column: str | int
+    """The column (or NPZ array) that says it."""
+    of: str | int | list[str | int] = []
+    """The values that mean the event, such as DECEASED; all others mean that it had not taken place. Not needed for
+    booleans, and for 0 and 1."""
+
+
 class LabelOptions(FileOptions):
     """Where the labels are, with the groups and the given split beside them."""
 
     column: str | int
-    """The column (or NPZ array) of the label, by name, or by number from 0 where columns have none."""
+    """The column (or NPZ array) of the label, by name, or by number from 0 where columns have none; of survival the
+    time until the event or the end of the follow-up."""
+    event: str | int | EventOptions | None = None
+    """For survival: the column that says whether the event took place at that time; or a section with the `column` and
+    the values `of` it that mean the event: `{column: OS_Status, of: DECEASED}`."""
     group: str | None = None
     """The column (or NPZ array) that says which samples belong together (patient, video, actor)."""
     split: str | None = None
     """The column (or NPZ array) that names each sample's split."""
+
+    @property
+    def event_column(self) -> str | int | None:
+        """The column that says whether the event took place, if there is one."""
+        return self.event.column if isinstance(self.event, EventOptions) else self.event
+
+    @property
+    def event_values(self) -> list[str]:
+        """The values that mean the event, as they are written; empty for booleans, and for 0 and 1."""
+        said = self.event.of if isinstance(self.event, EventOptions) else []
+        return [str(one) for one in (said if isinstance(said, list) else [said])]
+
+    @property
+    def beside(self) -> list[str | int]:
+        """The columns that say something of the label: itself, its event, its group."""
+        return [one for one in (self.column, self.event_column, self.group) if one is not None]
 
     def of_file(self, said: str) -> Self:
         """These options for another file, given as ``FILE`` or ``FILE:COLUMN``."""
@@ -142,9 +172,11 @@ class LabelOptions(FileOptions):
 
     @model_validator(mode="after")
     def _the_label_is_nothing_else(self) -> LabelOptions:
-        twice = [name for name in ("id", "group", "split") if getattr(self, name) == self.column]
-        if twice:
-            raise ValueError(f"`column` and `{twice[0]}` name the same column; the label is something else")
+        said = {"event": self.event_column, "id": self.id, "group": self.group, "split": self.split}
+        for known, column in (("column", self.column), ("event", self.event_column)):
+            twice = [name for name, other in said.items() if name != known and other == column is not None]
+            if twice:
+                raise ValueError(f"`{known}` and `{twice[0]}` name the same column; the label is something else")
         return self
 
 
