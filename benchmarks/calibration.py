@@ -121,7 +121,7 @@ def main() -> None:
     print(f"| probabilities | {' | '.join(names)} |\n|{' --- |' * (len(names) + 1)}")
     for how, own in rows.items():
         found = pd.DataFrame(own)
-        cells = [f"{found[name].mean():.3f} ± {found[name].std():.3f}" for name in names]
+        cells = [f"{found[name].mean():.3f} ± {found[name].std():.3f}".removesuffix(" ± nan") for name in names]
         print(f"| {how} | {' | '.join(cells)} |")
     print(f"\n{time.monotonic() - started:.0f} s")
 
