@@ -50,6 +50,12 @@ def prepare(
     ] = SplitOfNew.new,
     overrides: opt.Overrides = None,
     seed: opt.Seed = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            "--memory", metavar="SIZE", help="Most memory for a large sparse matrix, as 512M or 2G; else what it takes."
+        ),
+    ] = None,
     fresh: opt.Fresh = False,
     max_minutes: opt.MaxMinutes = None,
     as_json: opt.AsJson = False,
@@ -63,7 +69,7 @@ def prepare(
     RECIPE, if given, only says how to read them.
     """
     _must_agree(recipe, like, seed, modality or labels or allow_missing or split != SplitOfNew.new)
-    with working(fresh=fresh, max_minutes=max_minutes, quiet=quiet, verbose=verbose) as job:
+    with working(memory=memory, fresh=fresh, max_minutes=max_minutes, quiet=quiet, verbose=verbose) as job:
         if like is not None:
             from omib_cli.stages.new_samples import prepare_like
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 BLOCK_BYTES = 48 * 2**20
 """Of a file that are read at once."""
+SHARE = 16
+"""Of the memory that is given for samples a block takes one part in so many: it is copied on its way."""
 DENSE = 2**24
 """Values of a sparse matrix in a file up to which it is read whole and made dense (128 MiB)."""
 
@@ -82,6 +84,7 @@ class SparseFile:
     ) -> None:
         self._path, self._group, self._whole, self.where = path, group, shape, where
         self._by_rows, self._columns = by_rows, columns
+        self._block_bytes = BLOCK_BYTES
         self._turned: Any = None
         self.shape: tuple[int, int] = (shape[0], shape[1] if columns is None else len(columns))
 
@@ -94,6 +97,12 @@ class SparseFile:
         chosen = np.asarray(columns, dtype=np.int64)
         chosen = chosen if self._columns is None else np.where(chosen < 0, -1, self._columns[chosen])
         return SparseFile(self._path, self._group, self._whole, self.where, by_rows=self._by_rows, columns=chosen)
+
+    def within(self, memory: int | None) -> SparseFile:
+        """The same matrix, read in smaller blocks where that is all the memory (bytes) there is for samples."""
+        if memory is not None:
+            self._block_bytes = min(self._block_bytes, max(8, memory // SHARE))
+        return self
 
     def column(self, position: int) -> NDArray[np.float64]:
         """One column (N,)."""
@@ -130,7 +139,7 @@ class SparseFile:
             ends = self._ends(group, self._whole[0])
             row = 0
             while row < self._whole[0]:
-                most = ends[row] + BLOCK_BYTES // 8
+                most = ends[row] + self._block_bytes // 8
                 stop = max(row + 1, int(np.searchsorted(ends, most, side="right")) - 1)
                 data, indices = self._read(group, int(ends[row]), int(ends[stop]), self._whole[1])
                 block = csr_matrix((stop - row, self._whole[1]), dtype=np.float32)
@@ -145,7 +154,7 @@ class SparseFile:
     def _by_column(self) -> Iterator[tuple[int, Any]]:
         if self._turned is None:
             self._turned = self._turn()
-        rows = max(1, BLOCK_BYTES // 8 * self._whole[0] // max(1, self._turned.nnz))
+        rows = max(1, self._block_bytes // 8 * self._whole[0] // max(1, self._turned.nnz))
         for start in range(0, self._whole[0], rows):
             yield start, self._turned[start : start + rows]
 
@@ -159,7 +168,7 @@ class SparseFile:
         with h5py.File(self._path, "r", locking=False) as file:
             group = file[self._group]
             ends = self._ends(group, width)
-            size = BLOCK_BYTES // 8
+            size = self._block_bytes // 8
             pieces = [(start, min(start + size, int(ends[-1]))) for start in range(0, int(ends[-1]), size)]
             lengths = np.zeros(count, dtype=np.int64)
             for start, stop in pieces:
@@ -231,6 +240,14 @@ class Blocks:
     def blocks(self) -> Iterator[tuple[int, Any]]:
         """First row and values of each."""
         yield from zip(self._starts, self._blocks, strict=True)
+
+    @property
+    def bytes(self) -> int:
+        """What they take in memory."""
+        return sum(
+            block.nbytes if hasattr(block, "nbytes") else block.data.nbytes + block.indices.nbytes + block.indptr.nbytes
+            for block in self._blocks
+        )
 
     def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         """Rows (B,), dense (B, D)."""

@@ -65,11 +65,18 @@ class TablesSource:
     like
         What a trained model's data were prepared with: the tables are then of new samples for it.
 
+    Attributes
+    ----------
+    memory
+        Most bytes that a large sparse matrix may take, or None.
+
     Raises
     ------
     RecipeError, DataError
         A task that tables have no labels for; no such folder.
     """
+
+    memory: int | None = None
 
     def __init__(self, recipe: Recipe, input_path: Path | None, like: Prepared | None = None) -> None:
         self.recipe = recipe
@@ -376,7 +383,16 @@ class TablesSource:
         training[rows[present & (split == TRAIN)]] = True
         labels[rows[present]] = self._labels[present]
         known = KnownLabels(labels, self.recipe.task.kind == "classification")
-        applied = fit_steps(table.matrix, steps, training, known, table.columns, table.where)
+        assert table.large is not None
+        applied = fit_steps(table.large.within(self.memory), steps, training, known, table.columns, table.where)
+        if self.memory is not None and applied.rows.bytes > self.memory:
+            raise DataError(
+                "what is kept of a matrix is more than --memory gives",
+                where=table.where,
+                got=f"{applied.rows.bytes / 2**20:,.0f}M for {counted(len(applied.names), 'column')}",
+                expected=f"{self.memory / 2**20:,.0f}M at most",
+                do=f"keep fewer columns: `data.tables.{name}.preprocess: [{{kind: select, top: N}}]`; or give more",
+            )
         fitted = fit_blocks(applied.rows, training, applied.names, self.options, table.where)
         self._values[name], self._present[name] = ScaledRows(applied.rows, fitted, rows), present
         kept = fitted.kept.tolist()

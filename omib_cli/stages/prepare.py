@@ -17,4 +17,9 @@ def run(recipe: Recipe, input_path: Path | None, out: Path, job: Job) -> StageRe
     A simulation needs no ``input_path``.
     """
     source = SOURCES.implementation(recipe.data.source)(recipe, input_path)
+    if job.memory is not None:
+        if hasattr(source, "memory"):
+            source.memory = job.memory
+        else:
+            job.progress.note(f"--memory has no say: the source {recipe.data.source} reads samples one after another")
     return write_dataset(recipe, source, out, job, "prepare")

@@ -154,3 +154,16 @@ def test_damaged_matrices_are_refused_and_nothing_crashes(tmp_path, large):
         file["X/indptr"][2] = 10**6
     with pytest.raises(DataError, match="damaged sparse matrix"):
         TablesSource(recipe("cells.h5ad"), folder).plan()
+
+
+def test_memory_makes_blocks_smaller_and_bounds_what_is_kept(tmp_path, large):
+    folder = write(tmp_path / "data")
+    source = TablesSource(recipe("cells.h5ad"), folder)
+    source.memory = 60_000
+    source.plan()
+    _, plain = every(recipe("cells.h5ad"), folder)
+    np.testing.assert_allclose(source.block(0, N).values["rna"], plain.values["rna"], rtol=1e-6, atol=1e-6)
+    source = TablesSource(recipe("cells.h5ad"), folder)
+    source.memory = 2_000
+    with pytest.raises(DataError, match="more than --memory gives"):
+        source.plan()
