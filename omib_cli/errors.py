@@ -6,15 +6,32 @@ Messages say what is wrong, where, what was found, what was expected, and what t
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Iterable, Sequence
 
 SHOWN = 5
 """How many of the offending names a message lists."""
 
 
+LONGEST = 120
+"""Characters of a name that a message shows; of a longer one its beginning."""
+UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""Characters that a terminal obeys instead of showing them, and those that turn text around."""
+
+
+def legible(text: str) -> str:
+    """Text from anywhere as a terminal may show it: what it would obey is written as a backslash and its number."""
+    return UNSEEN.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
+
+
+def shortened(text: str, most: int = LONGEST) -> str:
+    """The beginning of a text that is too long to be shown, and how long it is."""
+    return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"
+
+
 def listed(names: Iterable[object]) -> str:
     """The first few names, and how many more there are."""
-    every = [str(name) for name in names]
+    every = [shortened(str(name)) for name in names]
     more = f", ... ({len(every)} in all)" if len(every) > SHOWN else ""
     return ", ".join(every[:SHOWN]) + more
 
@@ -47,7 +64,8 @@ class OmibError(Exception):
     ) -> None:
         self.what = what
         self.where = None if where is None else str(where)
-        self.got = None if got is None else " ".join(str(got).split())  # libraries' messages have several lines
+        # libraries' messages have several lines, and cells of files any length
+        self.got = None if got is None else shortened(" ".join(str(got).split()), 2000)
         self.expected = None if expected is None else str(expected)
         self.do = do
         super().__init__(what)

@@ -37,7 +37,7 @@ def small_recipe(count: int = 2, task: str = "classification", **sections) -> Re
         "beta": {"policy": "value", "value": 0.02},
         "warmup": {"epochs": 2, "batch": 32, "optimiser": {"lr": 0.01}},
         "train": {"epochs": 3, "batch": 32, "optimiser": {"lr": 0.01}},
-        "evaluate": {"bootstrap": 50},
+        "evaluate": {"bootstrap": 50, "references": []},
     }
     return recipe_model().model_validate({**values, **sections})
 

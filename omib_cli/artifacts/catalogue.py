@@ -93,8 +93,17 @@ def verify(path: Path) -> Provenance:
     return provenance
 
 
-def already_done(out: Path, stage: str, recipe: Recipe, parents: Mapping[str, str], job: Job) -> Provenance | None:
+def already_done(
+    out: Path,
+    stage: str,
+    recipe: Recipe,
+    parents: Mapping[str, str],
+    job: Job,
+    options: Mapping[str, Any] | None = None,
+) -> Provenance | None:
     """The provenance of ``out`` if it is there and up to date; None if it is to be made.
+
+    ``options`` are choices outside the recipe, as the facts of ``out`` have them; earlier versions had none to make.
 
     Raises
     ------
@@ -115,13 +124,21 @@ def already_done(out: Path, stage: str, recipe: Recipe, parents: Mapping[str, st
             expected=f"a file of kind {stage}, or nothing",
             do=f"remove it; {ELSEWHERE}" if out.is_dir() else f"remove it, or --fresh to replace it; {ELSEWHERE}",
         ) from error
-    if found.kind == stage and found.recipe_hash == recipe.hash(stage) and found.parents == dict(parents):
+    wanted = options or {}
+    others = {name: found.facts[name] for name, value in wanted.items() if found.facts.get(name, value) != value}
+    if (
+        found.kind == stage
+        and found.recipe_hash == recipe.hash(stage)
+        and found.parents == dict(parents)
+        and not others
+    ):
         sweep(out)
         return found
     raise StaleError(
         f"{out.name} exists already and was made otherwise",
         where=out,
-        got=_difference(found, stage, recipe, parents),
+        got="; ".join(f"{name}: {value} -> {wanted[name]}" for name, value in others.items())
+        or _difference(found, stage, recipe, parents),
         do=f"--fresh replaces it; {ELSEWHERE}",
     )
 

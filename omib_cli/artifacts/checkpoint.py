@@ -1,7 +1,8 @@
 """``warmup.safetensors`` and ``model.safetensors``: weights and everything needed to use them, without pickle.
 
-A model carries, beside its weights, what the data that it was trained on were prepared with and what its encodings of
-them are like (names that begin with one of ``format.CARRIED``): samples of another place need nothing else.
+A model carries, beside its weights, what the data that it was trained on were prepared with, what its encodings
+of them are like and how far its predictions may be trusted (names that begin with one of ``format.CARRIED``): samples
+of another place need nothing else.
 """
 
 from __future__ import annotations

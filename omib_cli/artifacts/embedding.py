@@ -1,7 +1,9 @@
 """``embedding.h5ad``: the embedding as AnnData, ready for scanpy, with predictions and posterior spread beside it.
 
 ``X`` (N, k) is xi; ``obs`` holds ids (index), split, label, group, prediction and its uni-modal counterparts
-(classes by name, missing where unknown), class probabilities and their entropy, how novel each modality of a sample is;
+(classes by name, missing where unknown; of survival the signed time, with time and event beside it, and the
+log-hazard), class probabilities and their entropy, the set of classes or the interval that holds the truth with a
+stated probability, survival at chosen times, how novel each modality of a sample is;
 ``obsm`` holds the outputs behind the predictions (class probabilities with their logits, the value, or the anomaly
 score) and the posterior's standard deviations; ``uns["omib"]["provenance"]`` is the artifact's description of itself,
 as JSON.
@@ -45,6 +47,16 @@ PROBABILITY = "probability"
 """Prefix of the ``obs`` columns of class probabilities: ``probability_<class>`` (N,)."""
 ENTROPY = "entropy"
 """``obs`` column of the entropy of the predicted class probabilities in nats (N,)."""
+SURVIVAL = "survival"
+"""Prefix of the ``obs`` columns of the probability of no event up to a time: ``survival_<time>`` (N,)."""
+TIMES = "survival-times"
+"""Fact of the provenance: the times of those columns."""
+BASELINE = "baseline"
+"""Note of the provenance: the baseline hazard and censoring of the training split, where survival is predicted."""
+SET = "set"
+"""``obs`` column of the classes of which one is the truth with a stated probability, joined by ``|`` (N,)."""
+LOW, HIGH = "low", "high"
+"""``obs`` columns of the values between which the truth is with a stated probability (N,)."""
 CLASSES = ("obs/label", "obs/prediction")
 """How the places of columns begin whose text is names of classes."""
 SPATIAL = "spatial"
@@ -62,6 +74,17 @@ def probability_columns(classes: Sequence[str]) -> list[str]:
         column = f"{PROBABILITY}_{name.replace('/', '_')}"
         columns.append(column if column not in columns else f"{column}_{len(columns)}")
     return columns
+
+
+def survival_columns(times: Sequence[float]) -> list[str]:
+    """The ``obs`` column of each time's survival."""
+    return [f"{SURVIVAL}_{time:g}" for time in times]
+
+
+def joined_sets(within: NDArray[np.bool_], classes: Sequence[str]) -> list[str]:
+    """Sets of classes (N, C) as text, ``a|b``; a bar in the name of a class is written as ``_``."""
+    names = [name.replace("|", "_") for name in classes]
+    return ["|".join(name for name, there in zip(names, row, strict=True) if there) for row in within.tolist()]
 
 
 def write_embedding(out: Path, count: int, read: Read, provenance: Provenance) -> Provenance:

@@ -29,7 +29,7 @@ PROVENANCE: Final = {  # scalar utf-8 dataset | JSON: recipe, parents, facts, no
 # dataset.h5
 IDS: Final = "ids"  # (N,)      utf-8   | unique sample ids
 SPLIT: Final = "split"  # (N,)    uint8   | index into ALL_SPLITS, never decreasing
-LABELS: Final = "labels"  # (N,)   float64 | class index, or the value in its own unit; NaN: unknown (anomaly, new)
+LABELS: Final = "labels"  # (N,)   float64 | class index; value; time, < 0 if censored; NaN: unknown (anomaly, new)
 GROUPS: Final = "groups"  # (N,)   utf-8   | optional: patient, video, actor, section
 COORDINATES: Final = "coordinates"  # (N, 2) float64 | optional: position, pixels of the original image
 MODALITIES: Final = "modalities"  # group, one child group per modality
@@ -67,7 +67,9 @@ ALL_SPLITS: Final = (*SPLITS, NEW)
 # model.safetensors: beside the weights, by name
 PREPARED: Final = "prepared.{}."  # of a modality: the arrays of PREPROCESSING, as they were in its dataset
 NOVELTY: Final = "novelty.{}."  # of a modality: what encodings of training samples are like
-CARRIED: Final = ("prepared.", "novelty.")
+SURVIVAL: Final = "survival."  # what the training split says of hazard and censoring (tasks/hazard.py)
+CALIBRATION: Final = "calibration."  # what is learnt of the validation samples: temperatures, held-out errors
+CARRIED: Final = ("prepared.", "novelty.", SURVIVAL, CALIBRATION)
 
 # information.h5: values in nats, of shape (estimators' seeds,)
 ENTROPY: Final = "entropy"  # group: one (seeds,) float64 per modality   | I(v_i; v_i)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from omib_cli.distributed import processes
-from omib_cli.errors import Interrupted, OmibError
+from omib_cli.errors import Interrupted, OmibError, legible
 
 if TYPE_CHECKING:
     from omib_cli.stages.compare import GridResult
@@ -24,7 +24,7 @@ def say(text: str) -> None:
     """Write to stdout, at once: a reader that has left is noticed here. Of several processes the first one speaks."""
     if not processes.is_rank_zero():
         return
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(f"{legible(text)}\n")
     sys.stdout.flush()
 
 
@@ -33,7 +33,7 @@ def remark(text: str, label: str = "") -> None:
     if not processes.is_rank_zero():
         return
     colour = _STYLES.get(label)
-    start = f"{label}:" if label else ""
+    start, text = f"{label}:" if label else "", legible(text)
     tinted = colour is not None and takes_colour()
     sys.stderr.write(f"\033[{colour}m{start}\033[0m{text}\n" if tinted else f"{start}{text}\n")
     sys.stderr.flush()
@@ -57,7 +57,7 @@ def show_error(error: OmibError, *, debug: bool = False) -> None:
     What another process than the first meets is said in one line, since all meet the same as a rule.
     """
     if not processes.is_rank_zero():
-        sys.stderr.write(f"process {processes.rank()}: {error.what}\n")
+        sys.stderr.write(f"process {processes.rank()}: {legible(error.what)}\n")
     if debug:
         traceback.print_exception(error)
     for label, text in error.lines():

@@ -21,6 +21,8 @@ def embed(
     dataset: opt.Dataset,
     model: Annotated[Path, typer.Option("--model", metavar="CKPT", help="A trained model, from omib train.")],
     out: opt.Out = None,
+    raw: opt.Raw = False,
+    level: opt.Level = None,
     device: opt.Device = "auto",
     threads: opt.Threads = None,
     fresh: opt.Fresh = False,
@@ -46,4 +48,4 @@ def embed(
     ) as job:
         from omib_cli.stages import embed as stage
 
-        show_result(stage.run(dataset, model, target, job), as_json=as_json)
+        show_result(stage.run(dataset, model, target, job, raw=raw, level=level), as_json=as_json)

@@ -26,6 +26,14 @@ def evaluate(
     bootstrap: Annotated[
         int | None, typer.Option("--bootstrap", min=0, metavar="N", help="Resamples behind each 95 % interval.")
     ] = None,
+    dataset: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--dataset",
+            metavar="FILE",
+            help="What was embedded, to fit simple models to for comparison; else dataset.h5 beside it. Repeat.",
+        ),
+    ] = None,
     device: opt.Device = "auto",
     threads: opt.Threads = None,
     fresh: opt.Fresh = False,
@@ -45,7 +53,7 @@ def evaluate(
     ) as job:
         from omib_cli.stages import evaluate as stage
 
-        show_result(stage.run(embeddings, target, job, bootstrap), as_json=as_json)
+        show_result(stage.run(embeddings, target, job, bootstrap, dataset or ()), as_json=as_json)
 
 
 def default_report(embeddings: list[Path]) -> Path:

@@ -69,6 +69,17 @@ Labels = Annotated[
     str | None,
     typer.Option("--labels", metavar="FILE[:COLUMN]", help="The new samples' labels, if there are any; or none."),
 ]
+Raw = Annotated[
+    bool, typer.Option("--raw", help="Class probabilities as the network gives them, without the model's temperature.")
+]
+Level = Annotated[
+    float | None,
+    typer.Option(
+        "--level",
+        metavar="SHARE",
+        help="How often sets of classes, or intervals of values, are to hold the truth. 0.9, where the model can tell.",
+    ),
+]
 AllowMissing = Annotated[
     float,
     typer.Option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ import typer
 from omib_cli.cli import options as opt
 from omib_cli.cli.console import show_result
 from omib_cli.cli.session import working
+from omib_cli.errors import UsageError
 
 EXAMPLES = opt.examples(
     "omib predict new-patients/ --model model.safetensors",
@@ -24,9 +26,17 @@ def predict(
     csv: Annotated[
         Path | None, typer.Option("--csv", metavar="PATH", help="Write the predictions as a table as well.")
     ] = None,
+    times: Annotated[
+        str | None,
+        typer.Option(
+            "--times", metavar="T,T", help="Times at which to say the survival, in the training labels' unit: 12,24,60."
+        ),
+    ] = None,
     modality: opt.Modality = None,
     labels: opt.Labels = None,
     allow_missing: opt.AllowMissing = 0.0,
+    raw: opt.Raw = False,
+    level: opt.Level = None,
     recipe: opt.DataRecipe = None,
     overrides: opt.Overrides = None,
     device: opt.Device = "auto",
@@ -40,13 +50,29 @@ def predict(
     """Predict samples that the model has never seen, from raw files, labelled or not.
 
     The files are prepared with what was fitted when the model was trained: features are found by name, scaled as then.
-    Writes predictions.h5ad, as omib embed does: class, probabilities, entropy, and for each modality how unlike the
-    training samples a sample is (novelty, 0 to 1). Where labels are there, omib evaluate makes a report of it.
+    Writes predictions.h5ad, as omib embed does: class, probabilities, entropy, the classes (or the interval) that hold
+    the truth nine times in ten (--level), and for each modality how unlike the training samples a sample is (novelty, 0
+    to 1); of survival the log-hazard, and survival_T for each of --times. Where labels are there, omib evaluate makes a
+    report of it.
     """
     with working(
         device=device, threads=threads, fresh=fresh, max_minutes=max_minutes, quiet=quiet, verbose=verbose
     ) as job:
         from omib_cli.stages import predict as stage
 
+        target: Path = out or Path("predictions.h5ad")
         new = opt.new_data(input_path, recipe, overrides, modality, labels, allow_missing)
-        show_result(stage.run(new, model, out or Path("predictions.h5ad"), job, csv), as_json=as_json)
+        result = stage.run(new, model, target, job, csv, _times(times), raw=raw, level=level)
+        show_result(result, as_json=as_json)
+
+
+def _times(said: str | None) -> list[float]:
+    """Increasing times from a list with commas."""
+    parts = [] if said is None else said.split(",")
+    try:
+        times = sorted({float(part) for part in parts})
+    except ValueError:
+        times = [math.nan]
+    if not all(0.0 < time < math.inf for time in times):
+        raise UsageError("--times takes times with commas between them", got=said, expected="such as 12,24,60")
+    return times

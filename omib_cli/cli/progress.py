@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from omib_cli.cli.console import is_dumb, remark
+from omib_cli.errors import legible
 from omib_cli.runtime.progress import Progress
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ class Bar:
         if self._live is None:
             remark(text, label)
         else:
-            self._live.console.print(f"{label}:{text}", markup=False, soft_wrap=True)
+            self._live.console.print(f"{label}:{legible(text)}", markup=False, soft_wrap=True)
 
     def close(self) -> None:
         """Give the terminal back."""

@@ -31,6 +31,7 @@ class PredictedAs(StrEnum):
 
     classification = "classification"
     regression = "regression"
+    survival = "survival"
 
 
 def new(
@@ -56,6 +57,14 @@ def new(
     split: Annotated[
         str | None, typer.Option("--split", metavar="COLUMN", help="The column of a given split; or none.")
     ] = None,
+    event: Annotated[
+        str | None,
+        typer.Option(
+            "--event",
+            metavar="COLUMN[=VALUE]",
+            help="For survival, where the label is a time: the column that says whether there was an event.",
+        ),
+    ] = None,
     task: Annotated[
         PredictedAs | None, typer.Option("--task", help="What is predicted; else as the labels are.")
     ] = None,
@@ -75,7 +84,7 @@ def new(
     target = out or Path("mine.yaml")
     if target.exists():
         raise UsageError("the file is there already", where=target, do="give another name with -o, or remove it")
-    wanted = Wanted(folder, _named(modality or []), label, group, split, None if task is None else task.value)
+    wanted = Wanted(folder, _named(modality or []), label, group, split, None if task is None else task.value, event)
     made = draft(wanted, target)
     opt.write_new(target, made.text)
     if as_json:
@@ -135,6 +144,7 @@ def _table(table: TableFacts) -> str:
         _ids(table.file.id, own=table.file.own_names),
         f"values {table.low:.4g} to {table.high:.4g}",
     ]
+    parts[0] += "; its samples stand in columns" if table.file.transpose else ""
     parts += [f"{table.missing:.2%} missing"] if table.missing else []
     parts += [f"{table.constant:,} constant columns"] if table.constant else []
     parts += [f"{table.matched:,} rows have a label"] if table.matched < table.samples else []
@@ -158,6 +168,9 @@ def _labels(labels: LabelFacts) -> str:
         parts.append(", ".join(f"{name} {readable(count)}" for name, count in first) + more)
         share = first[0][1] / max(1, labels.count)
         parts += [f"always saying {first[0][0]} is right in {share:.0%}"] if share > _UNEVEN else []
+    if labels.event is not None:
+        meaning = "" if labels.event_value is None else f" ({labels.event_value})"
+        parts.append(f"times of {labels.events:,} events in {labels.event!r}{meaning}")
     parts += [f"{labels.unlabelled:,} rows without one"] if labels.unlabelled else []
     parts += [f"{labels.groups:,} groups in {labels.group!r}"] if labels.group else []
     parts += [f"a split in {labels.split!r}"] if labels.split else []

@@ -74,7 +74,9 @@ def _must_be_enough(count: int, dataset: Dataset) -> None:
 
 
 def _must_have_labels_to_learn(labels: torch.Tensor, dataset: Dataset) -> None:
-    """Refuse one class only; where normal is to be learnt, samples that are known not to be."""
+    """Refuse one class only, and no event; where normal is to be learnt, samples that are known not to be."""
+    if dataset.task == "survival" and not bool((labels > 0).any()):
+        raise DataError("no event in the training split: every sample is censored", where=dataset.path)
     if dataset.task == "anomaly":
         if anomalies := int((labels == 1).sum()):
             raise DataError(

@@ -40,6 +40,24 @@ CONVENTIONS: dict[str, Convention] = {
     "f1_weighted": Convention(
         "F1, weighted", "Harmonic mean of precision and recall of each class, averaged by the classes' true counts."
     ),
+    "balanced_accuracy": Convention(
+        "Balanced accuracy",
+        "Share of each class's samples that are predicted right, averaged with equal weight per class.",
+    ),
+    "ece": Convention(
+        "ECE",
+        "Expected calibration error: samples in bins of equal numbers by the probability of their predicted class, as "
+        "many bins as the cube root of the number of samples (15 at most); mean distance of a bin's accuracy from its "
+        "mean probability. Few samples make it larger, and its interval with it: noise counts as an error.",
+        False,
+    ),
+    "brier": Convention(
+        "Brier score",
+        "Mean squared distance of the class probabilities from the truth: of the second class for two, summed over the "
+        "classes for more.",
+        False,
+    ),
+    "log_loss": Convention("Log-loss", "Mean of −ln p of the true class, in nats.", False),
     "mae": Convention("MAE", "Mean absolute error over all samples, in units of the label.", False),
     "rmse": Convention("RMSE", "Root of the mean squared error over all samples, in units of the label.", False),
     "pearson_r": Convention("Pearson r", "Linear correlation of prediction and truth over all samples."),
@@ -60,6 +78,22 @@ CONVENTIONS: dict[str, Convention] = {
     "f1_nonzero": Convention("F1, ≠ 0", "F1 of the same two classes as Acc-2 (≠ 0), weighted by their true counts."),
     "mae_nonzero": Convention("MAE, ≠ 0", "Mean absolute error over the samples whose true score is not 0.", False),
     "pearson_r_nonzero": Convention("Pearson r, ≠ 0", "Correlation over the samples whose true score is not 0."),
+    "concordance": Convention(
+        "Concordance",
+        "Harrell's index: of the pairs of samples whose order of events is known, the share in which the earlier event "
+        "has the larger predicted risk; equal risks count half. Depends on the censoring.",
+    ),
+    "time_dependent_auc": Convention(
+        "Time-dependent AUC",
+        "The chance that a sample with the event by a time has a larger risk than one without, cases weighed by the "
+        "inverse of the chance of being followed so long; mean over the quartiles of the training events' times.",
+    ),
+    "integrated_brier": Convention(
+        "Brier score, integrated",
+        "Mean squared difference of predicted survival (baseline hazard of the training split) and being free of the "
+        "event, weighed for censoring, from time 0 to the third quartile of the training events' times.",
+        False,
+    ),
 }
 """Metrics by the name that a task gives them; a task may bring others, which are shown under that name."""
 

@@ -79,6 +79,10 @@ class RunScores:
         Number of groups on each split, where there are any.
     baseline
         The main metric, on the headline split, of the constant that suits the training split best; or None.
+    references
+        Scores of simple models on the headline split, by name (:mod:`omib_cli.evaluation.references`).
+    no_references
+        Why there are none, or not all that were wanted.
     """
 
     splits: dict[str, dict[str, Scores]]
@@ -86,6 +90,8 @@ class RunScores:
     resampled: dict[str, str]
     groups: dict[str, int] = field(default_factory=dict)
     baseline: float | None = None
+    references: dict[str, Scores] = field(default_factory=dict)
+    no_references: str = ""
 
     def plain(self) -> dict[str, dict[str, dict[str, Any]]]:
         """``{split: {predictor: {metric: {value, low, high}}}}``, ready for JSON."""
@@ -118,7 +124,7 @@ def score_run(run: Run, bootstrap: int, progress: Progress) -> RunScores:
             groups[split] = len(np.unique(run.groups[rows]))
         scores[split] = {}
         for predictor in run.predictors:
-            scores[split][predictor.name] = _scores(run, predictor, rows & predictor.present, bootstrap, split)
+            scores[split][predictor.name] = score_predictor(run, predictor, rows & predictor.present, bootstrap, split)
             progress.advance(1)
     progress.end()
     return RunScores(scores, bootstrap, drawn, groups, constant_baseline(run))
@@ -133,7 +139,8 @@ def _drawn(run: Run, rows: NDArray[np.bool_]) -> str:
     return "samples" if group_codes(run.groups[rows]) is None else "groups"
 
 
-def _scores(run: Run, predictor: Predictor, rows: NDArray[np.bool_], bootstrap: int, split: str) -> Scores:
+def score_predictor(run: Run, predictor: Predictor, rows: NDArray[np.bool_], bootstrap: int, split: str) -> Scores:
+    """Metrics of a predictor on rows (N,) of a split, in the resamples that all predictors of this split have."""
     count = int(rows.sum())
     if count == 0:
         return Scores(0, {})
@@ -198,7 +205,8 @@ def _members(labels: Floats, groups: NDArray[np.str_] | None) -> dict[str, NDArr
 def _judge(run: Run, predictor: Predictor, rows: NDArray[Any], bootstrap: int, split: str) -> Judged:
     """Metrics over rows, and their values in each resample (none where there is no interval to be had)."""
     scores, labels = predictor.scores[rows], run.labels[rows]
-    values = run.task.metrics(scores, labels)
+    task = run.task if predictor.name == FUSED else run.task.of_branch()
+    values = task.metrics(scores, labels)
     if bootstrap == 0 or split == "train":  # the training split is no sample of anything the model has not seen
         return values, {}
     if len(labels) < LEAST_SAMPLES:
@@ -209,7 +217,7 @@ def _judge(run: Run, predictor: Predictor, rows: NDArray[Any], bootstrap: int, s
         if codes is None:  # a branch that has seen few of the groups: by sample it would look sharper than the rest
             return values, {}
     seed = derive_seed(run.recipe.seed, "bootstrap", split)  # the same resamples for every predictor
-    metrics = resampler(run.task, scores, labels, list(values))
+    metrics = resampler(task, scores, labels, list(values))
     chunks = [metrics(counts) for counts in count_chunks(bootstrap, len(labels), codes, seed)]
     return values, {name: np.concatenate([chunk[name] for chunk in chunks]) for name in values}
 
@@ -251,7 +259,7 @@ def _exact(found: Mapping[str, Measurement], labels: Floats) -> dict[str, Measur
     return {name: share(round(found[name].value * counts[name]), counts[name]) for name in known}
 
 
-def share(hits: int, count: int) -> Measurement:
+def share(hits: float, count: float) -> Measurement:
     """A share of samples with the exact interval of Clopper and Pearson (1934): eight of eight may be .63 of all."""
     from scipy.special import betaincinv
 

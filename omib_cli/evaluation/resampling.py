@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omib_cli.tasks.base import Task
+from omib_cli.tasks.calibration import calibration_error, confidence_and_hits, squared_errors, surprises
 from omib_cli.tasks.classification import log_odds
 
 Floats = NDArray[np.float64]
@@ -59,8 +60,10 @@ def resampler(
     task: Task, scores: Floats, labels: Floats, names: Sequence[str]
 ) -> Callable[[Floats], dict[str, Floats]]:
     """The metrics ``names`` as a function of counts (R, N), each (R,), NaN where undefined."""
-    weighted = {name: WEIGHTED[name](scores, labels) for name in names if name in WEIGHTED}
-    rest = [name for name in names if name not in WEIGHTED]
+    own = task.reweighted(scores, labels)
+    weighted = {name: WEIGHTED[name](scores, labels) for name in names if name in WEIGHTED and name not in own}
+    weighted |= {name: metric for name, metric in own.items() if name in names}
+    rest = [name for name in names if name not in weighted]
 
     def apply(counts: Floats) -> dict[str, Floats]:
         found = {name: metric(counts) for name, metric in weighted.items()}
@@ -108,6 +111,34 @@ def f1_of_codes(truth: NDArray[np.intp], guess: NDArray[np.intp], average: str) 
         return _ratio((f1 * weights).sum(axis=1), weights.sum(axis=1))
 
     return apply
+
+
+def balanced_accuracy(outputs: Floats, labels: Floats) -> Reweighted:
+    """Mean recall of the classes that a resample has."""
+    truth = labels.astype(np.intp)
+    classes, is_hit = int(truth.max()) + 1, outputs.argmax(axis=1) == truth
+
+    def apply(counts: Floats) -> Floats:
+        support, hits = _by_code(truth, counts, classes), _by_code(truth[is_hit], counts[:, is_hit], classes)
+        there = support > 0
+        return _ratio((hits / np.where(there, support, 1.0)).sum(axis=1), there.sum(axis=1).astype(np.float64))
+
+    return apply
+
+
+def expected_calibration_error(outputs: Floats, labels: Floats) -> Reweighted:
+    """Distance of accuracy and confidence in bins of equal numbers of each resample's samples."""
+    return calibration_error(*confidence_and_hits(outputs, labels))
+
+
+def brier(outputs: Floats, labels: Floats) -> Reweighted:
+    """Mean squared error of the class probabilities."""
+    return _mean_of(squared_errors(outputs, labels))
+
+
+def log_loss(outputs: Floats, labels: Floats) -> Reweighted:
+    """Mean of -ln p of the true class."""
+    return _mean_of(surprises(outputs, labels))
 
 
 def _by_code(codes: NDArray[np.intp], counts: Floats, size: int) -> Floats:
@@ -251,6 +282,10 @@ def without_zeros(metric: Metric) -> Metric:
 WEIGHTED: dict[str, Metric] = {
     "accuracy": accuracy,
     "auc": auc,
+    "balanced_accuracy": balanced_accuracy,
+    "ece": expected_calibration_error,
+    "brier": brier,
+    "log_loss": log_loss,
     "f1_macro": partial(_f1, average="macro"),
     "f1_weighted": partial(_f1, average="weighted"),
     "f1": f1_at_true_count,

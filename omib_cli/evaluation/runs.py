@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from omib_cli.artifacts.embedding import COMPRESSION, LOGITS, NOVELTY, OUTPUT, SPATIAL, read_embedding
+from omib_cli.artifacts.embedding import (
+    BASELINE,
+    COMPRESSION,
+    HIGH,
+    LOGITS,
+    LOW,
+    NOVELTY,
+    OUTPUT,
+    SET,
+    SPATIAL,
+    joined_sets,
+    read_embedding,
+)
 from omib_cli.artifacts.format import ALL_SPLITS
 from omib_cli.artifacts.provenance import Provenance
 from omib_cli.artifacts.stored_recipe import recipe_of
@@ -17,6 +29,8 @@ from omib_cli.errors import DataError
 from omib_cli.recipe.schema import Recipe
 from omib_cli.recipe.tasks import TASKS
 from omib_cli.tasks.base import Task
+from omib_cli.tasks.hazard import Baseline
+from omib_cli.tasks.survival import Survival
 
 if TYPE_CHECKING:
     import anndata
@@ -39,6 +53,22 @@ class Predictor:
 
 
 @dataclass(frozen=True)
+class Within:
+    """Sets of classes, or intervals of values, that are to hold the truth.
+
+    Attributes
+    ----------
+    holds
+        Whether they do (N,); False where it is unknown.
+    size
+        Number of classes, or width in the label's unit (N,).
+    """
+
+    holds: NDArray[np.bool_]
+    size: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
 class Run:
     """One embedding and all that the report says about it.
 
@@ -51,7 +81,7 @@ class Run:
     split
         Name of each sample's split (N,).
     labels
-        Class index or value (N,); NaN where unknown.
+        Class index, value, or time, negative if censored (N,); NaN where unknown.
     groups
         Group of each sample (N,), or None.
     coordinates
@@ -62,6 +92,8 @@ class Run:
         By modality, its bottleneck's divergence from the prior in nats (N,), where it has one.
     novelty
         By modality, how unlike the training samples a sample is (N,), 0 to 1, NaN where it does not have it.
+    within
+        What is to hold the truth, where the embedding says.
     """
 
     path: Path
@@ -78,6 +110,7 @@ class Run:
     predictors: list[Predictor]
     compression: dict[str, NDArray[np.float64]]
     novelty: dict[str, NDArray[np.float64]]
+    within: Within | None = None
 
     @property
     def classes(self) -> list[str]:
@@ -171,6 +204,8 @@ def read_run(path: Path) -> Run:
     modalities = list(provenance.facts.get("modalities") or recipe.modalities)
     classes = [str(name) for name in provenance.facts.get("classes") or []]
     task = TASKS.implementation(recipe.task.kind)(recipe.task, classes)
+    if isinstance(task, Survival) and (baseline := provenance.notes.get(BASELINE)) is not None:
+        task.baseline = Baseline.of(baseline)
     try:
         if recipe.task.kind != "anomaly":
             data = _labelled(data, classes)
@@ -189,6 +224,7 @@ def read_run(path: Path) -> Run:
             predictors=_predictors(data, task, modalities),
             compression=_by_modality(data, COMPRESSION, modalities),
             novelty=_by_modality(data, NOVELTY, modalities),
+            within=_within(data, classes),
         )
     except KeyError as error:
         raise DataError("the embedding lacks a part", where=path, got=error, do="omib embed makes it again") from error
@@ -206,7 +242,8 @@ def _is_read(place: str) -> bool:
 
 
 _READ = tuple(
-    ["obs/split", "obs/label", "obs/group", "obs/has_", f"obs/{COMPRESSION}_", f"obs/{NOVELTY}_"]
+    [f"obs/{name}" for name in (SET, LOW, HIGH)]
+    + ["obs/split", "obs/label", "obs/group", "obs/has_", f"obs/{COMPRESSION}_", f"obs/{NOVELTY}_"]
     + [f"obsm/{name}" for name in (LOGITS, OUTPUT, SPATIAL)]
 )
 
@@ -224,6 +261,20 @@ def _labels(data: anndata.AnnData, classes: list[str]) -> NDArray[np.float64]:
         return np.asarray(column.to_numpy(dtype=np.float64))
     index = {name: float(code) for code, name in enumerate(classes)}
     return np.array([index.get(str(name), np.nan) for name in column])
+
+
+def _within(data: anndata.AnnData, classes: list[str]) -> Within | None:
+    labels = _labels(data, classes)
+    known = np.isfinite(labels)
+    if LOW in data.obs:
+        low, high = (data.obs[name].to_numpy(dtype=np.float64) for name in (LOW, HIGH))
+        return Within((low <= labels) & (labels <= high), high - low)
+    if SET not in data.obs:
+        return None
+    names = np.array(joined_sets(np.eye(len(classes), dtype=bool), classes))[np.where(known, labels, 0).astype(np.intp)]
+    sets = [str(text).split("|") for text in data.obs[SET]]
+    holds = [name in own for name, own in zip(names, sets, strict=True)]
+    return Within(np.array(holds) & known, np.array([len(own) for own in sets], dtype=np.float64))
 
 
 def _predictors(data: anndata.AnnData, task: Task, modalities: list[str]) -> list[Predictor]:

@@ -107,11 +107,15 @@ class FusionMethod(nn.Module, ABC):
 
     def task_loss(self, output: torch.Tensor, batch: Batch) -> torch.Tensor:
         """The task's loss of a prediction (B, C) from all modalities, over all samples: ()."""
-        return batch.mean(self.task.loss(output, batch.label))
+        return batch.mean(self.task.loss_among(output, batch.label, None))
 
     def branch_losses(self, outputs: Sequence[torch.Tensor], batch: Batch) -> list[torch.Tensor]:
         """The task's loss of each modality's own prediction (B, C), over the samples that have the modality."""
-        return [batch.mean(self.task.loss(out, batch.label), i) for i, out in enumerate(outputs)]
+        there = batch.among_whom
+        return [
+            batch.mean(self.task.loss_among(out, batch.label, None if there is None else there[i]), i)
+            for i, out in enumerate(outputs)
+        ]
 
     def per_modality(self, name: str, weight: float | Sequence[float], values: Sequence[torch.Tensor]) -> list[Term]:
         """A term for each modality, called ``name/modality``; one weight for all, or one for each."""

@@ -62,7 +62,8 @@ class Dmib(FusionMethod):
         ]
         for i, gate in enumerate(gates):
             name = self.names[i]
-            truth = torch.exp(-self.task.loss(branches[i], batch.label)).detach()
+            there = None if batch.among_whom is None else batch.among_whom[i]
+            truth = self.task.likelihood(branches[i], batch.label, there).detach()
             error = (confidences[i].squeeze(-1).float() - truth).square()
             terms.append(Term(f"gate/{name}", 1.0, batch.mean(gate.float().mean(dim=-1), i)))
             terms.append(Term(f"confidence/{name}", 1.0, batch.mean(error, i)))

@@ -73,7 +73,7 @@ class Omib(FusionMethod):
     def warmup_losses(self, z: Sequence[torch.Tensor], batch: Batch) -> StepLosses:
         """Algorithm 1: each branch on its encoding and fresh noise e_i ~ N(0, I_k)."""
         outputs = torch.stack([self._branch(i, zi, self._noise(zi, batch), batch) for i, zi in enumerate(z)])  # Eq. 3
-        losses = batch.means(self.task.loss(outputs, batch.label))  # Equation 4
+        losses = batch.means(self.task.loss_among(outputs, batch.label, batch.among_whom))  # Equation 4
         return StepLosses(losses.sum(), self._named("trb", losses))
 
     def predict(self, z: Sequence[torch.Tensor], zeta: Sequence[torch.Tensor], batch: Batch) -> Predicted:
@@ -136,7 +136,10 @@ class Omib(FusionMethod):
         outputs = torch.stack([predicted.y, *predicted.branches])
         with torch.set_grad_enabled(self.options.r_gradient == "flow" and torch.is_grad_enabled()):
             divergences = self.task.divergence(outputs[1:], predicted.y)
-        losses = self.task.loss(outputs, batch.label)
+        there = batch.among_whom
+        if there is not None:  # the prediction from everything is judged among all
+            there = torch.cat([torch.ones_like(there[:1]), there])
+        losses = self.task.loss_among(outputs, batch.label, there)
         return batch.mean(losses[0]), batch.means(losses[1:]), divergences
 
     def _weights(self, divergences: torch.Tensor, batch: Batch) -> torch.Tensor:

@@ -93,6 +93,11 @@ class Batch:
         """Which samples (B,) have modality i, or both i and j."""
         return self.present[:, i] if j is None else self.present[:, i] & self.present[:, j]
 
+    @property
+    def among_whom(self) -> torch.Tensor | None:
+        """For each modality, which samples have it: (M, B) bool; None where all have all."""
+        return None if self.complete else self.present.T
+
     def mean(self, values: torch.Tensor, i: int | None = None, j: int | None = None) -> torch.Tensor:
         """(B,) to (): these rows' share of the mean over all samples of the whole batch, or all that have i (and j).
 

@@ -12,7 +12,7 @@ from omib_cli.recipe.sources.common import LabelOptions, SourceOptions, SplitOpt
 from omib_cli.recipe.sources.media import ClipOptions
 from omib_cli.recipe.sources.simulation import SimulationOptions
 from omib_cli.recipe.sources.tables import TablesOptions
-from omib_cli.recipe.tasks import RegressionOptions
+from omib_cli.recipe.tasks import ClassificationOptions, RegressionOptions
 
 Lines = dict[str, str]
 """What is said of each part, by its name."""
@@ -51,16 +51,18 @@ def _data(recipe: Recipe) -> str:
     return f"{_first_line(data)}: {', '.join(recipe.modalities)}"
 
 
-def _files(files: str | dict[str, str] | object) -> str:
-    return files if isinstance(files, str) else ", ".join(f"{file} ({name})" for name, file in _pairs(files))
-
-
-def _pairs(files: object) -> list[tuple[str, str]]:
-    return list(files.items()) if isinstance(files, dict) else []
+def _files(files: object) -> str:
+    """One file, several, or these for each split, in words."""
+    if isinstance(files, dict):
+        return ", ".join(f"{_files(own)} ({split})" for split, own in files.items())
+    return " + ".join(files) if isinstance(files, list) else str(files)
 
 
 def _label(labels: LabelOptions) -> str:
     column = f"column {labels.column!r} of {_files(labels.files)}"
+    if labels.event_column is not None:
+        meaning = " or ".join(labels.event_values)
+        column += f" (time), event in {labels.event_column!r}" + (f" ({meaning})" if meaning else "")
     return column + (f", groups in {labels.group!r}" if labels.group else "")
 
 
@@ -117,8 +119,9 @@ def _task(recipe: Recipe) -> str:
     task = recipe.task
     if isinstance(task, RegressionOptions):
         return f"regression: one number, {'absolute' if task.loss == 'l1' else 'squared'} error"
-    if task.kind == "classification":
-        return "classification: one of the classes, cross-entropy"
+    if isinstance(task, ClassificationOptions):
+        how = "every class of the same weight" if task.weights == "balanced" else "classes by weights of their own"
+        return "classification: one of the classes, cross-entropy" + (f", {how}" if task.weights else "")
     return _first_line(task)
 
 

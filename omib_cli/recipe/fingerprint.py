@@ -18,7 +18,9 @@ class TableFile:
     Attributes
     ----------
     own_names
-        Whether the format itself names its samples, so that no column of ids is needed.
+        Whether the format itself names its samples, or its header does, so that no column of ids is needed.
+    transpose
+        Whether its samples stand in columns.
     """
 
     files: FileNames
@@ -26,6 +28,7 @@ class TableFile:
     header: bool = True
     id: str | int | None = None
     own_names: bool = False
+    transpose: bool = False
 
     @property
     def has_ids(self) -> bool:
@@ -104,6 +107,9 @@ class LabelFacts:
         The column that says which samples belong together, and how many such groups there are.
     split, split_names
         The column of a given split, and the split that each of its values means.
+    event, event_value, events
+        Where labels are times: the column that says whether the event took place, the value that means it (None for
+        booleans, and for 0 and 1), and how many events there are.
     """
 
     file: TableFile
@@ -119,6 +125,9 @@ class LabelFacts:
     groups: int = 0
     split: str | None = None
     split_names: Mapping[str, str] = field(default_factory=dict)
+    event: str | int | None = None
+    event_value: str | None = None
+    events: int = 0
 
 
 LISTED = 50

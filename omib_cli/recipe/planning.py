@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from omib_cli.recipe.fingerprint import ClipFacts, Fingerprint, LabelFacts, TableFacts, TableFile
 
-TaskName = Literal["classification", "regression"]
+TaskName = Literal["classification", "regression", "survival"]
 
 FEW, SOME, MANY = 1000, 5000, 20_000
 """Samples below which the settings of ``rosmap``, of ``cmu-mosi-features`` and of ``sim-i-best`` are taken; above the
@@ -93,7 +93,9 @@ def plan(found: Fingerprint, name: str, task: TaskName | None = None) -> Plan:
 
 
 def task_of(labels: LabelFacts) -> tuple[TaskName, str]:
-    """Whether labels are classes or values, and why."""
+    """Whether labels are classes, values or times of events, and why."""
+    if labels.event is not None:
+        return "survival", f"the labels are times, of an event or the end of the follow-up ({labels.events} events)"
     if labels.kind == "names":
         return "classification", f"the labels are {labels.distinct} names"
     if labels.kind == "fractions":
@@ -107,7 +109,7 @@ def task_of(labels: LabelFacts) -> tuple[TaskName, str]:
 
 def _task(kind: TaskName, labels: LabelFacts) -> dict[str, Any]:
     """The task; of values that are far from mean 0 and deviation 1 with the unit in which a network can learn them."""
-    if kind == "classification" or labels.kind == "names":
+    if kind != "regression" or labels.kind == "names":
         return {"kind": kind}
     far = abs(labels.mean) > labels.deviation or not 0.5 < labels.deviation < 2
     if not far or not labels.deviation:
@@ -142,6 +144,9 @@ def _tables(made: Plan, found: Fingerprint, kind: TaskName) -> None:
 
 def _table(table: TableFacts, made: Plan) -> dict[str, Any]:
     options = _file(table.file)
+    if table.file.transpose:
+        options["transpose"] = True
+        made.comments[f"data.tables.{table.name}"] = "its samples stand in columns"
     if table.patterns:
         options["columns"] = list(table.patterns)
     if table.suspicious:
@@ -186,6 +191,9 @@ def _file(file: TableFile) -> dict[str, Any]:
 
 def _labels(labels: LabelFacts) -> dict[str, Any]:
     options = {**_file(labels.file), "column": labels.column}
+    if labels.event is not None:
+        value = labels.event_value
+        options["event"] = labels.event if value is None else {"column": labels.event, "of": value}
     if labels.group is not None:
         options["group"] = labels.group
     if labels.split is not None:
@@ -211,8 +219,10 @@ def _split(made: Plan, labels: LabelFacts, samples: int, kind: TaskName, *, give
         why = f"no {labels.group!r} on two sides, of {labels.groups}"
     else:
         split = {"by": "stratified", "test": TEST}
-        what = "class" if kind == "classification" else "range of values"
-        why = f"each {what} keeps its share; name a column with --group if samples belong together"
+        what = {"classification": "each class keeps its", "survival": "events keep their"}.get(
+            kind, "each range of values keeps its"
+        )
+        why = f"{what} share; name a column with --group if samples belong together"
     if samples >= SOME and "validation" not in labels.split_names.values():
         split["validation"] = VALIDATION
     made.comments["data.split.by"] = why

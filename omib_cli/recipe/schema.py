@@ -85,10 +85,20 @@ class Recipe(Options):
             if (kind := self.data.kind(name)) is not None:
                 found = modality.encoder.misfits(kind, self.data.frames(name))
                 problems += [f"`modalities.{name}.encoder`: {problem}" for problem in found]
+        problems += self._event_problems()
         problems += self.fusion.misfits({name: self.modalities[name].encoder.width for name in names})
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    def _event_problems(self) -> list[str]:
+        """An event without survival, or survival without one."""
+        said = getattr(getattr(self.data, "labels", None), "event", None) is not None
+        if self.task.kind == "survival" and not said:
+            return ["`task.kind: survival` needs `data.labels.event`, the column that says whether there was an event"]
+        if said and self.task.kind != "survival":
+            return [f"`data.labels.event` is for `task.kind: survival`, not {self.task.kind}"]
+        return []
 
     @property
     def warms_up(self) -> bool:

@@ -5,7 +5,7 @@ Labels in square brackets, such as [D2], are places where the paper leaves a cho
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from omib_cli.recipe.options import Count, NonNegative, Options, Positive, Registry
 
@@ -15,6 +15,9 @@ TASKS = Registry("task", "kind")
 class TaskOptions(Options):
     """What every task has in common: its name."""
 
+    couples_samples: ClassVar[bool] = False
+    """Whether the loss compares the samples of a batch, which several processes do not see."""
+
     kind: str
 
 
@@ -22,6 +25,9 @@ class ClassificationOptions(TaskOptions):
     """One of C classes; cross-entropy on logits."""
 
     kind: Literal["classification"] = "classification"
+    weights: Literal["balanced"] | dict[str, Positive] | None = None
+    """What a sample of each class weighs in the loss: `balanced` for the inverse of the class's number of training
+    samples, or a weight for each class by its name (1 for the others); scaled to mean 1 over the training samples."""
 
 
 class RegressionOptions(TaskOptions):
@@ -53,6 +59,15 @@ class AnomalyOptions(TaskOptions):
     """Relative spread of encodings and embedding below which training has collapsed and stops [F3]."""
 
 
+class SurvivalOptions(TaskOptions):
+    """The order of events in time, some of them not seen (censored); Cox's partial likelihood, Efron's ties."""
+
+    couples_samples: ClassVar[bool] = True
+
+    kind: Literal["survival"] = "survival"
+
+
 TASKS.add(ClassificationOptions, "omib_cli.tasks.classification:Classification")
 TASKS.add(RegressionOptions, "omib_cli.tasks.regression:Regression")
 TASKS.add(AnomalyOptions, "omib_cli.tasks.anomaly:Anomaly")
+TASKS.add(SurvivalOptions, "omib_cli.tasks.survival:Survival")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from omib_cli.evaluation.conventions import convention, shown, shown_alike
 from omib_cli.evaluation.metrics import SHARES, Measurement, RunScores, Scores
 from omib_cli.evaluation.runs import FUSED, Run
+from omib_cli.evaluation.shares import ClassRecall, Coverage
 from omib_cli.report.drawing import Rendered, inline
 from omib_cli.report.figures import headline_metrics
 from omib_cli.report.html import block, details, esc, pairs, paragraph, table, tag
@@ -66,6 +67,8 @@ def what_was_run(run: Run, scores: RunScores) -> str:
         ("Width of ξ", run.values.shape[1]),
         ("Epochs", _epochs(run)),
     ]
+    if (temperature := run.provenance.facts.get("temperature")) is not None:
+        rows.append(("Probabilities", f"logits divided by {temperature:.3g}, fitted on the validation split"))
     if run.groups is not None:
         rows.append(("Groups", _groups(run, scores)))
     return block("What was run", pairs(rows), _command(run))
@@ -97,8 +100,8 @@ def _command(run: Run) -> str:
     )
 
 
-def headline(run: Run, scores: RunScores) -> str:
-    """The fused prediction's metrics on the headline split, large."""
+def headline(run: Run, scores: RunScores, more: str = "") -> str:
+    """The fused prediction's metrics on the headline split, large; ``more`` sentences below them."""
     fused = scores.splits[run.headline][FUSED]
     first = headline_metrics(run, scores)
     names = [name for name in dict.fromkeys([*first, *fused.metrics]) if _is_known(fused, name)][:CARDS]
@@ -113,10 +116,10 @@ def headline(run: Run, scores: RunScores) -> str:
             words += ", those of shares of samples exact (Clopper and Pearson)"
     if scores.baseline is not None:
         words += (
-            f". Predicting the training split's {_usual(run)} for every sample reaches {_label(first[0])} "
+            f". Predicting the training split's {_usual(run)} for every sample reaches {in_text(first[0])} "
             f"{shown(scores.baseline)}"
         )
-    return block("Result", tag("div", *cards, cls="cards"), paragraph(words + ".", "foot"))
+    return block("Result", tag("div", *cards, cls="cards"), paragraph(f"{words}.{more}", "foot"))
 
 
 def _is_known(scores: Scores, metric: str) -> bool:
@@ -143,7 +146,8 @@ def _usual(run: Run) -> str:
     return "median" if run.task.main_metric == "mae" else "most frequent class"
 
 
-def _label(metric: str) -> str:
+def in_text(metric: str) -> str:
+    """What a metric is called within a sentence."""
     label = convention(metric).label
     return label.lower() if label == label.capitalize() else label
 
@@ -206,7 +210,7 @@ def _split_table(run: Run, scores: RunScores, split: str) -> str:
     if not names:
         return ""
     head = [esc(split.capitalize()), *[_head_cell(run.head_label(name), each) for name, each in heads.items()]]
-    rows = [[esc(convention(name).label), *[_cell(each, name) for each in heads.values()]] for name in names]
+    rows = [[esc(convention(name).label), *[metric_cell(each, name) for each in heads.values()]] for name in names]
     main = split == run.headline
     return table(
         head, rows, looks=["strong" if main and i == 0 else "" if main else "minor" for i in range(len(names))]
@@ -220,18 +224,55 @@ def _group_table(scores: RunScores, split: str) -> str:
     if not fused.by_group or not names:
         return ""
     rows = [
-        [esc(group), *[_cell(Scores(0, metrics), name) for name in names]] for group, metrics in fused.by_group.items()
+        [esc(group), *[metric_cell(Scores(0, metrics), name) for name in names]]
+        for group, metrics in fused.by_group.items()
     ]
-    mean = ["mean over sections", *[_cell(fused, name) for name in names]]
+    mean = ["mean over sections", *[metric_cell(fused, name) for name in names]]
     head = [f"{esc(split.capitalize())}, by section", *[esc(convention(name).label) for name in names]]
     return table(head, [*rows, mean], looks=[*[""] * len(rows), "strong"])
+
+
+def by_class(run: Run, recalls: Mapping[str, ClassRecall]) -> str:
+    """The recall of each class on the headline split."""
+    if not recalls:
+        return ""
+    rows = [
+        [esc(name), f"{each.count:,}", metric_cell(Scores(0, {"recall": each.recall}), "recall")]
+        for name, each in recalls.items()
+    ]
+    head = [f"{esc(run.headline.capitalize())}, by class", "Samples", "Recall"]
+    note = "Recall: share of a class's samples that the fused head predicts right."
+    return block("By class", table(head, rows), paragraph(note, "foot"))
+
+
+def coverage_in_words(run: Run, found: Coverage | None) -> str:
+    """How often the sets or intervals hold the truth, against how often they are to."""
+    if found is None:
+        return ""
+    what, sizes = ("intervals", f"they are {shown(found.size)} wide, in the unit of the label")
+    if run.classes:
+        what = "sets of classes"
+        sizes = f"they have {shown(found.size)} classes on average, {found.single:.0%} of them a single one"
+    words = (
+        f"The {what} that are to hold the truth of {found.level:.1%} of the samples hold it of "
+        f"{found.share.value:.1%} of {found.count:,} {run.headline} samples"
+        f"{_range(found.share)}; {sizes}. They are of the {run.provenance.facts.get('held_out', 0):,} validation "
+        "samples' errors (split-conformal), and promise that for samples of the same kind; samples of one group, or of "
+        "another place, are not."
+    )
+    return block("Coverage", paragraph(words))
+
+
+def _range(estimate: Measurement) -> str:
+    return f" ({estimate.low:.1%} to {estimate.high:.1%})" if math.isfinite(estimate.low) else ""
 
 
 def _head_cell(label: str, scores: Scores) -> str:
     return f"{esc(label)}<small>n = {scores.count:,}</small>"
 
 
-def _cell(scores: Scores, metric: str) -> str:
+def metric_cell(scores: Scores, metric: str) -> str:
+    """A metric with its interval below it, for a table."""
     estimate = scores.metrics.get(metric)
     if estimate is None:
         return "–"
@@ -259,6 +300,9 @@ def limits(run: Run, scores: RunScores) -> str:
         "An interval covers the choice of samples, not the choice of split or seed. Several seeds, evaluated together, "
         "show that part.",
     ]
+    if run.recipe.task.kind == "survival":
+        events = int((run.labels[run.split == run.headline] > 0).sum())
+        lines[0] += f" {events:,} of them had the event, and it is their number that decides how sure one can be."
     if scores.bootstrap == 0:
         lines[1] = "No intervals were computed (bootstrap 0)."
     if "train" in scores.splits and run.headline != "train":

@@ -11,18 +11,25 @@ from numpy.typing import NDArray
 
 from omib_cli.evaluation.conventions import convention, shown
 from omib_cli.evaluation.metrics import RunScores, Scores
+from omib_cli.evaluation.references import label_of
+from omib_cli.evaluation.risk_groups import risk_groups
 from omib_cli.evaluation.runs import FUSED, Run
 from omib_cli.report.curves import loss_figure, weight_figure
 from omib_cli.report.drawing import Rendered, styled
 from omib_cli.report.maps import MOST_POINTS, lay_out, map_figure, thinned
 from omib_cli.report.novelty import novelty_figure
 from omib_cli.report.predictions import ANNOTATED, ROOMY, confusion, confusion_figure, scatter_figure
+from omib_cli.report.probabilities import MOST_CURVES, rankings, reliability_figure, threshold_figure
 from omib_cli.report.strip import beta_figure, comparison_figure
+from omib_cli.report.survival import p_in_words, survival_figure
 from omib_cli.report.tissue import left_out, score_figure, tissue_figure
 from omib_cli.runtime.seeds import derive_seed
+from omib_cli.tasks.calibration import binned, confidence_and_hits, error_by_chance
 
-SECOND = {"accuracy": "auc", "mae": "pearson_r", "auc": "f1"}
+SECOND = {"accuracy": "auc", "mae": "pearson_r", "auc": "f1", "concordance": "time_dependent_auc"}
 """The metric shown beside the main one."""
+DRAWN_REFERENCES = ("linear", "forest", "boosting")
+"""Simple models that the comparison shows."""
 
 
 def headline_metrics(run: Run, table: RunScores) -> list[str]:
@@ -34,7 +41,7 @@ def headline_metrics(run: Run, table: RunScores) -> list[str]:
 
 def draw_run(run: Run, table: RunScores) -> list[Rendered]:
     """Every figure of a run; one that has nothing to show is left out."""
-    makers = (_comparison, _predictions, _novelty, _tissue, _map, _losses, _weights, _beta)
+    makers = (_comparison, _predictions, _reliability, _thresholds, _novelty, _tissue, _map, _losses, _weights, _beta)
     return [picture for make in makers for picture in make(run, table)]
 
 
@@ -50,7 +57,10 @@ def _comparison(run: Run, table: RunScores) -> Iterator[Rendered]:
     metrics = [name for name in headline_metrics(run, table) if _is_known(name, scores.values())]
     if not metrics:  # without labels nothing can be compared
         return
+    # The constant is the dashed line, and single modalities are in the table.
+    others = {f"{name} ": each for name, each in table.references.items() if name in DRAWN_REFERENCES}
     labels = {name: run.head_label(name) for name in scores}
+    labels |= {name: label_of(name.strip(), run) for name in others}
     caption = (
         f"Each prediction head on the {run.headline} split: the fused one (diamond) and each modality's own branch. "
     )
@@ -65,13 +75,15 @@ def _comparison(run: Run, table: RunScores) -> Iterator[Rendered]:
         caption += (
             "; all heads are judged on the same resamples, so bars that overlap can still differ. " if same else ". "
         )
+    if others:
+        caption += "Grey: simple models on the same samples. "
     if table.baseline is not None:
         caption += "The dashed line is what predicting the same for every sample would reach."
     yield from _picture(
         "comparison",
         "Fused and by modality",
         caption.strip(),
-        lambda: comparison_figure(scores, metrics, labels, run.modalities, table.baseline),
+        lambda: comparison_figure({**scores, **others}, metrics, labels, run.modalities, table.baseline),
     )
 
 
@@ -97,6 +109,9 @@ def _predictions(run: Run, table: RunScores) -> Iterator[Rendered]:
         )
         return
     if not np.isfinite(truth).any():
+        return
+    if run.recipe.task.kind == "survival":
+        yield from _survival(run)
         return
     if run.classes:
         counts = confusion(truth.astype(np.intp), guess.astype(np.intp), len(run.classes))
@@ -127,6 +142,63 @@ def _predictions(run: Run, table: RunScores) -> Iterator[Rendered]:
     truth, guess = truth[drawn], guess[drawn]
     yield from _picture(
         "predicted", "Predicted and true", caption, lambda: scatter_figure(truth, guess, summary), wide=False
+    )
+
+
+def _survival(run: Run) -> Iterator[Rendered]:
+    groups = risk_groups(run)
+    if groups is None:
+        return
+    caption = (
+        f"Kaplan and Meier's curves of the {run.headline} samples, in thirds by predicted risk, with pointwise 95 % "
+        "intervals; small bars are censored samples. Below, how many of each third are still followed: where they are "
+        f"few, a curve says little. Whether the thirds differ: {p_in_words(groups.p)}. A good prediction parts them in "
+        "the order of their risk."
+    )
+    yield from _picture("survival", "Survival by predicted risk", caption, lambda: survival_figure(groups))
+
+
+def _reliability(run: Run, table: RunScores) -> Iterator[Rendered]:
+    rows = (run.split == run.headline) & np.isfinite(run.labels)
+    if not run.task.has_logits or not rows.any():
+        return
+    confidence, hits = confidence_and_hits(run.predictors[0].scores[rows], run.labels[rows])
+    bins = binned(confidence, hits)
+    by_chance = error_by_chance(confidence, derive_seed(run.recipe.seed, "reliability"))
+    found = table.splits[run.headline][FUSED].metrics
+    names = [name for name in ("ece", "brier", "log_loss") if name in found]
+    summary = "\n".join(f"{convention(name).label} {shown(found[name].value)}" for name in names)
+    caption = (
+        f"{len(hits):,} {run.headline} samples in {len(bins.accuracy)} bins of equal numbers by the probability of "
+        "their predicted class. On the dashed line they are right as often as they claim; below, they claim too much. "
+        "Bars are exact 95 % intervals. Probabilities that mean what they say would show an error (ECE) of about "
+        f"{shown(by_chance)} on so many samples, by chance alone."
+    )
+    yield from _picture(
+        "reliability",
+        "Reliability of the probabilities",
+        caption,
+        lambda: reliability_figure(bins, summary),
+        wide=False,
+    )
+
+
+def _thresholds(run: Run, _table: RunScores) -> Iterator[Rendered]:
+    if not run.task.has_logits or not np.isfinite(run.labels[run.split == run.headline]).any():
+        return
+    whose = (
+        f"Telling {run.classes[1]} from {run.classes[0]} at every threshold, by head. "
+        if len(run.classes) == 2
+        else "Telling each class from the others at every threshold, by the fused head. "
+    )
+    if len(run.classes) > MOST_CURVES:
+        whose += f"The first {MOST_CURVES} of {len(run.classes)} classes are drawn. "
+    caption = whose + (
+        f"{run.headline.capitalize()} samples. Dashed: without any knowledge. Where a class is rare, the right side "
+        "says more: it shows how many of those that are called so are."
+    )
+    yield from _picture(
+        "thresholds", "ROC and precision–recall curves", caption, lambda: threshold_figure(rankings(run))
     )
 
 
@@ -180,17 +252,22 @@ def _map(run: Run, _table: RunScores) -> Iterator[Rendered]:
 
 
 def _named_labels(run: Run) -> tuple[NDArray[np.float64], list[str]]:
-    """Labels and class names, with a class of their own for samples without a label."""
-    unknown = ~np.isfinite(run.labels)
+    """Labels and class names, with a class of their own for samples without a label; of survival, who had the event."""
+    labels, classes = run.labels, run.classes
+    unknown = ~np.isfinite(labels)
+    if run.recipe.task.kind == "survival":
+        labels, classes = np.where(labels > 0, 1.0, 0.0), ["censored", "event"]
     if not unknown.any():
-        return run.labels, run.classes
-    return np.where(unknown, len(run.classes), run.labels), [*run.classes, "no label"]
+        return labels, classes
+    return np.where(unknown, len(classes), labels), [*classes, "no label"]
 
 
 def _losses(run: Run, _table: RunScores) -> Iterator[Rendered]:
     unit = "cross-entropy (nats)"
     if run.scores_anomalies:
         unit = "squared distance from the centre"
+    elif run.recipe.task.kind == "survival":
+        unit = "Cox partial likelihood (nats per event)"
     elif not run.classes:
         error = "absolute" if getattr(run.recipe.task, "loss", "mse") == "l1" else "squared"
         unit = f"{error} error" + (" (label units²)" if error == "squared" else " (label units)")

@@ -13,8 +13,10 @@ from omib_cli.artifacts.provenance import Provenance
 from omib_cli.evaluation.conventions import convention, shown, shown_alike
 from omib_cli.evaluation.metrics import Across, RunScores, across_runs
 from omib_cli.evaluation.probes import Recovery
+from omib_cli.evaluation.risk_groups import risk_groups
 from omib_cli.evaluation.rows import RunRow, rows_of
 from omib_cli.evaluation.runs import FUSED, Run
+from omib_cli.evaluation.shares import ClassRecall, Coverage
 from omib_cli.evaluation.subvectors import Subvector
 from omib_cli.evaluation.sufficiency import Quantity
 from omib_cli.report import blocks
@@ -23,6 +25,7 @@ from omib_cli.report.drawing import Rendered
 from omib_cli.report.html import block, document, esc, paragraph, table, tag
 from omib_cli.report.information import information_block
 from omib_cli.report.novelty import likeness_block
+from omib_cli.report.references import in_a_sentence, references_block
 
 PAGE = "report.html"
 FIGURES = "figures"
@@ -32,7 +35,8 @@ FIGURES = "figures"
 class Chapter:
     """A run, its scores and figures, its information plane, and what is known of it where the data are simulated.
 
-    That is what of the truth the embedding holds, and what sub-vectors of the data predict.
+    That is what of the truth the embedding holds, and what sub-vectors of the data predict. ``recalls`` are of each
+    class on the headline split, ``coverage`` of its sets of classes or intervals of values.
     """
 
     run: Run
@@ -41,6 +45,8 @@ class Chapter:
     plane: list[Quantity] = field(default_factory=list)
     recovery: dict[str, Recovery] = field(default_factory=dict)
     subvectors: dict[str, Subvector] = field(default_factory=dict)
+    recalls: dict[str, ClassRecall] = field(default_factory=dict)
+    coverage: Coverage | None = None
 
 
 def write_report(folder: Path, chapters: Sequence[Chapter], provenance: Provenance) -> None:
@@ -88,8 +94,13 @@ def _run_facts(chapter: Chapter) -> dict[str, Any]:
             split: {name: each.count for name, each in found.items()} for split, found in scores.splits.items()
         },
         "metrics": scores.plain(),
+        "recall": {name: each.plain() for name, each in chapter.recalls.items()},
+        "coverage": None if chapter.coverage is None else chapter.coverage.plain(),
         "constant_prediction": scores.baseline,
+        "references": {name: each.plain() for name, each in scores.references.items()},
+        "no_references": scores.no_references or None,
         "bootstrap": {"resamples": scores.bootstrap, "of": scores.resampled, "groups": scores.groups},
+        "risk_groups": None if (groups := risk_groups(run)) is None else groups.plain(),
         "beta": run.beta,
         "information": run.information,
         "shift": run.provenance.notes.get("shift"),
@@ -146,7 +157,8 @@ def _chapter(chapter: Chapter, prefix: str) -> str:
     return "\n".join(
         [
             blocks.warnings_of(run, scores),
-            blocks.headline(run, scores),
+            blocks.headline(run, scores, in_a_sentence(run, scores)),
+            references_block(run, scores),
             likeness_block(run),
             blocks.what_was_run(run, scores),
             blocks.figures(chapter.pictures, prefix),
@@ -160,6 +172,8 @@ def _chapter(chapter: Chapter, prefix: str) -> str:
                 run.headline,
             ),
             blocks.all_metrics(run, scores),
+            blocks.by_class(run, chapter.recalls),
+            blocks.coverage_in_words(run, chapter.coverage),
             blocks.limits(run, scores),
             blocks.provenance(run),
         ]

@@ -88,8 +88,9 @@ def read_parquet(path: Path, where: str) -> Any:
             "columns of the same name", where=where, got=listed(map(repr, twice)), expected="each name once"
         )
     frame = table.to_pandas(ignore_metadata=True, split_blocks=True, self_destruct=True)
-    index = INDEX.fullmatch
-    return frame.set_axis([f"Unnamed: {place}" if index(name) else name for place, name in enumerate(names)], axis=1)
+    frame.columns = [f"Unnamed: {place}" if INDEX.fullmatch(name) else name for place, name in enumerate(names)]
+    order = sorted(range(len(names)), key=lambda place: INDEX.fullmatch(names[place]) is None)
+    return frame.iloc[:, order]  # an index comes first, as in a table of text
 
 
 def _of_arrays(arrays: Mapping[str, Any], where: str, key: str | None, *, values: bool) -> ArraySheet:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+NOT_USED = "columns without a name are not used"
 MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
 DATE = re.compile(rf"\d{{1,2}}-({MONTHS})|({MONTHS})-\d{{1,2}}", re.IGNORECASE)
 """What spreadsheets make of the genes MARCH1, SEPT2, DEC1 (Ziemann et al. 2016)."""
@@ -79,7 +80,7 @@ def candidates(sheet: Sheet, barred: Barred, encoded: Set[int], warnings: list[s
         "columns that are the ids, label, group or split, or named so, are not used": [
             sheet.names[place] for place in other if place not in barred.excluded
         ],
-        "columns without a name are not used (read ids from one with `id: NUMBER`)": nameless,
+        f"{NOT_USED} (read ids from one with `id: NUMBER`)": nameless,
         "columns of dates are not used (write days since a day of your own)": [sheet.names[place] for place in dates],
         "columns of text are not used (`encode` makes features of categories)": [
             sheet.names[place] for place in text if place not in dates

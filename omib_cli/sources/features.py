@@ -9,6 +9,7 @@ from omib_cli.errors import DataError, listed
 from omib_cli.sources.categories import Encoding, Texts
 from omib_cli.sources.columns import Barred, candidates, must_be_some, must_not_be_barred
 from omib_cli.sources.patterns import as_patterns, places_like
+from omib_cli.sources.sheet_rows import id_column
 from omib_cli.sources.sheets import Sheet, counted
 
 if TYPE_CHECKING:
@@ -89,7 +90,8 @@ class FeatureChoice:
         excluded: list[int] = []
         if self._options.feature_names is None:  # else `exclude` speaks of those names
             excluded = self._places(self._exclude, sheet.names, sheet.where, "exclude")
-        ids = [] if self._options.id is None else [self._options.id]
+        column = id_column(sheet, self._options)
+        ids = [] if column is None else [column]
         foreign = [one for one in self._said if isinstance(one, str)]
         return Barred(ids, own, foreign, frozenset(excluded))
 

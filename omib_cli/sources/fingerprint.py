@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from omib_cli.artifacts import format as fmt
 from omib_cli.errors import DataError, UsageError, listed
@@ -16,7 +16,7 @@ from omib_cli.recipe.sources.common import FileOptions, LabelOptions
 from omib_cli.recipe.sources.tables import TableOptions
 from omib_cli.sources.array_tables import modalities_of
 from omib_cli.sources.cells import NUMBER
-from omib_cli.sources.identifying import LABELS, Candidates, Column, candidates, identify
+from omib_cli.sources.identifying import LABELS, Candidates, Column, candidates, identify, samples_in_columns
 from omib_cli.sources.joining import join
 from omib_cli.sources.label_facts import SPLIT_NAMES, LabelLook
 from omib_cli.sources.rows import labels_that_are_there
@@ -40,12 +40,15 @@ class TablesAsked:
         ``FILE:COLUMN``, or ``FILE``.
     group, split
         Columns of the labels; ``none`` for none; None where they are to be looked for.
+    event
+        ``COLUMN`` or ``COLUMN=VALUE`` of the labels, where these are times until an event.
     """
 
     tables: Mapping[str, str]
     label: str
     group: str | None = None
     split: str | None = None
+    event: str | None = None
 
 
 def of_tables(asked: TablesAsked, folder: Path) -> Fingerprint:
@@ -71,12 +74,15 @@ def of_tables(asked: TablesAsked, folder: Path) -> Fingerprint:
     for name, (file, patterns) in tables.items():
         with _asking_for_inside(file):
             sheets = files.sheets(_options(file), values=True)
+        if file.header and samples_in_columns(candidates(sheets, header=True), every[LABELS]):
+            file = replace(file, transpose=True)
+            sheets = files.sheets(_options(file), values=True)
         tables[name] = (replace(file, own_names=sheets[0].row_names is not None), patterns)
         every[name] = candidates(sheets, header=file.header)
     ids = identify(_as_written(every, of_labels, tables, files))
     of_labels = _with_id(of_labels, ids, LABELS)
     tables = {name: (_with_id(file, ids, name), patterns) for name, (file, patterns) in tables.items()}
-    labels = LabelLook(label_sheets, of_labels, every[LABELS]).facts(inside, asked.group, asked.split)
+    labels = LabelLook(label_sheets, of_labels, every[LABELS]).facts(inside, asked.group, asked.split, asked.event)
     return _joined(files, tables, labels, "row" if ids is None else "id")
 
 
@@ -136,9 +142,10 @@ def _asking_for_inside(file: TableFile) -> Iterator[None]:
         raise
 
 
-def _options(file: TableFile) -> FileOptions:
+def _options(file: TableFile) -> TableOptions:
     files = file.files if isinstance(file.files, str) else dict(file.files)
-    return FileOptions.model_validate({"files": files, "key": file.key, "header": file.header, "id": file.id})
+    said = {"files": files, "key": file.key, "header": file.header, "id": file.id, "transpose": file.transpose}
+    return TableOptions.model_validate(said)
 
 
 def _first(file: TableFile) -> str:
@@ -214,6 +221,12 @@ def _with_id(file: TableFile, ids: Mapping[str, str | int | None] | None, name: 
     return replace(file, id=None if ids is None else ids[name])
 
 
+def _of_file(file: TableFile) -> dict[str, Any]:
+    """What a file of labels has in common with one of features."""
+    said = _options(file).model_dump()
+    return {name: said[name] for name in FileOptions.model_fields}
+
+
 def _joined(
     files: Files,
     tables: Mapping[str, tuple[TableFile, tuple[str, ...]]],
@@ -223,9 +236,8 @@ def _joined(
     """The files as ``omib prepare`` will read them, looked at together."""
     import numpy as np
 
-    options = LabelOptions.model_validate(
-        {**_options(labels.file).model_dump(), "column": labels.column, "group": labels.group, "split": labels.split}
-    )
+    columns = {"column": labels.column, "event": labels.event, "group": labels.group, "split": labels.split}
+    options = LabelOptions.model_validate({**_of_file(labels.file), **columns})
     read = files.labels(options, labels.split_names)
     read.values = labels_that_are_there(read.values, read.where)
     found = {
@@ -236,7 +248,7 @@ def _joined(
     }
     joined = join(found, read, how, "new")
     every = [labels.file, *(file for file, _ in tables.values())]
-    barred = {str(column) for column in (labels.column, labels.group, labels.split, *(file.id for file in every))}
+    barred = {str(column) for column in (*columns.values(), *(file.id for file in every))}
     facts = tuple(TableLook(found[name], joined, name, read, barred).facts(*tables[name]) for name in tables)
     notes = [f"{count} {why}" for why, count in joined.dropped.items() if count]
     for (name, (file, patterns)), seen in zip(tables.items(), facts, strict=True):

@@ -105,8 +105,6 @@ def identify(every: Mapping[str, Candidates]) -> dict[str, Column] | None:
     """
     labels = every[LABELS]
     others = {name: one for name, one in every.items() if name != LABELS}
-    for name, one in others.items():
-        _must_have_samples_in_rows(name, one, labels)
     best: dict[str, Column] | None = None
     best_score = (0, 0)
     for column, ids in labels.columns.items():
@@ -141,18 +139,13 @@ def _best(one: Candidates, known: set[str], like: Column) -> tuple[bool, Column]
     return True, like if like in equal else equal[0]
 
 
-def _must_have_samples_in_rows(name: str, one: Candidates, labels: Candidates) -> None:
-    """Refuse a table whose header has the ids of the labels."""
+def samples_in_columns(one: Candidates, labels: Candidates) -> bool:
+    """Whether the header of a table has the ids of the labels."""
     for ids in labels.columns.values():
-        found = [sample for sample in dict.fromkeys(ids) if sample in one.header]
-        if len(found) > max(2, len(ids) / 2):
-            raise DataError(
-                f"the samples of {name!r} stand in its columns",
-                where=one.where,
-                got=f"columns {listed(found)}, which are ids in {labels.where}",
-                expected="a row for each sample, a column for each feature",
-                do=f"turn the table over: pandas.read_csv(FILE, index_col=0).T.to_csv('{name}.csv')",
-            )
+        known = set(ids)
+        if len(known & one.header) > max(2, len(known) / 2):
+            return True
+    return False
 
 
 def _must_not_be_repeated(every: Mapping[str, Candidates]) -> None:

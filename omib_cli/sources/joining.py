@@ -241,7 +241,7 @@ def _must_not_hide_ids(rows: Rows, other: Rows) -> None:
     DataError
         Rows in another order, or ids that would be learnt from.
     """
-    files = [{sheet.origin[0] for sheet in one.sheets} for one in (rows, other)]
+    files = [{path for sheet in one.sheets for path, _ in sheet.origins()} for one in (rows, other)]
     if (rows.ids and other.ids) or files[0] & files[1]:
         return
     shared = set.intersection(*(set(sheet.text_names) for sheet in (*rows.sheets, *other.sheets)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from omib_cli.errors import DataError, UsageError, listed
 from omib_cli.recipe.fingerprint import LISTED, LabelFacts, LabelKind, TableFile
@@ -12,6 +13,7 @@ from omib_cli.sources.cells import exact_numbers, is_missing
 from omib_cli.sources.identifying import Candidates
 from omib_cli.sources.rows import labels_that_are_there
 from omib_cli.sources.sheets import Sheet, not_there
+from omib_cli.sources.survival import meant
 
 GROUP = re.compile(
     r"(patient|subject|donor|participant|individual|actor|speaker|video|animal|mouse|family|case)s?([ _-]?(id|nr|no))?",
@@ -32,6 +34,8 @@ SPLIT_NAMES = {
     "dev": "validation",
 }
 """Ways to write the three splits."""
+EVENT = re.compile(r"(1:)?(deceased|dead|died|death|event|relapsed?|recurred|recurrence|progressed|progression)", re.I)
+"""What values are called that mean an event."""
 NO = "none"
 """What says on the command line that there are no groups, or no given split."""
 
@@ -57,22 +61,25 @@ class LabelLook:
         self._ids = ids
         self._where = " + ".join(sheet.where for sheet in sheets)
 
-    def facts(self, column: str | None, group: str | None, split: str | None) -> LabelFacts:
+    def facts(self, column: str | None, group: str | None, split: str | None, event: str | None = None) -> LabelFacts:
         """What the labels are.
 
         Parameters
         ----------
         column, group, split
             What the user says that these columns are; ``none`` for no group or split; None where they are looked for.
+        event
+            ``COLUMN`` or ``COLUMN=VALUE``, where the label is a time until an event.
 
         Raises
         ------
         UsageError
-            Several columns may be the label, or the split.
+            Several columns may be the label, or the split; which value means the event.
         DataError
             There is no such column.
         """
         chosen = self._column(column)
+        events = {} if event is None else self._events(event, chosen)
         values = labels_that_are_there(self._text(chosen), f"{self._where}, column {chosen!r}")
         there = _as_counted([value for value in values if value])
         split_column = self._split(split, chosen)
@@ -95,7 +102,30 @@ class LabelLook:
             groups=0 if group_column is None else len(set(self._text(group_column))),
             split=split_column,
             split_names={} if split_column is None else self._meanings(split_column),
+            **events,
         )
+
+    def _events(self, said: str, time: str | int) -> dict[str, Any]:
+        """The fields of the facts that are of events."""
+        column: str | int
+        name, equals, value = said.rpartition("=")
+        column = self._named(name if equals else said, "event")
+        if column == time:
+            raise UsageError("the time and the event are two columns", got=f"both {column!r}")
+        pairs = zip(self._text(column), self._text(time), strict=True)
+        values = [one for one, at in pairs if not is_missing(one) and not is_missing(at)]
+        if not equals and all(meant(one) is not None for one in values):
+            return {"event": column, "event_value": None, "events": sum(bool(meant(one)) for one in values)}
+        each = list(dict.fromkeys(values))
+        known = [value] if equals else [one for one in each if EVENT.fullmatch(one)]
+        if len(known) != 1 or known[0] not in each:
+            raise UsageError(
+                "which value means the event?",
+                where=f"{self._where}, column {column!r}",
+                got=listed(map(repr, each)),
+                do=f"name it: --event {column}={each[0] if each else 'VALUE'}",
+            )
+        return {"event": column, "event_value": known[0], "events": values.count(known[0])}
 
     def _meanings(self, split: str) -> dict[str, str]:
         """The split that each value of a column means."""

@@ -15,14 +15,17 @@ from omib_cli.artifacts.prepared import Prepared, PreparedModality
 from omib_cli.errors import MismatchError, UsageError, listed
 from omib_cli.recipe.sources.common import NONE
 from omib_cli.sources.categories import encoded, unpacked
+from omib_cli.sources.file_names import is_there
 from omib_cli.sources.joining import SampleRows, join_new
 from omib_cli.sources.labels import known_labels
 from omib_cli.sources.matching import from_bytes, must_be_allowed, places_of
 from omib_cli.sources.matrices import DenseMatrix, Matrix
 from omib_cli.sources.preprocessing import Fitted, ScaledRows, must_be_complete, must_be_finite
 from omib_cli.sources.rows import doubtful_labels, labels_that_are_there
+from omib_cli.sources.sheet_rows import take_unnamed_ids
 from omib_cli.sources.sheets import counted
 from omib_cli.sources.step_list import apply_steps, needed
+from omib_cli.sources.survival import known_survival
 from omib_cli.sources.table_files import FeatureTable, Files, Labels
 
 if TYPE_CHECKING:
@@ -79,11 +82,11 @@ def new_files(options: TablesOptions, files: Files) -> NewFiles:
     return NewFiles(tables, new_labels(options.labels, files))
 
 
-def _there(options: FileOptions, files: Files) -> list[str]:
-    """The one file that is named, there or not; of files for each split those that are there."""
-    if isinstance(options.files, str):
+def _there(options: FileOptions, files: Files) -> list[str | list[str]]:
+    """The file, or list of them, that is named, there or not; of those for each split the ones that are there."""
+    if not isinstance(options.files, dict):
         return [options.files]
-    return [name for name in options.files.values() if files.is_there(name)]
+    return [names for names in options.files.values() if is_there(files.folder, names)]
 
 
 def new_labels(options: LabelOptions, files: Files) -> LabelOptions | None:
@@ -91,11 +94,11 @@ def new_labels(options: LabelOptions, files: Files) -> LabelOptions | None:
 
     Where it is not clear which of several they are, there are none, and that is said.
     """
-    found = [name for name in _there(options, files) if name != NONE]
+    found = [names for names in _there(options, files) if names != NONE]
     if len(found) > 1:
         files.warnings.append(f"labels are not read: {listed(found)} are there, and --labels FILE names none of them")
         return None
-    if not found or not files.is_there(found[0]):
+    if not found or not is_there(files.folder, found[0]):
         return None
     return options.model_copy(update={"files": found[0], "split": None})
 
@@ -120,6 +123,8 @@ def prepare_new(recipe: Recipe, options: TablesOptions, files: Files, like: Prep
     for table in tables.values():
         must_be_finite(table.values, table.name, table.columns, table.where)
     labels = None if chosen.labels is None else files.labels_if_any(chosen.labels, ids)
+    if options.join == "id":
+        take_unnamed_ids({**tables, **({} if labels is None else {"labels": labels})}, files.warnings)
     joined = join_new(tables, labels, options.join, recipe.name)
     files.warnings.extend(f"{count} {why}" for why, count in joined.dropped.items() if count)
     count = len(joined.ids)
@@ -151,7 +156,7 @@ def prepare_new(recipe: Recipe, options: TablesOptions, files: Files, like: Prep
         groups=_groups(labels, joined),
         facts={key: value for key, value in facts.items() if value},
     )
-    return NewRows(plan, values, present, _targets(labels, joined, like.classes, files.warnings))
+    return NewRows(plan, values, present, _targets(labels, joined, like.classes, options.labels, files.warnings))
 
 
 def _read(
@@ -308,9 +313,9 @@ def _groups(labels: Labels | None, joined: SampleRows) -> list[str] | None:
 
 
 def _targets(
-    labels: Labels | None, joined: SampleRows, classes: Sequence[str], warnings: list[str]
+    labels: Labels | None, joined: SampleRows, classes: Sequence[str], options: LabelOptions, warnings: list[str]
 ) -> NDArray[np.float64]:
-    """Class index or value (N,), NaN where nobody knows it."""
+    """Class index, value or signed time (N,), NaN where nobody knows it."""
     import numpy as np
 
     if labels is None:
@@ -319,4 +324,8 @@ def _targets(
     warnings.extend(doubtful_labels(labels.values, where))
     said = labels_that_are_there(labels.values, labels.where)
     values = ["" if row < 0 else said[row] for row in joined.label_rows.tolist()]
+    if labels.events is not None:
+        events = ["" if row < 0 else labels.events[row] for row in joined.label_rows.tolist()]
+        columns = (where, f"{labels.where}, column {str(options.event_column)!r}")
+        return known_survival(values, events, options.event_values, joined.ids, columns, warnings)
     return known_labels(values, joined.ids, classes, where, warnings)

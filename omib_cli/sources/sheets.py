@@ -71,6 +71,14 @@ class Sheet(ABC):
     def text_names(self) -> list[str]:
         """Names of the columns that :meth:`text` reads, as the file says them."""
 
+    def sources(self, position: int) -> set[tuple[tuple[str, str], int]]:
+        """Which column of which array of which file the values of a column are."""
+        return {(self.origin, position)}
+
+    def origins(self) -> set[tuple[str, str]]:
+        """The file and array, or files and arrays, that the sheet is made of."""
+        return {self.origin}
+
     def position(self, column: str | int) -> int | None:
         """Where a column stands among :attr:`names`; None if it stands beside the features."""
         if isinstance(column, int):

@@ -7,20 +7,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omib_cli.artifacts import format as fmt
 from omib_cli.artifacts.files import must_exist
 from omib_cli.errors import DataError, RecipeError
 from omib_cli.sources.array_tables import LargeSheet
 from omib_cli.sources.categories import Encoding, Written
 from omib_cli.sources.columns import must_be_the_same, odd_names, sentinels
+from omib_cli.sources.combined_sheets import RowStack, turned
 from omib_cli.sources.features import FeatureChoice
 from omib_cli.sources.file_kinds import TEXT, kind_of
+from omib_cli.sources.file_names import files_of, on_record, path_of
 from omib_cli.sources.matrices import DenseMatrix, Matrix, SparseFile
 from omib_cli.sources.notation import Notation
 from omib_cli.sources.readers import read_any
-from omib_cli.sources.rows import must_be_as_many, must_be_files_of_their_own
-from omib_cli.sources.sheet_rows import ids_of, must_be_below_the_header, must_be_different, must_not_contradict
-from omib_cli.sources.sheets import Sheet, not_there
+from omib_cli.sources.rows import must_be_as_many
+from omib_cli.sources.sheet_rows import (
+    beside_each_other,
+    id_column,
+    ids_of,
+    must_be_below_the_header,
+    must_be_different,
+    must_be_upright,
+    must_not_contradict,
+    unnamed_of,
+)
+from omib_cli.sources.sheets import Sheet
 from omib_cli.sources.text_tables import ENCODING, first_rows, reading
 
 if TYPE_CHECKING:
@@ -44,6 +54,8 @@ class Rows:
         The file or files, as the recipe names them.
     ids
         N sample ids, or None.
+    unnamed
+        N values of a first column without a name where nothing else gives ids, or None.
     split
         N names of splits where there is one file per split, or None.
     sheets
@@ -55,6 +67,7 @@ class Rows:
     where: str
     count: int
     ids: list[str] | None
+    unnamed: list[str] | None
     split: list[str] | None
     sheets: list[Sheet]
     counts: list[int]
@@ -95,11 +108,15 @@ class FeatureTable(Rows):
 
 @dataclass
 class Labels(Rows):
-    """Labels, groups and given split as text (N each), as they are written; the split is the column's or the files'."""
+    """Labels, groups and given split as text (N each), as they are written; the split is the column's or the files'.
+
+    ``events`` (N) say of survival whether the event took place, None of other labels.
+    """
 
     values: list[str]
     groups: list[str] | None
     column: str
+    events: list[str] | None = None
 
 
 class Files:
@@ -115,6 +132,7 @@ class Files:
         self.folder = folder
         self.warnings: list[str] = []
         self._label_arrays: set[tuple[str, str]] = set()
+        self._ids: set[str] = set()
 
     def table(
         self,
@@ -139,7 +157,7 @@ class Files:
         """
         import numpy as np
 
-        said = [one for one in (labels.id, labels.column, labels.group, labels.split) if one is not None]
+        said = [*labels.beside, *(one for one in (labels.id, labels.split) if one is not None)]
         choice = FeatureChoice(options, [*ids, *said], known, encodings, self.warnings)
         listed_names = self._listed_names(options)
         sheets: list[Sheet] = []
@@ -147,9 +165,11 @@ class Files:
         places: set[tuple[tuple[str, str], int]] = set()
         chosen: list[str] | None = None
         as_written = [*([*ids] if options.id is None else [options.id]), *choice.texts.orders]
-        for path, where in self._paths(options):
-            sheet = self._sheet(path, where, options, as_written, values=True)
-            positions, found, text = choice.of(sheet, listed_names, has_labels=sheet.origin in self._label_arrays)
+        for files in files_of(self.folder, options):
+            sheet = self._sheet(files, options, as_written, ids, values=True)
+            must_be_upright(sheet, id_column(sheet, options), self._ids, known or set())
+            has_labels = not sheet.origins().isdisjoint(self._label_arrays)
+            positions, found, text = choice.of(sheet, listed_names, has_labels=has_labels)
             if not sheet.rows:
                 raise DataError("a table without a row", where=sheet.where, expected="a row for each sample")
             if isinstance(sheet, LargeSheet):
@@ -157,7 +177,7 @@ class Files:
             must_be_the_same(sheet.where, sheets[0].where if sheets else "", found, found if chosen is None else chosen)
             chosen = found
             sheets.append(sheet)
-            places |= {(sheet.origin, position) for position in positions}
+            places |= {source for position in positions for source in sheet.sources(position)}
             parts.append(choice.texts.numbers(sheet, positions, text))
             self.warnings += odd_names(found, sheet.where)
             self.warnings += sentinels(parts[-1], found, sheet.where)
@@ -165,6 +185,7 @@ class Files:
         named = bool(options.feature_names or options.encode) or (
             options.header and any(not name.isdigit() for name in chosen or [])
         )
+        named |= options.transpose and sheets[0].row_names is not None
         values = parts[0] if len(parts) == 1 else np.concatenate(parts)
         return FeatureTable(
             **self._rows(options, sheets, [sheet.rows for sheet in sheets], ids),
@@ -179,7 +200,7 @@ class Files:
         """A table that stays in its file."""
         import numpy as np
 
-        if not isinstance(options.files, str):
+        if isinstance(options.files, dict):
             raise DataError(
                 "large sparse matrices in a file for each split",
                 where=sheet.where,
@@ -211,10 +232,10 @@ class Files:
         DataError
             Files and columns that cannot be read, of unequal lengths, or that contradict each other about the split.
         """
-        wanted = [one for one in (options.id, options.column, options.group, options.split) if one is not None]
-        every = self._paths(options)
-        sheets = [self._sheet(path, where, options, [*wanted, *ids], values=False) for path, where in every]
-        self._label_arrays |= {sheet.origin for sheet in sheets}
+        wanted = [*options.beside, *(one for one in (options.id, options.split) if one is not None)]
+        every = files_of(self.folder, options)
+        sheets = [self._sheet(files, options, [*wanted, *ids], ids, values=False) for files in every]
+        self._label_arrays |= set().union(*(sheet.origins() for sheet in sheets))
         texts = {name: [sheet.text(name) for sheet in sheets] for name in dict.fromkeys(wanted)}
         for sheet, values in zip(sheets, texts[options.column], strict=True):
             must_be_below_the_header(sheet, values, options.column, header=options.header)
@@ -235,21 +256,23 @@ class Files:
             must_not_contradict(flat[options.split], rows["split"], names or {}, rows["where"])
             rows["split"] = flat[options.split]
         groups = None if options.group is None else flat[options.group]
-        return Labels(**rows, values=flat[options.column], groups=groups, column=str(options.column))
+        events = None if options.event_column is None else flat[options.event_column]
+        return Labels(**rows, values=flat[options.column], groups=groups, column=str(options.column), events=events)
 
     def labels_if_any(self, options: LabelOptions, ids: Sequence[str] = ()) -> Labels | None:
         """The labels of new samples, or None where their file has no column of labels, which is said.
 
         A column of groups may be missing too; the split that a file gives is not asked for.
         """
-        paths = self._paths(options)
-        beside = [one for one in (options.column, options.group) if one is not None]
+        every = files_of(self.folder, options)
+        beside = options.beside
         text = [*beside, *ids, *_named(options.id)]
-        sheets = [self._sheet(path, where, options, text, values=False) for path, where in paths]
+        sheets = [self._sheet(files, options, text, ids, values=False) for files in every]
         there = {one for one in beside if all(_has(sheet, one) for sheet in sheets)}
-        if options.column not in there:
-            self.warnings.append(f"{sheets[0].where}: no column {options.column!r}: these samples have no labels")
-            return None
+        for needed in (options.column, options.event_column):
+            if needed is not None and needed not in there:
+                self.warnings.append(f"{sheets[0].where}: no column {needed!r}: these samples have no labels")
+                return None
         group = options.group if options.group in there else None
         return self.labels(options.model_copy(update={"group": group, "split": None}), ids=ids)
 
@@ -261,11 +284,11 @@ class Files:
         text
             Columns of a table of text that are kept as they are written.
         """
-        return [self._sheet(path, where, options, [*text], values=values) for path, where in self._paths(options)]
+        return [self._sheet(files, options, text, (), values=values) for files in files_of(self.folder, options)]
 
     def first_rows(self, options: FileOptions) -> tuple[list[str], list[str]] | None:
         """The first two rows of a table of text, as they are written; None for files of other kinds."""
-        path, where = self._paths(options)[0]
+        path, where = files_of(self.folder, options)[0][0]
         if kind_of(path, where, []) != TEXT:
             return None
         with reading(where):
@@ -278,45 +301,43 @@ class Files:
         read: dict[Path, str] = {}
         for options in every:
             names = getattr(options, "feature_names", None)
-            read.update([*self._paths(options), *([(self._path(names), names)] if names else [])])
+            read.update(one for files in files_of(self.folder, options) for one in files)
+            read.update([(path_of(self.folder, names), names)] if names else [])
         found = {}
-        for path, name in _names(read).items():
+        for path, name in on_record(read).items():
             with reading(name), path.open("rb") as file:
                 found[name] = hashlib.file_digest(file, "sha256").hexdigest()
         return dict(sorted(found.items()))
 
-    def _paths(self, options: FileOptions) -> list[tuple[Path, str]]:
-        """Path and name of each file, in the order of splits."""
-        if isinstance(options.files, str):
-            return [(self._path(options.files), options.files)]
-        found = {name: self._path(options.files[name]) for name in fmt.SPLITS if name in options.files}
-        must_be_files_of_their_own({f"the {name} split": path for name, path in found.items()}, "a file for each split")
-        return [(path, options.files[name]) for name, path in found.items()]
+    def _sheet(
+        self,
+        files: Sequence[tuple[Path, str]],
+        options: FileOptions,
+        text: Sequence[str | int],
+        ids: Sequence[str],
+        *,
+        values: bool,
+    ) -> Sheet:
+        """The sheet of a file, or of several put together; ``text`` and ``ids`` as for the readers and the tables."""
+        sheets = [self._read(path, where, options, text, values=values) for path, where in files]
+        if len(sheets) == 1:
+            return sheets[0]
+        for sheet in sheets:
+            _must_be_in_memory(sheet, "put them into one file")
+        if options.stack == "rows":
+            return RowStack(sheets, values=values)
+        return beside_each_other(sheets, options, ids)
 
-    def is_there(self, name: str) -> bool:
-        """Whether there is a file of this name, compressed or not."""
-        return self._found(name).is_file()
-
-    def _found(self, name: str) -> Path:
-        """The file, or the same one compressed, or not: published folders come either way."""
-        path = self.folder / name
-        twin = path.with_suffix("") if path.suffix == ".gz" else path.with_name(path.name + ".gz")
-        return twin if twin.is_file() and not path.is_file() else path
-
-    def _path(self, name: str) -> Path:
-        """The file, which has to be there."""
-        path = self._found(name)
-        if not path.is_file():
-            beside = sorted(one.name for one in path.parent.iterdir()) if path.parent.is_dir() else []
-            error = not_there("file", path.name, beside, str(path.parent))
-            error.do = error.do or "name the folder of the files with --input"
-            raise error
-        return path
-
-    def _sheet(self, path: Path, where: str, options: FileOptions, text: list[str | int], *, values: bool) -> Sheet:
+    def _read(self, path: Path, where: str, options: FileOptions, text: Sequence[str | int], *, values: bool) -> Sheet:
         must_exist(path, "file")
-        sheet = read_any(path, where, options, text, self.warnings, values=values)
-        sheet.origin = str(path.resolve()), sheet.where.removeprefix(where)
+        across = bool(getattr(options, "transpose", False))
+        named = [options.id if options.id is not None else 0] if across and options.header else text
+        sheet = read_any(path, where, options, named, self.warnings, values=values)
+        origin = str(path.resolve()), sheet.where.removeprefix(where)
+        if across:
+            _must_be_in_memory(sheet, "write it with samples in rows")
+            sheet = turned(sheet, options.id, header=options.header, warnings=self.warnings)
+        sheet.origin = origin
         return sheet
 
     def _listed_names(self, options: TableOptions) -> list[str] | None:
@@ -324,25 +345,24 @@ class Files:
         if options.feature_names is None:
             return None
         with reading(options.feature_names):
-            names = self._path(options.feature_names).read_text(encoding=ENCODING).split("\n")
+            names = path_of(self.folder, options.feature_names).read_text(encoding=ENCODING).split("\n")
         return [name.strip() for name in names if name.strip()]
 
     def _rows(
         self, options: FileOptions, sheets: Sequence[Sheet], counts: Sequence[int], ids: Sequence[str]
     ) -> dict[str, Any]:
         """The fields of :class:`Rows`, from the number of rows in each file."""
-        files = options.files
-        split = None
-        if not isinstance(files, str):
-            names = [name for name in fmt.SPLITS if name in files]
-            split = [name for name, count in zip(names, counts, strict=True) for _ in range(count)]
+        names = [name for name, _ in options.of_splits()]
+        split = [str(name) for name, count in zip(names, counts, strict=True) for _ in range(count)]
         where = " + ".join(sheet.where for sheet in sheets)
-        found = ids_of(sheets, counts, options.id, ids)
+        found = ids_of(sheets, counts, options, ids)
+        self._ids |= set(found or [])
         return {
             "where": where,
             "count": sum(counts),
             "ids": found,
-            "split": split,
+            "unnamed": None if found is not None else unnamed_of(sheets, options),
+            "split": None if None in names else split,
             "sheets": list(sheets),
             "counts": list(counts),
         }
@@ -351,6 +371,12 @@ class Files:
 def _has(sheet: Sheet, column: str | int) -> bool:
     """Whether a sheet has a column."""
     return column < len(sheet.names) if isinstance(column, int) else column in (*sheet.names, *sheet.text_names)
+
+
+def _must_be_in_memory(sheet: Sheet, do: str) -> None:
+    """Refuse a large matrix, which stays in its file, where the whole of it is needed."""
+    if isinstance(sheet, LargeSheet):
+        raise DataError("a large sparse matrix is read from its file as it stands there", where=sheet.where, do=do)
 
 
 def _named(column: str | int | None) -> list[str | int]:
@@ -371,18 +397,3 @@ def input_folder(input_path: Path | None, recipe: str) -> Path:
     if not input_path.is_dir():
         raise DataError("not a folder", where=input_path, do="--input names the folder that holds the recipe's files")
     return input_path
-
-
-def _names(read: Mapping[Path, str]) -> dict[Path, str]:
-    """What each file is called where the machine's folders do not count: as in the recipe, if that is relative.
-
-    Of an absolute path the last parts, as few as tell it from the other files.
-    """
-    names = {path: name for path, name in read.items() if not Path(name).is_absolute()}
-    for path in (path for path in read if path not in names):
-        ends = [Path(*path.parts[-count:]).as_posix() for count in range(1, len(path.parts))]
-        others = [other.as_posix() for other in read if other != path]
-        names[path] = next(
-            (end for end in ends if not any(f"/{other}".endswith(f"/{end}") for other in others)), ends[-1]
-        )
-    return names

@@ -28,6 +28,7 @@ from omib_cli.sources.preprocessing import (
     must_be_finite,
 )
 from omib_cli.sources.rows import doubtful_labels, labels_that_are_there, must_be_groups
+from omib_cli.sources.sheet_rows import take_unnamed_ids
 from omib_cli.sources.sheets import counted
 from omib_cli.sources.splits import (
     TRAIN,
@@ -40,6 +41,7 @@ from omib_cli.sources.splits import (
     strata,
 )
 from omib_cli.sources.step_list import fit_steps, must_be_in_order
+from omib_cli.sources.survival import event_strata, must_have_events, survival_labels
 from omib_cli.sources.table_files import FeatureTable, Files, Labels, input_folder
 
 if TYPE_CHECKING:
@@ -78,11 +80,21 @@ class TablesSource:
                 recipe.name,
                 ["task.kind: tables have classes or values as labels; anomalies are looked for in sections of tissue"],
             )
+        self._must_not_select_by_classes()
         self._files = Files(input_folder(input_path, recipe.name))
         self._values: dict[str, NDArray[np.float32] | ScaledRows] = {}
         self._present: dict[str, NDArray[np.bool_]] = {}
         self._labels: NDArray[np.float64] | None = None
         self._asked: tuple[float | None, float | None] = (None, None)
+
+    def _must_not_select_by_classes(self) -> None:
+        """Refuse to choose features by how they differ among times of which some are not those of an event."""
+        for name, table in self.options.tables.items():
+            if self._survival and any(getattr(step, "by", None) == "anova" for step in table.preprocess):
+                where = f"data.tables.{name}.preprocess"
+                raise RecipeError(
+                    self.recipe.name, [f"{where}: `anova` does not know of censoring; select by variance or mad"]
+                )
 
     @property
     def warnings(self) -> list[str]:
@@ -119,9 +131,12 @@ class TablesSource:
         where = f"{labels.where}, column {labels.column!r}"
         targets, classes = self._targets(labels, joined, where)
         groups = _groups(labels, joined)
-        self._look_for_leaks(tables, joined, Known(targets, bool(classes), groups))
+        for known in self._known(targets, bool(classes), groups):
+            self._look_for_leaks(tables, joined, known)
         split = self._split(tables, labels, joined, targets, groups, classes)
         must_be_learnable(targets, split, classes, where)
+        if self._survival:
+            must_have_events(targets, split, where)
         test, validation = self._asked
         self.warnings.extend(remarks(split, targets, classes, test=test, validation=validation))
         order = np.argsort(split, kind="stable")
@@ -166,6 +181,8 @@ class TablesSource:
         self.warnings.extend(doubtful_labels(labels.values, f"{labels.where}, column {labels.column!r}"))
         labels.values = labels_that_are_there(labels.values, labels.where)
         tables = {name: self._files.table(options.tables[name], options.labels, ids) for name in self.recipe.modalities}
+        if options.join == "id":
+            take_unnamed_ids({"labels": labels, **tables}, self.warnings)
         for table in tables.values():
             must_be_finite(table.values, table.name, table.columns, table.where)
         return tables, labels
@@ -185,14 +202,31 @@ class TablesSource:
         values = [labels.values[row] for row in joined.label_rows]
         if self.recipe.task.kind == "classification":
             return class_labels(values, where)
+        if labels.events is not None:
+            events, options = [labels.events[row] for row in joined.label_rows], self.options.labels
+            columns = (where, f"{labels.where}, column {str(options.event_column)!r}")
+            return survival_labels(values, events, options.event_values, joined.ids, columns, self.warnings), []
         return value_labels(values, joined.ids, where), []
+
+    @property
+    def _survival(self) -> bool:
+        """Whether labels are times with a sign for the event."""
+        return self.recipe.task.kind == "survival"
+
+    def _known(self, targets: NDArray[np.float64], classes: bool, groups: list[str] | None) -> list[Known]:
+        """What no feature may say: of survival neither the time nor the event."""
+        if not self._survival:
+            return [Known(targets, classes, groups)]
+        return [Known(abs(targets), False, groups), Known((targets > 0).astype(float), True, None)]
 
     def _look_for_leaks(self, tables: dict[str, FeatureTable], joined: SampleRows, known: Known) -> None:
         allowed = allowed_columns(self.options.allow_leak, list(tables.values()), f"recipe {self.recipe.name}")
         for (name, table), own in zip(tables.items(), allowed, strict=True):
             if table.large:
                 continue
-            must_not_leak(table, joined.rows[name], known, own, self.warnings)
+            said: list[str] = []
+            must_not_leak(table, joined.rows[name], known, own, said)
+            self.warnings.extend(one for one in said if one not in self.warnings)
 
     def _split(
         self,
@@ -209,7 +243,7 @@ class TablesSource:
         options = self.options.split
         kinds = np.zeros(len(targets), dtype=np.int64)
         if options.by in ("given", "stratified") or options.fold is not None:
-            kinds = strata(targets, classes=bool(names))
+            kinds = event_strata(targets) if self._survival else strata(targets, classes=bool(names))
         units: list[Any] = list(range(len(targets))) if groups is None else list(groups)
         if options.by == "group" and groups is None:
             raise RecipeError(

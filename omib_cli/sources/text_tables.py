@@ -157,7 +157,8 @@ def open_text(path: Path) -> IO[str]:
 
 def first_rows(path: Path, notation: Notation) -> tuple[list[str], list[str]]:
     """The first two rows that are not blank, the first without spaces around its cells."""
-    return _look(path, notation)[1:]
+    _, first, second = _look(path, notation)
+    return [name.strip() for name in first], second
 
 
 def _look(path: Path, notation: Notation) -> tuple[str, list[str], list[str]]:

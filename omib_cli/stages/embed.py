@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from omib_cli.artifacts.provenance import Provenance
 from omib_cli.artifacts.stored_recipe import recipe_of
 from omib_cli.data.samples import Samples, read_samples
 from omib_cli.distributed import processes
-from omib_cli.errors import DataError, NumericError
+from omib_cli.errors import DataError, NumericError, UsageError
 from omib_cli.fusion.posterior import kl_to_prior
 from omib_cli.runtime.job import Job
 from omib_cli.runtime.seeds import derive_seed
@@ -30,6 +31,9 @@ from omib_cli.runtime.start import prepare_torch
 from omib_cli.stages.fitting import make_provenance, state_key
 from omib_cli.stages.result import StageResult
 from omib_cli.tasks.base import Task
+from omib_cli.tasks.hazard import Baseline
+from omib_cli.training.baseline import baseline_of
+from omib_cli.training.calibration import FUSED, Calibration, calibration_of
 from omib_cli.training.inference import load_model
 from omib_cli.training.model import MultimodalModel
 from omib_cli.training.novelty import novelty_of
@@ -39,13 +43,34 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def run(dataset: Path, model: Path, out: Path, job: Job) -> StageResult:
+def run(
+    dataset: Path,
+    model: Path,
+    out: Path,
+    job: Job,
+    times: Sequence[float] = (),
+    *,
+    raw: bool = False,
+    level: float | None = None,
+) -> StageResult:
     """Embed all samples of a dataset, those of the test split included, with zeta = mu.
 
     The dataset may be another one than the model was trained on, as long as its modalities, shapes and classes fit.
 
+    Parameters
+    ----------
+    times
+        At which to say the probability of survival, in the unit of the training labels.
+    raw
+        Whether to leave out the temperatures that the model carries.
+    level
+        Coverage of sets of classes or intervals of values; None: 0.9, where the model can tell.
+
     Raises
     ------
+    UsageError
+        The model does not predict survival, or knows nothing of so late a time.
+        The model's validation samples are too few for the level.
     MismatchError
         They do not, or ``out`` was made otherwise.
     NumericError
@@ -55,9 +80,15 @@ def run(dataset: Path, model: Path, out: Path, job: Job) -> StageResult:
     """
     header = read_header(model)
     recipe = recipe_of(header, model)
+    carried = read_carried(model)[0]
+    baseline = baseline_of(carried)
+    must_be_known(times, baseline, model)
     with Dataset(dataset, EVERYTHING) as data:
         parents = {fmt.DATASET: data.provenance.hash, fmt.MODEL: header.hash}
-        if (found := already_done(out, fmt.EMBEDDING, recipe, parents, job)) is not None:
+        calibration = calibration_of(carried)
+        said = calibration.chosen_level(level)
+        options = {"raw": raw, "level": said} | ({} if baseline is None else {layout.TIMES: [*times]})
+        if (found := already_done(out, fmt.EMBEDDING, recipe, parents, job, options)) is not None:
             return StageResult.of(out, found, already_there=True)
         device = prepare_torch(job)
         network, trained = load_model(model, recipe, data, job)
@@ -68,15 +99,19 @@ def run(dataset: Path, model: Path, out: Path, job: Job) -> StageResult:
                 "this is not the dataset that the model was trained on: its splits, and what was fitted to prepare it "
                 "(scaling), are its own"
             )
-        partial = Partial(out, state_key(fmt.EMBEDDING, recipe, parents), job)
-        carried = read_carried(model)[0]
-        arrays = _Arrays(partial, len(data.readable), network, carried, recipe.seed, job)
+        partial = Partial(out, state_key(fmt.EMBEDDING, recipe, {**parents, "raw": str(raw)}), job)
+        if raw:
+            calibration = replace(calibration, temperatures={})
+        arrays = _Arrays(partial, len(data.readable), network, carried, calibration, recipe.seed, job)
         arrays.fill(data)
         facts = {
             "task": recipe.task.kind,
             "classes": trained.facts["classes"],
             "modalities": network.names,
             "data": origin_of(data.provenance),
+            **options,
+            "temperature": calibration.temperatures.get(FUSED),
+            "held_out": len(calibration.held),
         }
         provenance = make_provenance(fmt.EMBEDDING, recipe, parents, facts, device, job)
         provenance.notes = {
@@ -86,12 +121,17 @@ def run(dataset: Path, model: Path, out: Path, job: Job) -> StageResult:
             "figures": {"samples": arrays.count, "width": arrays.read(range(1))[layout.X].shape[1]},
             "prepared": data.provenance.notes.get("warnings", []),
         }
+        if baseline is not None:
+            provenance.notes[layout.BASELINE] = {name: each.tolist() for name, each in baseline.arrays().items()}
         if len(data.rows(fmt.NEW)):
             provenance.notes |= _likeness(data, carried, arrays.novelty(), job)
 
         def read(rows: range) -> dict[str, NDArray[Any]]:
             found = arrays.read(rows)
-            return {**_about(data, rows, network, found), **found}
+            about = _about(data, rows, network, found, calibration, said)
+            if baseline is not None:
+                about |= _survival(about, baseline, times)
+            return {**about, **found}
 
         provenance = layout.write_embedding(out, arrays.count, read, provenance)
     partial.discard()
@@ -111,10 +151,12 @@ class _Arrays:
         count: int,
         network: MultimodalModel,
         carried: Mapping[str, NDArray[Any]],
+        calibration: Calibration,
         seed: int,
         job: Job,
     ) -> None:
         self.count = count
+        self._calibration = calibration
         self._novelty = {name: novelty_of(carried, name)[0] for name in network.names}
         self._partial, self._network, self._seed, self._job = partial, network, seed, job
         self._device = next(network.parameters()).device
@@ -166,7 +208,7 @@ class _Arrays:
         batch = samples.batch
         encodings = self._network.encode(samples.values, batch)
         fused = self._network.fusion.fuse(encodings, batch)
-        found = {layout.X: fused.embedding.cpu().numpy(), **self._outputs(fused.output, "")}
+        found = {layout.X: fused.embedding.cpu().numpy(), **self._outputs(fused.output)}
         for i, name in enumerate(self._network.names):
             if (known := self._novelty[name]) is not None:
                 novelty = known.novelty(encodings[i].float().cpu().numpy())
@@ -175,17 +217,23 @@ class _Arrays:
             if name in fused.branch_outputs:
                 seen = samples.present[:, i, None]  # a branch says nothing about a sample it has not seen
                 output = fused.branch_outputs[name].masked_fill(~seen, torch.nan)
-                found |= self._outputs(output, f"_{name}")
+                found |= self._outputs(output, name)
             if name in fused.posteriors:
                 found[f"obsm/{layout.POSTERIOR_SD}_{name}"] = fused.posteriors[name].sd.cpu().numpy()
                 found[f"obs/{layout.COMPRESSION}_{name}"] = kl_to_prior(fused.posteriors[name], "sum").cpu().numpy()
         return found
 
-    def _outputs(self, output: torch.Tensor, suffix: str) -> dict[str, NDArray[Any]]:
-        """A head's output (B, C) as the embedding holds it."""
-        task, raw = self._network.task, output.float().cpu().numpy()
-        found: dict[str, NDArray[Any]] = {f"obsm/{layout.OUTPUT}{suffix}": task.readable(task.scores(raw))}
-        return found | ({f"obsm/{layout.LOGITS}{suffix}": raw} if task.has_logits else {})
+    def _outputs(self, output: torch.Tensor, head: str = FUSED) -> dict[str, NDArray[Any]]:
+        """A head's output (B, C) as the embedding holds it: logits by their temperature, in float64 where there is one.
+
+        There, logits that differ in float32 differ after the division too: no prediction changes.
+        """
+        task, values = self._network.task, output.float().cpu().numpy()
+        if head in self._calibration.temperatures:
+            values = values / np.float64(self._calibration.temperature(head))
+        suffix = f"_{head}" if head else ""
+        found: dict[str, NDArray[Any]] = {f"obsm/{layout.OUTPUT}{suffix}": task.readable(task.scores(values))}
+        return found | ({f"obsm/{layout.LOGITS}{suffix}": values} if task.has_logits else {})
 
     def _make(self, blocks: dict[str, NDArray[Any]]) -> None:
         """Files with room for every sample, by the first process, whose block is the first of all."""
@@ -235,7 +283,12 @@ def _rounds(blocks: list[range]) -> list[list[range]]:
 
 
 def _about(
-    data: Dataset, rows: range, network: MultimodalModel, computed: dict[str, NDArray[Any]]
+    data: Dataset,
+    rows: range,
+    network: MultimodalModel,
+    computed: dict[str, NDArray[Any]],
+    calibration: Calibration,
+    level: float | None,
 ) -> dict[str, NDArray[Any]]:
     """What is known of the samples: ids, split, label, group, which modalities they have, predictions, positions."""
     task = network.task
@@ -250,6 +303,8 @@ def _about(
         columns = layout.probability_columns(task.classes)
         obs |= dict(zip(columns, task.readable(scores).T, strict=True))
         obs[layout.ENTROPY] = -np.sum(np.exp(scores) * scores, axis=1)
+    if level is not None:
+        obs |= _within(task, computed, calibration, level)
     present = data.present(rows)
     for i, name in enumerate(network.names):
         obs[f"has_{name}"] = present[:, i]
@@ -260,6 +315,49 @@ def _about(
     placed = {} if coordinates is None else {f"obsm/{layout.SPATIAL}": coordinates}
     texts = {f"obs/{name}": np.array(v, dtype=object) if isinstance(v, list) else v for name, v in obs.items()}
     return {**texts, **placed}
+
+
+def _survival(about: Mapping[str, Any], baseline: Baseline, times: Sequence[float]) -> dict[str, NDArray[Any]]:
+    """Time and event in place of the sign, and the probability of no event up to some times."""
+    label, at = about["obs/label"], np.array(times, dtype=np.float64)
+    event = np.where(np.isnan(label), np.nan, label > 0)
+    curves = baseline.survival(about["obs/prediction"], at)
+    columns = dict(zip(layout.survival_columns(times), curves.T, strict=True))
+    return {f"obs/{name}": values for name, values in {"time": np.abs(label), "event": event, **columns}.items()}
+
+
+def must_be_known(times: Sequence[float], baseline: Baseline | None, model: Path) -> None:
+    """Refuse times that a model can say nothing of.
+
+    Raises
+    ------
+    UsageError
+        It does not predict survival; a time is after the last of the training samples was followed.
+    """
+    if times and baseline is None:
+        raise UsageError("--times asks for survival, which this model does not predict", where=model)
+    if times and baseline is not None and max(times) > baseline.times[-1]:
+        raise UsageError(
+            "nothing is known of so late a time",
+            where=f"--times, for {model.name}",
+            got=f"{max(times):g}",
+            expected=f"at most {baseline.times[-1]:g}: for so long the training samples were followed",
+        )
+
+
+def _within(
+    task: Task, computed: dict[str, NDArray[Any]], calibration: Calibration, level: float
+) -> dict[str, list[str] | NDArray[np.float64]]:
+    """What holds the truth with probability ``level``: a set of classes, or the bounds of an interval."""
+    reach = calibration.reach(level)
+    if not task.has_logits:
+        middle = task.prediction(_scores(task, computed, ""))
+        return {layout.LOW: middle - reach, layout.HIGH: middle + reach}
+    # Of the network's own probabilities: the temperature was fitted to the samples that the reach is taken from.
+    scores = task.scores(computed[f"obsm/{layout.LOGITS}"] * calibration.temperature(FUSED))
+    within = -scores <= reach
+    within[np.arange(len(scores)), scores.argmax(axis=1)] = True  # a set without the prediction would be odd
+    return {layout.SET: layout.joined_sets(within, task.classes)}
 
 
 def _readable(classes: list[str], values: NDArray[np.float64]) -> list[str] | NDArray[np.float64]:

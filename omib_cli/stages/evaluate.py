@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from omib_cli.artifacts import format as fmt
 from omib_cli.artifacts.catalogue import REPORT_FILE, already_done
+from omib_cli.artifacts.dataset import EVERYTHING, Dataset
 from omib_cli.artifacts.files import explained, sweep, sync, temporary_beside
+from omib_cli.artifacts.hdf5 import open_hdf5, read_provenance
 from omib_cli.artifacts.provenance import Provenance
-from omib_cli.errors import MismatchError, UsageError
+from omib_cli.errors import DataError, MismatchError, UsageError
 from omib_cli.evaluation.metrics import score_run
 from omib_cli.evaluation.probes import recover
+from omib_cli.evaluation.references import with_references
 from omib_cli.evaluation.rows import Key, key_of
 from omib_cli.evaluation.runs import Run, read_run
+from omib_cli.evaluation.shares import coverage, recall_by_class
 from omib_cli.evaluation.sufficiency import information_plane
 from omib_cli.recipe.schema import Recipe
 from omib_cli.report.figures import draw_run, headline_metrics
@@ -27,7 +31,9 @@ from omib_cli.stages.result import StageResult
 from omib_cli.stages.truth import truth_of
 
 
-def run(embeddings: list[Path], out: Path, job: Job, bootstrap: int | None = None) -> StageResult:
+def run(
+    embeddings: list[Path], out: Path, job: Job, bootstrap: int | None = None, datasets: Sequence[Path] = ()
+) -> StageResult:
     """Evaluate one embedding, or several runs of the same task together; those of a recipe, method and data in a row.
 
     Parameters
@@ -38,13 +44,16 @@ def run(embeddings: list[Path], out: Path, job: Job, bootstrap: int | None = Non
         The folder of the report; an older report there is replaced as a whole.
     bootstrap
         Resamples behind each interval; None takes the recipe's.
+    datasets
+        What was embedded, to fit references to; of an embedding whose dataset is none of these, ``dataset.h5`` beside
+        it if it is the one.
 
     Raises
     ------
     UsageError
         No embedding, the same run twice, or an output folder that holds something else.
     MismatchError
-        The embeddings are of different tasks or classes, or ``out`` was made otherwise.
+        The embeddings are of different tasks or classes, a dataset is that of none, or ``out`` was made otherwise.
     DataError
         An embedding is missing or damaged.
     """
@@ -52,11 +61,14 @@ def run(embeddings: list[Path], out: Path, job: Job, bootstrap: int | None = Non
     runs = [read_run(path) for path in embeddings]
     _must_fit(runs)
     recipe = _recipe(runs, bootstrap)
-    parents = _parents(runs)
+    found_datasets = _datasets(runs, datasets, job)
+    parents = _parents(runs, found_datasets)
     _must_be_free(out)
     if (found := already_done(out, fmt.REPORT, recipe, parents, job)) is not None:
         return _result(out, found, already_there=True)
-    chapters = [_chapter(each, recipe.evaluate.bootstrap, job) for each in runs]
+    chapters = [
+        _chapter(each, path, recipe.evaluate.bootstrap, job) for each, path in zip(runs, found_datasets, strict=True)
+    ]
     provenance = Provenance(
         kind=fmt.REPORT,
         recipe=recipe.resolved(),
@@ -117,10 +129,47 @@ def _recipe(runs: Sequence[Run], bootstrap: int | None) -> Recipe:
     return recipe.model_copy(update={"evaluate": recipe.evaluate.model_copy(update={"bootstrap": bootstrap})})
 
 
-def _parents(runs: Sequence[Run]) -> dict[str, str]:
-    if len(runs) == 1:
-        return {fmt.EMBEDDING: runs[0].provenance.hash}
-    return {f"{fmt.EMBEDDING}-{number}": each.provenance.hash for number, each in enumerate(runs, start=1)}
+def _parents(runs: Sequence[Run], datasets: Sequence[Path | None]) -> dict[str, str]:
+    """Hashes of the embeddings, and of the datasets that references are fitted to."""
+    found = {}
+    for number, (each, path) in enumerate(zip(runs, datasets, strict=True), start=1):
+        place = "" if len(runs) == 1 else f"-{number}"
+        found[f"{fmt.EMBEDDING}{place}"] = each.provenance.hash
+        if path is not None:
+            found[f"{fmt.DATASET}{place}"] = each.provenance.parents[fmt.DATASET]
+    return found
+
+
+def _datasets(runs: Sequence[Run], given: Sequence[Path], job: Job) -> list[Path | None]:
+    """The dataset of each run, among those given or beside its embedding; None where it is not, or not wanted."""
+    hashes = {_hash_of(path): path for path in given}
+    wanted = {each.provenance.parents.get(fmt.DATASET, "") for each in runs}
+    for found, path in hashes.items():
+        if found not in wanted:
+            raise MismatchError(
+                "no embedding was made from this dataset",
+                where=path,
+                got=f"a dataset of hash {found[:12]}",
+                expected=" or ".join(sorted(one[:12] for one in wanted)),
+                do="name the dataset that omib embed was given",
+            )
+    return [_dataset_of(each, hashes, job) if each.recipe.evaluate.references else None for each in runs]
+
+
+def _dataset_of(run: Run, given: Mapping[str, Path], job: Job) -> Path | None:
+    wanted, beside = run.provenance.parents.get(fmt.DATASET, ""), run.path.with_name("dataset.h5")
+    if wanted in given or not beside.exists():
+        return given.get(wanted)
+    try:
+        return beside if _hash_of(beside) == wanted else None
+    except DataError as error:
+        job.progress.warn(f"{beside} cannot be read, so that there are no references: {error.what}")
+        return None
+
+
+def _hash_of(path: Path) -> str:
+    with open_hdf5(path, fmt.DATASET) as file:
+        return read_provenance(file, path).hash
 
 
 def _must_be_free(out: Path) -> None:
@@ -136,14 +185,26 @@ def _must_be_free(out: Path) -> None:
     out.rmdir()
 
 
-def _chapter(run: Run, bootstrap: int, job: Job) -> Chapter:
+def _chapter(run: Run, dataset: Path | None, bootstrap: int, job: Job) -> Chapter:
     if not run.is_held_out:
         job.progress.warn(f"{run.path.name} has no test split: the report is about its {run.headline} split")
-    scores = score_run(run, bootstrap, job.progress)
+    with ExitStack() as stack:
+        data = None if dataset is None else stack.enter_context(Dataset(dataset, EVERYTHING))
+        scores = with_references(score_run(run, bootstrap, job.progress), run, data)
     rows = run.split == run.headline
     truth = truth_of(run, bootstrap)
     recovery = recover(run.values[rows], truth.targets, run.recipe.seed)
-    return Chapter(run, scores, draw_run(run, scores), information_plane(run, bootstrap), recovery, truth.subvectors)
+    pictures, plane = draw_run(run, scores), information_plane(run, bootstrap)
+    return Chapter(
+        run,
+        scores,
+        pictures,
+        plane,
+        recovery,
+        truth.subvectors,
+        recalls=recall_by_class(run, bootstrap),
+        coverage=coverage(run, bootstrap),
+    )
 
 
 def _figures(chapters: Sequence[Chapter]) -> dict[str, Any]:

@@ -114,7 +114,7 @@ def must_be_of(data: Dataset, files: Mapping[str, Path | None]) -> dict[str, str
 
 
 def must_be_divisible(recipe: Recipe) -> None:
-    """Refuse several processes for a method whose gradients need the whole batch in one place.
+    """Refuse several processes for a method, or a task, whose gradients need the whole batch in one place.
 
     Raises
     ------
@@ -124,6 +124,12 @@ def must_be_divisible(recipe: Recipe) -> None:
     if processes.world_size() > 1 and recipe.fusion.couples_samples:
         raise UsageError(
             f"{recipe.fusion.method}, as the recipe has it, compares the samples of a batch and cannot be divided",
+            got=f"{processes.world_size()} processes",
+            do="train it in one process",
+        )
+    if processes.world_size() > 1 and recipe.task.couples_samples:
+        raise UsageError(
+            f"the loss of task {recipe.task.kind} compares the samples of a batch and cannot be divided",
             got=f"{processes.world_size()} processes",
             do="train it in one process",
         )

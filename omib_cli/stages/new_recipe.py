@@ -31,10 +31,10 @@ class Wanted:
         The folder that file names are relative to, or a file that holds all; None for what the files have in common.
     modalities
         ``FILE`` or ``FILE:INSIDE`` of each modality; empty where the folder or the file says it.
-    label, group, split
+    label, group, split, event
         As in :class:`omib_cli.sources.fingerprint.TablesAsked`.
     task
-        ``classification`` or ``regression``; None where the labels say it.
+        ``classification``, ``regression`` or ``survival``; None where the labels, or an event, say it.
     """
 
     folder: Path | None
@@ -43,6 +43,7 @@ class Wanted:
     group: str | None
     split: str | None
     task: TaskName | None
+    event: str | None = None
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,7 @@ def draft(wanted: Wanted, target: Path) -> Draft:
 
 def _fingerprint(wanted: Wanted) -> tuple[Path, Fingerprint]:
     """The folder of the files, and what is in them."""
+    _must_go_together(wanted)
     folder, modalities, label = wanted.folder, dict(wanted.modalities), wanted.label
     if folder is not None:
         must_exist(folder, "file or folder")
@@ -111,6 +113,8 @@ def _fingerprint(wanted: Wanted) -> tuple[Path, Fingerprint]:
     else:
         folder, modalities, label = _beside(modalities, label)
     if is_of_clips(folder, modalities):
+        if wanted.event is not None:
+            raise UsageError("the labels of clips are classes; survival is predicted from tables", got="--event")
         return folder, of_clips(MediaAsked(modalities, label, wanted.group, wanted.split), folder)
     if not modalities:
         there = sorted(path.name for path in folder.iterdir())
@@ -123,7 +127,17 @@ def _fingerprint(wanted: Wanted) -> tuple[Path, Fingerprint]:
     if label is None:
         first = next(iter(modalities.values())).partition(":")[0]
         raise UsageError("where are the labels?", expected="--label FILE:COLUMN", do=f"maybe --label {first}:COLUMN")
-    return folder, of_tables(TablesAsked(modalities, label, wanted.group, wanted.split), folder)
+    return folder, of_tables(TablesAsked(modalities, label, wanted.group, wanted.split, wanted.event), folder)
+
+
+def _must_go_together(wanted: Wanted) -> None:
+    """Refuse survival without an event, and an event in another task."""
+    if wanted.task == "survival" and wanted.event is None:
+        raise UsageError(
+            "which column says whether the event took place?", expected="--event COLUMN, or --event COLUMN=VALUE"
+        )
+    if wanted.event is not None and wanted.task not in (None, "survival"):
+        raise UsageError("--event is for survival", got=f"--task {wanted.task}", do="leave one of them out")
 
 
 def _of_file(file: Path, modalities: dict[str, str], label: str | None) -> tuple[dict[str, str], str | None]:

@@ -14,7 +14,7 @@ from omib_cli.recipe.schema import Recipe
 from omib_cli.runtime.job import Job
 from omib_cli.runtime.start import prepare_torch
 from omib_cli.stages.fitting import must_have_warmup
-from omib_cli.training.inference import dataset_facts
+from omib_cli.training.inference import training_facts
 from omib_cli.training.model import fresh_model
 
 
@@ -41,7 +41,7 @@ def rehearse(recipe: Recipe, dataset: Dataset | Path, job: Job, *, main: bool) -
     with opened(dataset) as data:
         rows = data.rows("train")
         batch = read_samples(data, range(rows.start, min(rows.stop, rows.start + options.batch)), torch.device("cpu"))
-        model = fresh_model(recipe, dataset_facts(data), device, job.progress.warn)
+        model = fresh_model(recipe, training_facts(recipe, data), device, job.progress.warn)
     batch = batch.to(next(model.parameters()).device)
     started = time.monotonic()
     losses = (model.losses if main else model.warmup_losses)(batch.values, batch.batch)

@@ -166,7 +166,7 @@ def _closing_steps(recipe: Recipe, dataset: Path, folder: Path, report: bool) ->
     model, embedding, page = folder / MODEL, folder / EMBEDDING, folder / REPORT
     steps = [PlannedStep(embedding, "embed", partial(embed.run, dataset, model, embedding))]
     if report:
-        make = partial(evaluate.run, [embedding], page, bootstrap=recipe.evaluate.bootstrap)
+        make = partial(evaluate.run, [embedding], page, bootstrap=recipe.evaluate.bootstrap, datasets=[dataset])
         steps.append(PlannedStep(page, "evaluate", make))
     return steps
 

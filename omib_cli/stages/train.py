@@ -42,7 +42,9 @@ from omib_cli.stages.plan import (
     warmup_step,
 )
 from omib_cli.stages.result import StageResult
-from omib_cli.training.inference import dataset_facts, must_match
+from omib_cli.training.baseline import fit_survival
+from omib_cli.training.calibration import ENOUGH, fit_calibration
+from omib_cli.training.inference import must_match, training_facts
 from omib_cli.training.loop import Trainer
 from omib_cli.training.model import MultimodalModel, fresh_model
 from omib_cli.training.novelty import fit_novelty
@@ -160,7 +162,7 @@ def _train(
         known = read_information(information) if information else None
         state = Partial(out, state_key(fmt.MODEL, recipe, parents), job)
         train, validation = read_splits(data, recipe.train, "train", device, job)
-        facts = dataset_facts(data)
+        facts = training_facts(recipe, data)
         model = fresh_model(recipe, facts, device, job.progress.warn)
         log = log_beside(out, _load_warmup(warmup, data, model) if warmup else [])
         begun = _start(start, model, recipe, data, job) if start else {}
@@ -168,7 +170,13 @@ def _train(
         trainer = Trainer(model, main_phase(model, recipe), recipe.seed, state, log, job)
         kept = trainer.run(train, validation)
         prepared = arrays_of(data)
-        carried = {**prepared, **fit_novelty(model, data, recipe.seed)}
+        carried = {
+            **prepared,
+            **fit_novelty(model, data, recipe.seed),
+            **fit_calibration(model, data, recipe.seed),
+            **fit_survival(model, data, recipe.seed),
+        }
+        _say_uncalibrated(recipe, len(data.rows("validation")), job)
     provenance = make_provenance(
         fmt.MODEL, recipe, parents, {**facts, "prepared": sorted(prepared), "epoch": kept, "beta": beta}, device, job
     )
@@ -180,6 +188,15 @@ def _train(
     write_checkpoint(out, model.state_dict(), provenance, carried)
     state.discard()
     return StageResult.of(out, provenance)
+
+
+def _say_uncalibrated(recipe: Recipe, held_out: int, job: Job) -> None:
+    """Say where there is nothing honest to calibrate probabilities by: the training samples are too well known."""
+    if recipe.task.kind == "classification" and held_out < ENOUGH:
+        job.progress.note(
+            f"{held_out} validation samples: too few (of {ENOUGH}) for a temperature, so that class probabilities "
+            "stay as the network gives them"
+        )
 
 
 def _load_warmup(checkpoint: Path, data: Dataset, model: Any) -> list[dict[str, Any]]:

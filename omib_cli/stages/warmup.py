@@ -21,7 +21,7 @@ from omib_cli.stages.fitting import (
     state_key,
 )
 from omib_cli.stages.result import StageResult
-from omib_cli.training.inference import dataset_facts
+from omib_cli.training.inference import training_facts
 from omib_cli.training.loop import Trainer
 from omib_cli.training.model import fresh_model
 from omib_cli.training.phases import warmup_phase
@@ -50,7 +50,7 @@ def run(recipe: Recipe, dataset: Dataset | Path, out: Path, job: Job) -> StageRe
             return StageResult.of(out, found, already_there=True)
         device = prepare_torch(job)
         train, validation = read_splits(data, recipe.warmup, "warmup", device, job)
-        facts = dataset_facts(data)
+        facts = training_facts(recipe, data)
         partial = Partial(out, state_key(fmt.WARMUP, recipe, parents), job)
         model = fresh_model(recipe, facts, device, job.progress.warn)
         log = log_beside(out)

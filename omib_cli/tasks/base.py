@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 
 
 class Task(ABC):
-    """A task, made from its options and the class names of the dataset (empty where it has none)."""
+    """A task, made from its options and the class names of the dataset (empty where it has none).
+
+    ``weights`` are what samples of each class weigh in the loss (C,); none where all weigh alike.
+    """
 
     bias: ClassVar[bool] = True
     """Whether layers on the way to a prediction may have a bias: without one, a network cannot answer a constant."""
@@ -33,9 +37,10 @@ class Task(ABC):
     main_metric: ClassVar[str]
     """The metric that one would quote first."""
 
-    def __init__(self, options: TaskOptions, classes: list[str]) -> None:
+    def __init__(self, options: TaskOptions, classes: list[str], weights: Sequence[float] | None = None) -> None:
         self.options: Any = options
         self.classes = classes
+        self.weights = weights
 
     @property
     @abstractmethod
@@ -50,6 +55,20 @@ class Task(ABC):
     def loss(self, output: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         """-log q(y | .) up to a constant: (..., B, C) outputs and (B,) labels to (..., B) losses, float32."""
 
+    def loss_among(self, output: torch.Tensor, label: torch.Tensor, there: torch.Tensor | None) -> torch.Tensor:
+        """As :meth:`loss`, where only the samples of ``there`` (..., B) count; None for all.
+
+        What others are there changes nothing, unless the task compares samples: such a one has a method of its own.
+        """
+        return self.loss(output, label)
+
+    def likelihood(self, output: torch.Tensor, label: torch.Tensor, there: torch.Tensor | None = None) -> torch.Tensor:
+        """q(y | .) up to a constant, whatever the sample's weight: (..., B, C) outputs, (B,) labels to (..., B).
+
+        ``there`` as for :meth:`loss_among`.
+        """
+        return self.loss_among(output, label, there).neg().exp()
+
     @abstractmethod
     def divergence(self, output: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
         """KL(p || q) of the predictions behind two outputs: (..., B, C), (B, C) to (..., B), at least 0, float32."""
@@ -62,7 +81,7 @@ class Task(ABC):
     def scores(self, outputs: NDArray[np.floating]) -> NDArray[np.float64]:
         """What predictions and metrics are made of, in float64, from a head's outputs (N, C).
 
-        Log-probabilities of classes (N, C), the value (N, 1), or how anomalous a sample is (N, 1).
+        Log-probabilities of classes (N, C), the value (N, 1), how anomalous a sample is, or its log-hazard (N, 1).
         """
 
     def readable(self, scores: NDArray[np.float64]) -> NDArray[np.floating]:
@@ -76,6 +95,26 @@ class Task(ABC):
     @abstractmethod
     def prediction(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """The predicted class index or value (N,), from :meth:`scores`."""
+
+    def of_branch(self) -> Task:
+        """The task as a modality's own branch is judged by it."""
+        return self
+
+    def reweighted(
+        self, scores: NDArray[np.float64], labels: NDArray[np.float64]
+    ) -> Mapping[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]]:
+        """Metrics as functions of how often each resample drew each sample, (R, N) to (R,).
+
+        Those that depend on more than scores and labels, which ``evaluation/resampling.py`` does not know.
+        """
+        return {}
+
+    def nonconformity(self, scores: NDArray[np.float64], labels: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """How unlike its truth each prediction is (N,), from :meth:`scores` and labels (N,); None: no such thing.
+
+        Sets of classes and intervals of values hold all that is no more unlike the prediction than most truths are.
+        """
+        return None
 
     @abstractmethod
     def metrics(self, scores: NDArray[np.float64], labels: NDArray[np.float64]) -> dict[str, float]:

@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional as F  # noqa: N812 (torch's own convention)
 
 from omib_cli.tasks.base import Task
+from omib_cli.tasks.calibration import calibration_error, confidence_and_hits, squared_errors, surprises
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,10 +31,18 @@ class Classification(Task):
         return len(self.classes)
 
     def loss(self, output: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-        """Cross-entropy in nats (Equation 4; choice A1): (..., B, C) logits, (B,) class indices to (..., B)."""
-        each = output.shape[:-1]
-        labels = label.long().expand(each).flatten()
-        return F.cross_entropy(output.float().flatten(end_dim=-2), labels, reduction="none").view(each)
+        """Cross-entropy in nats (Equation 4; choice A1): (..., B, C) logits, (B,) class indices to (..., B).
+
+        A sample's loss is multiplied by the weight of its class, where classes have weights.
+        """
+        losses = _cross_entropy(output, label)
+        if self.weights is None:
+            return losses
+        return losses * torch.tensor(self.weights, dtype=torch.float32, device=label.device)[label.long()]
+
+    def likelihood(self, output: torch.Tensor, label: torch.Tensor, there: torch.Tensor | None = None) -> torch.Tensor:
+        """The probability of the true class: (..., B, C) logits, (B,) class indices to (..., B)."""
+        return _cross_entropy(output, label).neg().exp()
 
     def divergence(self, output: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
         """KL(softmax(output) || softmax(reference)) in nats, from log-softmax; clamped at 0 against rounding."""
@@ -62,11 +71,16 @@ class Classification(Task):
         best: NDArray[np.float64] = scores.argmax(axis=1).astype(np.float64)
         return best
 
+    def nonconformity(self, scores: NDArray[np.float64], labels: NDArray[np.float64]) -> NDArray[np.float64]:
+        """-ln p of the true class (N,)."""
+        return surprises(scores, labels)
+
     def metrics(self, scores: NDArray[np.float64], labels: NDArray[np.float64]) -> dict[str, float]:
-        """Accuracy, macro and weighted F1, and AUC.
+        """Accuracy, its mean over classes, AUC, macro and weighted F1; calibration error, Brier score and log-loss.
 
         AUC is the area under the ROC curve of the second class for two classes, and the unweighted mean of the
-        one-versus-rest areas for more, by :func:`log_odds`; NaN where a class has no sample.
+        one-versus-rest areas for more, by :func:`log_odds`; NaN where a class has no sample. The balanced accuracy is
+        the mean recall of the classes that have samples.
         """
         from sklearn.metrics import f1_score, roc_auc_score
 
@@ -81,7 +95,25 @@ class Classification(Task):
             odds = log_odds(scores)
             judged = [1] if self.outputs == 2 else range(self.outputs)
             auc = float(np.mean([roc_auc_score(truth == code, odds[:, code]) for code in judged]))
-        return {"accuracy": float((truth == predicted).mean()), "auc": auc, **f1}
+        accuracy = {"accuracy": float((truth == predicted).mean()), "auc": auc}
+        recalls = [float((predicted[truth == code] == code).mean()) for code in np.unique(truth)]
+        return {**accuracy, "balanced_accuracy": float(np.mean(recalls)), **f1, **_calibration(scores, labels)}
+
+
+def _cross_entropy(output: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+    each = output.shape[:-1]
+    labels = label.long().expand(each).flatten()
+    return F.cross_entropy(output.float().flatten(end_dim=-2), labels, reduction="none").view(each)
+
+
+def _calibration(scores: NDArray[np.float64], labels: NDArray[np.float64]) -> dict[str, float]:
+    """How far probabilities are from the truth: expected calibration error, Brier score, log-loss in nats."""
+    error = calibration_error(*confidence_and_hits(scores, labels))
+    return {
+        "ece": float(error(np.ones((1, len(labels))))[0]),
+        "brier": float(squared_errors(scores, labels).mean()),
+        "log_loss": float(surprises(scores, labels).mean()),
+    }
 
 
 def log_odds(scores: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -51,6 +51,10 @@ class Regression(Task):
         """The value (N,)."""
         return scores[:, 0]
 
+    def nonconformity(self, scores: NDArray[np.float64], labels: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Distance from the true value (N,), in the label's unit."""
+        return np.abs(self.prediction(scores) - labels)
+
     def metrics(self, scores: NDArray[np.float64], labels: NDArray[np.float64]) -> dict[str, float]:
         """Mean absolute error, root mean squared error and Pearson's r; with ``sentiment`` those of Appendix K too."""
         predicted = self.prediction(scores)

@@ -18,6 +18,7 @@ from omib_cli.recipe.schema import Recipe
 from omib_cli.runtime.job import Job
 from omib_cli.runtime.machine import pick_device
 from omib_cli.training.model import MultimodalModel, build_model
+from omib_cli.training.weights import class_weights
 
 
 def dataset_facts(dataset: Dataset) -> dict[str, Any]:
@@ -30,6 +31,12 @@ def dataset_facts(dataset: Dataset) -> dict[str, Any]:
         "classes": dataset.classes,
         "features": {name: features for name, features in named.items() if features is not None},
     }
+
+
+def training_facts(recipe: Recipe, dataset: Dataset) -> dict[str, Any]:
+    """:func:`dataset_facts`, and what classes weigh in the loss of a network that is to be trained."""
+    weights = class_weights(recipe.task, dataset)
+    return dataset_facts(dataset) | ({} if weights is None else {"class_weights": weights})
 
 
 def load_model(path: Path, recipe: Recipe, dataset: Dataset, job: Job) -> tuple[MultimodalModel, Provenance]:

@@ -31,14 +31,17 @@ class MultimodalModel(nn.Module):
     recipe
         Says which encoders, method and task.
     facts
-        What the dataset says: ``shapes`` (of one sample), ``kinds`` and ``configs`` by modality, and ``classes``.
+        What the dataset says: ``shapes`` (of one sample), ``kinds`` and ``configs`` by modality, and ``classes``; with
+        what weight each counts in the loss (``class_weights``), where the recipe gives them weights.
     """
 
     def __init__(self, recipe: Recipe, facts: Mapping[str, Any]) -> None:
         super().__init__()
         self.names = list(recipe.modalities)
         self.frozen = False
-        self.task: Task = TASKS.implementation(recipe.task.kind)(recipe.task, list(facts["classes"]))
+        self.task: Task = TASKS.implementation(recipe.task.kind)(
+            recipe.task, list(facts["classes"]), facts.get("class_weights")
+        )
         encoders = [_encoder(recipe, name, facts, self.task) for name in self.names]
         self.encoders = nn.ModuleList(encoders)
         widths = {name: recipe.modalities[name].encoder.width for name in self.names}

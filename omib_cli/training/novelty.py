@@ -113,8 +113,8 @@ def fit_novelty(model: MultimodalModel, data: Dataset, seed: int) -> dict[str, N
     A modality that fewer than two training samples have is left out.
     """
     model.eval()
-    blocks = _some(list(data.blocks(data.rows("train"))), seed)
-    held = _some(list(data.blocks(data.rows("validation"))), seed)
+    blocks = some_blocks(list(data.blocks(data.rows("train"))), seed)
+    held = some_blocks(list(data.blocks(data.rows("validation"))), seed)
     z, unseen = _encodings(model, data, blocks), _encodings(model, data, held)
     found: dict[str, NDArray[Any]] = {}
     for name in model.names:
@@ -141,7 +141,7 @@ def _named(name: str, what: Distances | Ranges) -> dict[str, NDArray[Any]]:
     return {fmt.NOVELTY.format(name) + one.name: getattr(what, one.name) for one in fields(what)}
 
 
-def _some(blocks: list[range], seed: int) -> list[range]:
+def some_blocks(blocks: list[range], seed: int) -> list[range]:
     """So many blocks of rows that they hold about :data:`MOST` samples, in their order."""
     if sum(map(len, blocks)) <= MOST:
         return blocks

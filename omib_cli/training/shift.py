@@ -21,6 +21,14 @@ MANY = 0.05
 """Share of the features that may be far, or of the values outside the training range, before a reader is warned."""
 NOVEL = 0.99
 """Novelty beyond which a sample is unlike the training samples; of samples like them one in a hundred is."""
+ALIKE = 0.02
+"""Median novelty below which samples are nearer to the training mean than training samples are."""
+SEVERAL = 20
+"""Samples from which on their median novelty is looked at."""
+ALIKE = 0.02
+"""Median novelty below which samples are nearer to the training mean than training samples are."""
+SEVERAL = 20
+"""Samples from which on their median novelty is looked at."""
 DOUBT = 0.1
 """Share of the samples that may be so before a reader is warned."""
 
@@ -107,5 +115,10 @@ def verdicts(shift: Mapping[str, Mapping[str, Any]], novelty: Mapping[str, NDArr
             found.append(
                 f"{odd} of {len(known)} samples are unlike every training sample in {name} (novelty above {NOVEL:g}, "
                 f"where {100 * (1 - NOVEL):.0f} % would be): do not trust their predictions"
+            )
+        if len(known) >= SEVERAL and np.median(known) < ALIKE:
+            found.append(
+                f"the samples vary less in {name} than the training samples do (half of them have a novelty of at most "
+                f"{np.median(known):.2g}, where 0.5 would be): another population, or prepared in another way"
             )
     return found

@@ -14,8 +14,17 @@ from small import toy_dataset
 
 from omib_cli.artifacts.files import explained
 from omib_cli.cli import app
-from omib_cli.cli.console import show_error
-from omib_cli.errors import DataError, Interrupted, MismatchError, NumericError, RecipeError, StaleError, UsageError
+from omib_cli.cli.console import say, show_error
+from omib_cli.errors import (
+    DataError,
+    Interrupted,
+    MismatchError,
+    NumericError,
+    RecipeError,
+    StaleError,
+    UsageError,
+    listed,
+)
 
 
 def run(*arguments):
@@ -150,6 +159,17 @@ def test_a_message_has_a_row_for_what_where_got_expected_and_try(capsys):
     show_error(DataError("no", where="f.h5:/x", got=1, expected=2, do="again"))
     lines = capsys.readouterr().err.splitlines()
     assert lines == ["error:    no", "where:    f.h5:/x", "got:      1", "expected: 2", "try:      again"]
+
+
+def test_what_a_terminal_would_obey_is_shown_and_what_is_too_long_is_cut(capsys):
+    show_error(DataError("a column \x1b[2J", where="a\x07.csv", got="x" * 5000, expected="\u202eabc"))
+    say("done \x1b]0;title\x07")
+    out, err = capsys.readouterr()
+    assert not {"\x1b", "\x07", "\u202e"} & set(out + err)
+    assert "\\x1b[2J" in err
+    assert "(5,000 characters)" in err
+    assert len(err) < 2500
+    assert listed(["y" * 500]).endswith("(500 characters)")
 
 
 def test_problems_of_a_recipe_are_listed_one_a_line(tmp_path, capsys):

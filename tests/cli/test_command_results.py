@@ -131,7 +131,7 @@ def test_output_goes_beside_the_first_input_or_is_named_after_the_recipe(
     stage = import_module(f"omib_cli.stages.{command}")
     seen = []
 
-    def record(*arguments):
+    def record(*arguments, **_options):
         seen.append([argument for argument in arguments if isinstance(argument, Path)])
         return StageResult(Path(made), "kind", "0" * 64)
 

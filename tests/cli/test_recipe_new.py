@@ -161,10 +161,15 @@ def test_ids_that_are_only_written_otherwise_are_named(refused, tmp_path):
     assert "differ in how they are written: 'P00'" in refused(*RNA_PROTEIN, "--label", "labels.csv:y")
 
 
-def test_samples_in_columns_are_recognised(refused, tmp_path):
+def test_samples_in_columns_are_recognised(new, tmp_path):
     write_tables(tmp_path)
+    upright, _, _ = new(*RNA_PROTEIN, "--label", "labels.csv:y")
+    (tmp_path / "mine.yaml").unlink()
     pd.read_csv(tmp_path / "rna.csv", index_col=0).T.to_csv(tmp_path / "rna.csv")
-    assert "the samples of 'rna' stand in its columns" in refused(*RNA_PROTEIN, "--label", "labels.csv:y")
+    recipe, out, _ = new(*RNA_PROTEIN, "--label", "labels.csv:y")
+    assert recipe.data.tables["rna"].transpose
+    assert "its samples stand in columns" in out
+    assert recipe.fusion == upright.fusion
 
 
 def test_ids_are_found_by_what_the_files_share_whatever_they_are_called(new, tmp_path):
@@ -403,11 +408,61 @@ def test_real_tables_become_recipes(new, refused, tmp_path):
     assert (recipe.fusion, recipe.train, recipe.warmup) == (bundled.fusion, bundled.train, bundled.warmup)
     (tmp_path / "mine.yaml").unlink()
     brca = real_data("brca_survival")
-    said = refused(brca, "--modality", "rna=RNAseq_EigengeneMatrix.csv", "--label", "clinical.csv:OS_Status")
-    assert "stand in its columns" in said
+    recipe, out, _ = new(brca, "--modality", "rna=RNAseq_EigengeneMatrix.csv", "--label", "clinical.csv:OS_Status")
+    assert recipe.data.tables["rna"].transpose
+    (tmp_path / "mine.yaml").unlink()
     recipe, out, _ = new(brca, "--modality=tmb=TMB.csv", "--modality=cnv=CNV.csv", "--label", "clinical.csv:OS_Status")
     assert "LIVING 497, DECEASED 86; always saying LIVING is right in 85%" in out
     (tmp_path / "mine.yaml").unlink()
     views = [f"--modality=v{one}=view{one}.csv.gz" for one in range(1, 6)]
     recipe, out, _ = new(real_data("multiview") / "msrc_v5", *views, "--label", "labels.csv.gz")
     assert (recipe.data.labels.column, recipe.data.labels.id, recipe.task.kind) == ("label", "id", "classification")
+
+
+def times_of(dead: tuple[object, object]):
+    """Labels that are times, with whether the event took place at them."""
+    months = np.round(np.random.default_rng(2).exponential(20, 40) + 0.1, 2)
+    return pd.DataFrame(
+        {"id": label_frame()["id"], "months": months, "status": [dead[row % 3 == 0] for row in range(40)]}
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "said", "event"),
+    [
+        (("LIVING", "DECEASED"), "status", {"column": "status", "of": "DECEASED"}),
+        (("0:LIVING", "1:DECEASED"), "status", {"column": "status", "of": "1:DECEASED"}),
+        ((0, 1), "status", "status"),
+        ((False, True), "status", "status"),
+        (("a", "b"), "status=b", {"column": "status", "of": "b"}),
+    ],
+)
+def test_times_with_an_event_are_survival(new, omib, tmp_path, values, said, event):
+    write_tables(tmp_path, labels=times_of(values))
+    recipe, out, _ = new(*RNA_PROTEIN, "--label", "labels.csv:months", "--event", said)
+    assert recipe.task.kind == "survival"
+    assert recipe.data.labels.model_dump()["event"] == event
+    assert recipe.data.split.by == "stratified"
+    assert "14 events" in out
+    assert recipe.modalities.keys() == {"rna", "protein"}
+    code, out, _ = omib("recipe", "explain", "mine.yaml")
+    assert code == 0
+    assert "event in 'status'" in out
+    code, _, err = omib("prepare", "mine.yaml", "--input", ".")
+    assert code == 0, err
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "said"),
+    [
+        (("a", "b"), ["--event", "status"], "--event status=b"),
+        ((0, 1), ["--event", "state"], "state"),
+        ((0, 1), ["--event", "months"], "the time and the event are two columns"),
+        ((0, 1), ["--task", "survival"], "--event COLUMN"),
+        ((0, 1), ["--event", "status", "--task", "regression"], "--event is for survival"),
+        (("a", "b"), ["--event", "status=c"], "which value means the event?"),
+    ],
+)
+def test_an_event_that_is_not_understood_is_asked_for(refused, tmp_path, values, options, said):
+    write_tables(tmp_path, labels=times_of(values))
+    assert said in " ".join(refused(*RNA_PROTEIN, "--label", "labels.csv:months", *options).split())

@@ -25,6 +25,7 @@ from omib_cli.evaluation.metrics import (
     share,
 )
 from omib_cli.evaluation.runs import read_run
+from omib_cli.evaluation.shares import recall_by_class
 from omib_cli.runtime.progress import Progress
 from omib_cli.tasks.classification import Classification
 
@@ -167,6 +168,17 @@ def test_a_share_of_samples_has_its_exact_interval(tmp_path):
     found = table.splits["test"]["fused"].metrics
     assert (found["accuracy"].value, found["accuracy"].low) == (1.0, pytest.approx(eight.low))
     assert math.isnan(found["f1_macro"].low)  # too few to be resampled
+
+
+def test_the_recall_of_a_class_is_exact_by_sample_and_wider_by_group(tmp_path):
+    run = read_run(make_embedding(tmp_path / "e.h5ad", sizes={"train": 50, "test": 600}, groups=30, seed=2))
+    rows = run.split == "test"
+    by_group, by_sample = (recall_by_class(each, 200)["yes"] for each in (run, replace(run, groups=None)))
+    yes = rows & (run.labels == 1)
+    right = int((run.predictors[0].scores[yes].argmax(axis=1) == 1).sum())
+    assert by_sample.recall == share(right, int(yes.sum()))
+    assert by_group.recall.value == by_sample.recall.value
+    assert by_group.recall.high - by_group.recall.low > 1.5 * (by_sample.recall.high - by_sample.recall.low)
 
 
 @pytest.mark.parametrize("count", [10, 40])

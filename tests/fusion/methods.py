@@ -11,11 +11,12 @@ from omib_cli.fusion.base import FusionMethod
 from omib_cli.nn.batch import Batch
 from omib_cli.recipe.fusion import FUSIONS
 from omib_cli.recipe.heads import HeadOptions
-from omib_cli.recipe.tasks import AnomalyOptions, ClassificationOptions, RegressionOptions
+from omib_cli.recipe.tasks import AnomalyOptions, ClassificationOptions, RegressionOptions, SurvivalOptions
 from omib_cli.tasks.anomaly import Anomaly
 from omib_cli.tasks.base import Task
 from omib_cli.tasks.classification import Classification
 from omib_cli.tasks.regression import Regression
+from omib_cli.tasks.survival import Survival
 
 KINDS = {kind.model_fields["method"].default: kind for kind in get_args(get_args(FUSIONS.union())[0])}
 COMPARED = [name for name in KINDS if name != "omib"]
@@ -33,6 +34,8 @@ SMALL = {
 def make_task(kind: str) -> Task:
     if kind == "classification":
         return Classification(ClassificationOptions(), ["a", "b", "c"])
+    if kind == "survival":
+        return Survival(SurvivalOptions(), [])
     return Regression(RegressionOptions(), []) if kind == "regression" else Anomaly(AnomalyOptions(width=5), [])
 
 
@@ -58,6 +61,8 @@ def encodings(count: int = 2, batch: int = 12, seed: int = 1, requires_grad: boo
 
 
 def labels(task: str = "classification", batch: int = 12) -> torch.Tensor:
+    if task == "survival":  # ties, and a third censored
+        return (torch.arange(batch) // 2 + 1.0) * torch.tensor([1.0, 1.0, -1.0]).repeat(batch)[:batch]
     return torch.linspace(-1, 1, batch) if task == "regression" else torch.arange(batch).float() % 3
 
 

@@ -27,11 +27,11 @@ def test_all_eleven_are_there():
 
 
 @variants
-@pytest.mark.parametrize(("count", "task"), [(2, "classification"), (3, "regression"), (2, "anomaly")])
+@pytest.mark.parametrize(("count", "task"), [(2, "classification"), (3, "regression"), (2, "anomaly"), (2, "survival")])
 def test_the_head_predicts_from_the_embedding_in_every_task(name, options, count, task):
     fusion, z = make(name, count, task, **options).eval(), encodings(count)
     fused = fusion.fuse(z, batch(len(z)))
-    outputs = {"classification": 3, "regression": 1, "anomaly": 5}[task]
+    outputs = {"classification": 3, "regression": 1, "anomaly": 5, "survival": 1}[task]
     assert fused.output.shape == (12, outputs)
     torch.testing.assert_close(fusion.head(fused.embedding, batch()), fused.output)
     assert all(branch.shape == (12, outputs) for branch in fused.branch_outputs.values())

@@ -380,3 +380,16 @@ def test_a_divergence_is_a_mean_over_the_samples_that_have_the_modality_as_in_ev
         other = make(name, 3)
         kl = kl_to_prior(other.bottlenecks[1](encodings(3)[1]), "sum")
         assert other.losses(encodings(3), some).terms["kl/m1"].item() == pytest.approx(kl[:4].mean().item(), rel=1e-5)
+
+
+def test_branches_of_survival_are_compared_among_the_samples_that_have_the_modality():
+    fusion, everything = make("omib", 2, "survival"), batch(2, y=labels("survival"))
+    present = everything.present.clone()
+    present[::4, 1] = False
+    z = encodings()
+    torch.manual_seed(3)
+    gaps = fusion.warmup_losses(z, batch(2, present, labels("survival"))).terms["trb/m1"]
+    changed = [z[0], torch.where(present[:, 1:], z[1], 50.0)]  # what is not there says nothing
+    torch.manual_seed(3)
+    again = fusion.warmup_losses(changed, batch(2, present, labels("survival"))).terms["trb/m1"]
+    torch.testing.assert_close(gaps, again)

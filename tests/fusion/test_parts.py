@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from batches import parts_of
-from methods import KINDS, batch, encodings, make
+from methods import KINDS, batch, encodings, labels, make
 
 from omib_cli.nn.batch import Batch
 
@@ -53,6 +53,47 @@ def test_losses_and_gradients_of_parts_add_up_to_the_wholes(name, task, complete
         fusion.set_beta(0.1, 1.0)
     y = torch.linspace(-1, 1, 12) if task == "regression" else None
     must_add_up(fusion, batch(3, None if complete else gaps(), y))
+
+
+@pytest.mark.parametrize("name", [name for name in KINDS if name not in ALONE])
+def test_survival_is_compared_within_a_part_and_weighs_as_many_samples(name):
+    """Of a task that compares samples a part's loss is that of its own samples, among those that have the modality."""
+    fusion, everything = make(name, 3, "survival"), batch(3, gaps(), labels("survival"))
+    for i in range(3):
+        outputs = [torch.randn(12, 1) for _ in range(3)]
+        own = everything.present[:, i]
+        alone = fusion.task.loss(outputs[i][own], everything.label[own]).mean()
+        torch.testing.assert_close(fusion.branch_losses(outputs, everything)[i], alone, rtol=1e-5, atol=1e-6)
+    output, first = torch.randn(12, 1), parts_of(everything, *SIZES)[0]
+    rows = slice(first.rows.start, first.rows.stop)
+    expected = fusion.task.loss(output[rows], everything.label[rows]).mean() * len(first) / 12
+    torch.testing.assert_close(fusion.task_loss(output[rows], first), expected)
+
+
+@pytest.mark.parametrize("name", [name for name in KINDS if name not in ALONE])
+def test_losses_of_parts_add_up_where_classes_have_weights(name):
+    fusion = make(name, 3, **({"relative_weight": "one"} if name == "omib" else {}))
+    fusion.task.weights = [0.4, 1.0, 2.5]
+    must_add_up(fusion, batch(3, gaps()))
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_method_weighs_the_samples_of_a_class_by_its_weight(name):
+    """The loss is an affine function of the weights, and grows with each; weights of 1 change nothing."""
+    fusion, z, everything = make(name, 3), encodings(3), batch(3)
+
+    def total(*weights, warmup=False):
+        fusion.task.weights = list(weights) or None
+        torch.manual_seed(7)
+        return (fusion.warmup_losses if warmup else fusion.losses)(z, everything).total.item()
+
+    for warmup in (False, True) if name == "omib" else (False,):
+        plain = total(1.0, 1.0, 1.0, warmup=warmup)
+        assert total(warmup=warmup) == pytest.approx(plain, rel=1e-6)
+        first, last = total(2.0, 1.0, 1.0, warmup=warmup) - plain, total(1.0, 1.0, 2.0, warmup=warmup) - plain
+        assert min(first, last) > 0.05
+        expected = plain + 2 * first + 0.5 * last
+        assert total(3.0, 1.0, 1.5, warmup=warmup) == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize("name", [name for name in KINDS if name not in ALONE])

@@ -174,8 +174,8 @@ def test_problems_inside_a_tagged_section_are_found_even_where_tag_and_key_have_
     text = "name: t\ndata:\n  source: tables\n  tables:\n    a: {files: 3}\nmodalities: {a: {}, b: {}}\n"
     assert problems(written(text)) == [
         "mine.yaml:2: data.labels: this key is missing",
-        "mine.yaml:5: data.tables.a.files: got 3, expected text (in quotes if it looks like a number) or a section "
-        "with keys of its own",
+        "mine.yaml:5: data.tables.a.files: got 3, expected text (in quotes if it looks like a number), a list or a "
+        "section with keys of its own",
     ]
 
 

@@ -19,6 +19,7 @@ from omib_cli.artifacts.provenance import Provenance
 from omib_cli.evaluation.conventions import CONVENTIONS, shown
 from omib_cli.evaluation.metrics import Measurement, score_run
 from omib_cli.evaluation.runs import read_run
+from omib_cli.evaluation.shares import recall_by_class
 from omib_cli.evaluation.subvectors import Subvector
 from omib_cli.recipe.tasks import AnomalyOptions
 from omib_cli.report import figures, maps
@@ -29,6 +30,7 @@ from omib_cli.report.figures import draw_run
 from omib_cli.report.maps import lay_out, map_figure
 from omib_cli.report.page import Chapter, page
 from omib_cli.report.predictions import confusion
+from omib_cli.report.probabilities import rankings
 from omib_cli.report.style import CSS
 from omib_cli.report.tissue import left_out, tissue_figure
 from omib_cli.runtime.progress import Progress
@@ -132,6 +134,28 @@ def test_regression_shows_a_scatter(tmp_path):
     assert "MAE" in "".join(checked(found)[1].text)
 
 
+@pytest.mark.parametrize(("classes", "curves"), [(["a", "b"], 3), (["a", "b", "c", "d"], 4)])
+def test_reliability_and_thresholds_are_drawn_of_the_headline_split(tmp_path, classes, curves):
+    found = chapter(tmp_path / "c.h5ad", classes=classes)
+    pictures = {picture.name: picture for picture in found.pictures}
+    assert "100 test samples in 5 bins" in pictures["reliability"].caption
+    svg = pictures["thresholds"].svg
+    areas = re.findall(r"area (0\.\d+)<", svg)
+    assert len(areas) == 2 * curves
+    if curves == 3:
+        auc = found.scores.splits["test"]["fused"].metrics["auc"].value
+        assert float(areas[0]) == pytest.approx(auc, abs=6e-4)
+
+
+def test_a_class_without_a_sample_has_no_curve_and_no_recall(tmp_path):
+    found = chapter(tmp_path / "c.h5ad", classes=["a", "b", "c"])
+    run = replace(found.run, labels=np.where(found.run.labels == 2, 0.0, found.run.labels))
+    assert [each.label for each in rankings(run)] == ["a", "b"]
+    assert list(recall_by_class(run, 30)) == ["a", "b"]
+    text = "".join(checked(replace(found, run=run, recalls=recall_by_class(run, 30)))[1].text)
+    assert "Test, by class" in text
+
+
 @pytest.mark.parametrize("classes", [5, 11, 45])
 def test_any_number_of_classes_is_drawn(tmp_path, classes):
     names = [f"a class of long name number {i}" for i in range(classes)]
@@ -143,7 +167,8 @@ def test_any_number_of_classes_is_drawn(tmp_path, classes):
 def test_a_run_without_history_beta_or_information_still_has_a_report(tmp_path):
     bare = {"history": [], "beta": None, "information": None}
     found = chapter(tmp_path / "bare.h5ad", beta=None, notes=bare, sizes={"test": 30}, width=1, bootstrap=0)
-    assert [picture.name for picture in found.pictures] == ["comparison", "confusion", "map"]
+    expected = ["comparison", "confusion", "reliability", "thresholds", "map"]
+    assert [picture.name for picture in found.pictures] == expected
     checked(found)
 
 

@@ -38,7 +38,14 @@ def refusal(folder: Path, task: str = "classification", **data) -> str:
 def made(values: np.ndarray, counts: list[int] | None = None, texts: dict[int, list[str]] | None = None):
     names = [f"f{column}" for column in range(values.shape[1])]
     written = {place: Written(categories, None) for place, categories in (texts or {}).items()}
-    rows = {"count": len(values), "ids": None, "split": None, "sheets": [], "counts": counts or [len(values)]}
+    rows = {
+        "count": len(values),
+        "ids": None,
+        "unnamed": None,
+        "split": None,
+        "sheets": [],
+        "counts": counts or [len(values)],
+    }
     return FeatureTable("t.csv", **rows, columns=names, named=True, values=values, places=set(), texts=written)
 
 

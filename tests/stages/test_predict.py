@@ -206,6 +206,8 @@ def test_the_report_says_how_new_samples_differ_from_training_and_when_not_to_tr
     assert any("the values of dna are not like those of training" in doubt for doubt in notes["doubts"])
     assert any("unlike every training sample in dna" in doubt for doubt in notes["doubts"])
     assert not any("rna" in doubt.replace("dna", "") for doubt in notes["doubts"])
+    still = notes_of(predicted(trained, files(tmp_path / "still", lambda frame: frame * 0.0 + frame.mean())))
+    assert any("vary less in dna than the training samples" in doubt for doubt in still["doubts"])
 
 
 def notes_of(found) -> dict:
@@ -223,6 +225,29 @@ def test_predictions_without_a_label_have_a_report_without_metrics(trained, tmp_
     assert "the values of dna are not like those of training" in page
     assert (tmp_path / "report/figures/novelty.svg").exists()
     assert result.figures["new/accuracy"] is None
+
+
+def test_new_samples_get_tempered_probabilities_and_sets_at_the_level_asked_for(tmp_path):
+    job, recipe = Job(threads=1, device="cpu"), copy.deepcopy(RECIPE)
+    recipe["data"]["split"] = {"by": "stratified", "test": 0.1, "validation": 0.6}
+    recipe = recipe_model().model_validate(recipe)
+    dataset = prepare.run(recipe, tables(tmp_path / "first"), tmp_path / "first.h5", job).out
+    model = train.run(recipe, dataset, tmp_path / "model.safetensors", job).out
+    found = {}
+    for name, options in {"usual": {}, "raw": {"raw": True}, "half": {"level": 0.5}}.items():
+        folder, csv = tables(tmp_path / name), tmp_path / f"{name}.csv"
+        predict.run(NewData(folder), model, tmp_path / f"{name}.h5ad", job, csv, **options)
+        found[name] = pd.read_csv(csv, index_col="id")
+    usual, raw, half = found.values()
+    assert (usual["prediction"] == raw["prediction"]).all()
+    assert not np.allclose(usual["probability_yes"], raw["probability_yes"])
+    assert (usual["set"] == raw["set"]).all()
+    assert half["set"].str.len().sum() < usual["set"].str.len().sum()
+    report = evaluate.run([tmp_path / "half.h5ad"], tmp_path / "report", job).out
+    assert "hold the truth of 50.0% of the samples" in (report / "report.html").read_text()
+    with pytest.raises(UsageError, match="99 or more"):
+        predict.run(NewData(tmp_path / "half"), model, tmp_path / "much.h5ad", job, level=0.99)
+    assert not list(tmp_path.glob("*much*"))
 
 
 def test_a_model_carries_the_categories_of_its_columns_of_text(tmp_path):

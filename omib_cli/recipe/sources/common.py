@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -57,12 +57,29 @@ class SourceOptions(Options):
         return self
 
 
-class FileOptions(Options):
-    """A file of samples in rows, or one such file per split."""
+class IdRule(Options):
+    """How ids are written before they are compared with those of other files."""
 
-    files: str | dict[SplitName, str]
-    """CSV or TSV (plain or .gz), Parquet, Excel (.xlsx), MATLAB, NPY, NPZ, h5ad or h5mu, relative to `--input`; or one
-    such file per split."""
+    strip: str | list[str] = []
+    """Endings that are cut off where an id has one of them: `.csv`, `[_rna, _R1]`."""
+    tcga: Literal["patient", "sample"] | None = None
+    """TCGA barcodes are cut to the patient (TCGA-XX-XXXX) or to the type of sample (TCGA-XX-XXXX-01)."""
+
+    @property
+    def endings(self) -> list[str]:
+        """Those of `strip`, the longest first."""
+        return sorted([self.strip] if isinstance(self.strip, str) else self.strip, key=len, reverse=True)
+
+
+class FileOptions(Options):
+    """A file of samples in rows, or several, or one or several per split."""
+
+    files: str | list[str] | dict[SplitName, str | list[str]]
+    """CSV or TSV (plain or .gz), Parquet, Excel (.xlsx), MATLAB, NPY, NPZ, h5ad or h5mu, relative to `--input`; a
+    pattern (`batch-*.csv`) or a list of several, put together by `stack`; or these for each split."""
+    stack: Literal["rows", "columns"] | None = None
+    """How several files are put together: `rows`, files of other samples with the same columns, by name; `columns`,
+    files of the same samples, by id, with other columns."""
     key: str | None = None
     """Which array of the file: a name in an NPZ or MATLAB file; h5ad `X`, `raw`, `obsm/NAME`, `layers/NAME` or `obs`;
     h5mu `MODALITY` or `MODALITY/obsm/NAME`."""
@@ -75,7 +92,30 @@ class FileOptions(Options):
     thousands: Literal[".", ",", " ", "'"] | None = None
     """The mark between groups of three digits in tables of text; a space is also a narrow or no-break one."""
     id: str | int | None = None
-    """Column (or NPZ array) of sample ids; h5ad and h5mu use the observation names unless this names a column."""
+    """Column (or NPZ array) of sample ids; h5ad and h5mu use the observation names unless this names a column. Without
+    it, a first column without a name is taken for the ids if it holds those of another file."""
+    id_rule: IdRule | None = None
+    """How the ids are written before they are compared with those of other files."""
+
+    def of_splits(self) -> list[tuple[SplitName | None, list[str]]]:
+        """Names and patterns of the files of each split, in the order of splits; of None where they are of all."""
+        if isinstance(self.files, dict):
+            each = [(split, self.files[split]) for split in get_args(SplitName) if split in self.files]
+        else:
+            each = [(None, self.files)]
+        return [(split, [names] if isinstance(names, str) else names) for split, names in each]
+
+    @model_validator(mode="after")
+    def _files_are_put_together(self) -> Self:
+        for _, names in self.of_splits():
+            if not names:
+                raise ValueError("`files` is an empty list")
+            if len(names) > 1 and self.stack is None:
+                raise ValueError(
+                    "`files` lists several: set `stack: rows` (other samples, the same columns) or `stack: columns` "
+                    "(the same samples, other columns)"
+                )
+        return self
 
     @model_validator(mode="after")
     def _marks_differ(self) -> Self:
@@ -84,15 +124,45 @@ class FileOptions(Options):
         return self
 
 
+class EventOptions(Options):
+    """Whether the event took place at a sample's time, or the sample was only followed until then (censored)."""
+
+    column: str | int
+    """The column (or NPZ array) that says it."""
+    of: str | int | list[str | int] = []
+    """The values that mean the event, such as DECEASED; all others mean that it had not taken place. Not needed for
+    booleans, and for 0 and 1."""
+
+
 class LabelOptions(FileOptions):
     """Where the labels are, with the groups and the given split beside them."""
 
     column: str | int
-    """The column (or NPZ array) of the label, by name, or by number from 0 where columns have none."""
+    """The column (or NPZ array) of the label, by name, or by number from 0 where columns have none; of survival the
+    time until the event or the end of the follow-up."""
+    event: str | int | EventOptions | None = None
+    """For survival: the column that says whether the event took place at that time; or a section with the `column` and
+    the values `of` it that mean the event: `{column: OS_Status, of: DECEASED}`."""
     group: str | None = None
     """The column (or NPZ array) that says which samples belong together (patient, video, actor)."""
     split: str | None = None
     """The column (or NPZ array) that names each sample's split."""
+
+    @property
+    def event_column(self) -> str | int | None:
+        """The column that says whether the event took place, if there is one."""
+        return self.event.column if isinstance(self.event, EventOptions) else self.event
+
+    @property
+    def event_values(self) -> list[str]:
+        """The values that mean the event, as they are written; empty for booleans, and for 0 and 1."""
+        said = self.event.of if isinstance(self.event, EventOptions) else []
+        return [str(one) for one in (said if isinstance(said, list) else [said])]
+
+    @property
+    def beside(self) -> list[str | int]:
+        """The columns that say something of the label: itself, its event, its group."""
+        return [one for one in (self.column, self.event_column, self.group) if one is not None]
 
     def of_file(self, said: str) -> Self:
         """These options for another file, given as ``FILE`` or ``FILE:COLUMN``."""
@@ -102,9 +172,11 @@ class LabelOptions(FileOptions):
 
     @model_validator(mode="after")
     def _the_label_is_nothing_else(self) -> LabelOptions:
-        twice = [name for name in ("id", "group", "split") if getattr(self, name) == self.column]
-        if twice:
-            raise ValueError(f"`column` and `{twice[0]}` name the same column; the label is something else")
+        said = {"event": self.event_column, "id": self.id, "group": self.group, "split": self.split}
+        for known, column in (("column", self.column), ("event", self.event_column)):
+            twice = [name for name, other in said.items() if name != known and other == column is not None]
+            if twice:
+                raise ValueError(f"`{known}` and `{twice[0]}` name the same column; the label is something else")
         return self
 
 

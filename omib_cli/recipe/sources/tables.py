@@ -26,6 +26,9 @@ class TableOptions(FileOptions):
     preprocess: list[StepOptions] = []
     """What is done to the values before they are imputed and standardised, in this order: log1p, library-size, clr,
     tf-idf, lsi, select, pca, clip, zscore; fitted on the training samples, and carried by the model."""
+    transpose: bool = False
+    """Whether samples are in columns: their ids are the header then, and `id` is the column of the features' names (the
+    first by default)."""
     feature_names: str | None = None
     """A file of feature names, one a line, for files without a header."""
 
