@@ -38,6 +38,7 @@ CORRECTED = (
     "Differences are means over folds that both have, with the corrected resampled standard error of Nadeau and "
     "Bengio (2003): training sets overlap, so that folds are not independent."
 )
+MEMORY = "Folds share processes: MiB above is what a process had held by the end of its runs, and not each run's own."
 POOLED = (
     "Pooled: all out-of-fold predictions of a repeat judged as one test set, with 95 % intervals of {resamples:,} "
     "bootstrap resamples of {drawn}. Each fold has a model of its own; where their scores are not on one scale, the "
@@ -144,7 +145,7 @@ def cross_validation(
         reference,
         main,
         rows,
-        notes=[*notes, *shared_time(outcomes)],
+        notes=[*notes, *shared_time(outcomes), MEMORY],
         folds=folds,
         repeats=repeats,
         pooled=pooled,

@@ -160,10 +160,9 @@ def _serve(pipe: Connection, launch: Launch) -> None:
     job.stop.listen()
     while job.stop.reason is None:
         try:
-            order = pipe.recv()
-        except EOFError:
+            pipe.send(_carry_out(pipe.recv(), launch, job))
+        except (EOFError, ConnectionError):  # the grid has ended, or was killed
             return
-        pipe.send(_carry_out(order, launch, job))
 
 
 def _carry_out(order: RunOrder, launch: Launch, job: Job) -> int:

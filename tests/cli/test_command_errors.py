@@ -112,6 +112,7 @@ TAKING_A_DEVICE = [
     ["run", "sim-i"],
     ["run", "sim-i", "--dry-run"],
     ["compare", "sim-i", "--methods", "omib"],
+    ["cross-validate", "rosmap"],
     ["sweep", "sim-i", "--beta", "0.1:1:2"],
 ]
 
@@ -130,7 +131,11 @@ def test_a_device_that_is_unknown_or_not_there_is_refused_before_anything_is_don
 
 
 def test_runs_that_are_only_listed_may_name_another_machines_device(capsys):
-    for command in (["compare", "sim-i", "--methods", "omib"], ["sweep", "sim-i", "--beta", "0.1:1:2"]):
+    for command in (
+        ["compare", "sim-i", "--methods", "omib"],
+        ["cross-validate", "rosmap"],
+        ["sweep", "sim-i", "--beta", "0.1:1:2"],
+    ):
         assert run(*command, "--list", "--device", "cuda:99") == 0
         assert "--device cuda:99" in capsys.readouterr().out
         assert run(*command, "--list", "--device", "gpu") == 2

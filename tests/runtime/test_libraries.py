@@ -87,3 +87,12 @@ def test_files_of_anndata_are_read_and_written_where_the_file_system_has_no_lock
     command = [sys.executable, "-c", code, str(tmp_path / "a.h5ad")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.stdout == "(3, 2)\n", done.stderr
+
+
+@pytest.mark.parametrize(("said", "expected"), [(None, "3"), ("7", "7")])
+def test_linear_algebra_has_the_threads_of_the_command_unless_the_user_says_otherwise(monkeypatch, said, expected):
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    if said is not None:
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", said)
+    libraries.prepare_libraries(3)
+    assert os.environ["OPENBLAS_NUM_THREADS"] == expected
