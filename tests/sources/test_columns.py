@@ -77,7 +77,7 @@ def test_label_group_split_and_ids_are_no_features_in_any_file_and_that_is_said(
     labels = {"files": "labels.csv", "id": "sample", "column": "y", "split": "split"}
     plan, _, source = read(tmp_path, table_recipe(labels=labels))
     assert plan.modalities["rna"].features == ["r0", "r1", "r2", "patient"]
-    assert [warning for warning in source.warnings if "not used: sample, y, split" in warning]
+    assert [warning for warning in source.warnings if "not used: y, sample, split" in warning]
     message = refusal(tmp_path, labels=labels, **rna(columns=["r0", "y"]))
     assert "label, group or split are no features" in message
 

@@ -225,7 +225,7 @@ def test_refused_data_leaves_nothing_behind(tmp_path, job):
     folder.mkdir()
     write_tables(folder, frame(numbers(3), "r").assign(r1=1.0))
     with pytest.raises(DataError):
-        prepare.run(table_recipe(), folder, tmp_path / "out" / "data.h5", job)
+        prepare.run(table_recipe(constant="refuse"), folder, tmp_path / "out" / "data.h5", job)
     assert not (tmp_path / "out").exists()
 
 

@@ -66,10 +66,10 @@ def test_every_stage_opens_its_dataset_once(tmp_path, openings, command, dry):
     assert openings["d.h5"] == 1
 
 
-def test_the_chain_opens_its_dataset_for_training_and_for_the_embedding(tmp_path, openings):
+def test_the_chain_opens_its_dataset_for_training_for_the_embedding_and_for_the_reports_references(tmp_path, openings):
     recipe = small_recipe(beta={"policy": "uniform"}, information=CHEAP)
     run.run(recipe, None, tmp_path / "out", Job(device="cpu", threads=1))
-    assert openings["dataset.h5"] == 2  # the test split is behind a door that training does not open
+    assert openings["dataset.h5"] == 3  # the test split is behind a door that training does not open
 
 
 @pytest.mark.parametrize(
