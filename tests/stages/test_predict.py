@@ -44,7 +44,7 @@ def files(folder, change=lambda frame: frame):
     return folder
 
 
-def test_unlabelled_files_are_predicted_as_the_prepared_dataset_was_to_the_bit(trained, tmp_path):
+def test_unlabelled_files_are_predicted_as_the_prepared_dataset_was(trained, tmp_path):
     found, own = predicted(trained, files(tmp_path / "new")), anndata.read_h5ad(trained[1])
     own = own[found.obs_names]
     np.testing.assert_allclose(found.X, own.X, rtol=0, atol=1e-6)
