@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from omib_cli.cli import options as opt
-from omib_cli.cli.grid import Asked, launch_of, threads_of, work
+from omib_cli.cli.grid import Asked, launch_of, reference_names, threads_of, work
 from omib_cli.cli.session import working
 
 EXAMPLES = opt.examples(
@@ -27,6 +27,15 @@ def cross_validate(
     reference: Annotated[
         str | None,
         typer.Option("--reference", metavar="NAME", help="What the others are compared with; omib, or the first."),
+    ] = None,
+    references: Annotated[
+        str | None,
+        typer.Option(
+            "--references",
+            metavar="NAMES",
+            help="Simple models beside the methods: constant, linear, forest, boosting, modalities, with commas "
+            "between them, or none; else the recipe's (evaluate.references).",
+        ),
     ] = None,
     within: Annotated[
         Literal["all", "train"],
@@ -78,4 +87,6 @@ def cross_validate(
         launch = launch_of(job, out, "cross-validation", input_path, device, jobs, divided)
         seeds = range(first_seed, first_seed + repeats)
         cells = cells_of(recipe, chosen, seeds, launch.out, overrides or (), divided)
-        work(cells, launch, job, Asked(jobs, as_list, collect, as_json), against, folds=divided)
+        simple = None if references is None else reference_names(references)
+        asked = Asked(jobs, as_list, collect, as_json)
+        work(cells, launch, job, asked, against, folds=divided, references=simple)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omib_cli.cli.console import say, show_grid
+from omib_cli.cli.options import names
 from omib_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -47,6 +48,24 @@ def study_and_recipes(names: Sequence[str], command: str) -> tuple[Study | None,
     if study.command != command:
         raise UsageError(f"{study.study} is not for omib {command}", do=f"omib {study.command} {study.study}")
     return study, list(names[1:]) or study.recipes
+
+
+def reference_names(text: str) -> list[str]:
+    """The simple models that ``--references`` names; none of ``none``.
+
+    Raises
+    ------
+    UsageError
+        A name that is none of theirs.
+    """
+    from omib_cli.recipe.evaluation import REFERENCES
+
+    if text == "none":
+        return []
+    found = names(text)
+    if unknown := [name for name in found if name not in REFERENCES]:
+        raise UsageError("no such reference", got=", ".join(unknown), expected=f"{', '.join(REFERENCES)}, or none")
+    return found
 
 
 def threads_of(threads: int | None, jobs: int) -> int:
@@ -94,6 +113,7 @@ def work(
     reference: str,
     study: Study | None = None,
     folds: Folds | None = None,
+    references: Sequence[str] | None = None,
 ) -> None:
     """List the cells, or run them and show the tables."""
     from omib_cli.stages.grid import must_be_apart
@@ -106,6 +126,14 @@ def work(
     from omib_cli.stages import compare as stage
 
     result = stage.run(
-        cells, launch, job, reference=reference, study=study, folds=folds, jobs=asked.jobs, collect_only=asked.collect
+        cells,
+        launch,
+        job,
+        reference=reference,
+        study=study,
+        folds=folds,
+        jobs=asked.jobs,
+        collect_only=asked.collect,
+        references=references,
     )
     show_grid(result, as_json=asked.as_json)

@@ -93,11 +93,11 @@ class Critic(nn.Module):
         every = torch.tensor(list(shifts), device=batch.x.device)
         most = max(1, TOGETHER // batch.x.numel())  # small batches cost as many calls as large ones
         if torch.is_grad_enabled():
-            return torch.cat([self._scores(batch, some) for some in every.split(most)])
+            return torch.cat([self._scores(batch, some) for some in torch.split(every, most)])
         # Without gradients, up to 1,024 shifts of 10,000 rows: small results kept between large temporary arrays
         # would keep the allocator from giving those back, so the scores have their place from the start.
         scores = batch.x.new_empty(len(every), len(batch.x))
-        for rows, some in zip(scores.split(most), every.split(most), strict=True):
+        for rows, some in zip(torch.split(scores, most), torch.split(every, most), strict=True):
             rows.copy_(self._scores(batch, some))
         return scores
 

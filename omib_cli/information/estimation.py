@@ -188,7 +188,7 @@ def estimate(
 def entropy_at_limit(
     x: Tensor, options: InformationOptions, seed: int, repetition: int, name: str
 ) -> MutualInformation | None:
-    """H(x) where one look at the held-out samples says that it reaches their limit; None where a critic must be trained.
+    """H(x) where one look at the held-out samples says that it reaches their limit; else None, for a critic.
 
     The critic T(x, x') = -c |x - x'| needs no training. As c grows, Equation 99's value of it tends to -ln p, p the
     share of product pairs whose samples are equal: of continuous data none are, and the entropy is beyond any limit.

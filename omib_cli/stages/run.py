@@ -104,7 +104,7 @@ def rehearse(
 ) -> tuple[list[PlannedStep], dict[str, Any] | None]:
     """All steps of the chain and, where there is a dataset already, what a batch of it shows (``stages.rehearsal``)."""
     dataset = _dataset_step(recipe, input_path, folder, shared)
-    closing = _closing_steps(recipe, dataset.out, folder, report)
+    closing = _closing_steps(recipe, dataset.out, folder, report, shared)
     if not dataset.out.exists():
         return [dataset, *train.plan(recipe, dataset.out, folder / MODEL), *closing], None
     with Dataset(dataset.out) as data:
@@ -122,7 +122,7 @@ def _chain(
         for step in _training_steps(recipe, data, folder, shared):
             _make(step, job, shared, clock)
         read = input_key(input_path, data.provenance.facts.get("files", {}))
-    closing = _closing_steps(recipe, dataset.out, folder, report)
+    closing = _closing_steps(recipe, dataset.out, folder, report, shared)
     return [_make(step, job, shared, clock) for step in closing][-1], read
 
 
@@ -136,6 +136,11 @@ def make_dataset(recipe: Recipe, input_path: Path | None, folder: Path, job: Job
     """
     _must_know_the_input(recipe, input_path)
     return _make(_dataset_step(recipe, input_path, folder, shared), job, shared, Clock())
+
+
+def dataset_path(recipe: Recipe, input_path: Path | None, folder: Path, shared: Path | None) -> Path:
+    """Where :func:`run` with the same arguments has its dataset."""
+    return _dataset_step(recipe, input_path, folder, shared).out
 
 
 def _must_know_the_input(recipe: Recipe, input_path: Path | None) -> None:
@@ -161,12 +166,14 @@ def _training_steps(recipe: Recipe, data: Dataset, folder: Path, shared: Path | 
     return train.plan(recipe, data, folder / MODEL, estimates=estimates)
 
 
-def _closing_steps(recipe: Recipe, dataset: Path, folder: Path, report: bool) -> list[PlannedStep]:
+def _closing_steps(recipe: Recipe, dataset: Path, folder: Path, report: bool, shared: Path | None) -> list[PlannedStep]:
     """What follows training: the embedding of all samples, which training never read, and its report if asked for."""
     model, embedding, page = folder / MODEL, folder / EMBEDDING, folder / REPORT
     steps = [PlannedStep(embedding, "embed", partial(embed.run, dataset, model, embedding))]
     if report:
-        make = partial(evaluate.run, [embedding], page, bootstrap=recipe.evaluate.bootstrap, datasets=[dataset])
+        make = partial(
+            evaluate.run, [embedding], page, bootstrap=recipe.evaluate.bootstrap, datasets=[dataset], kept=shared
+        )
         steps.append(PlannedStep(page, "evaluate", make))
     return steps
 

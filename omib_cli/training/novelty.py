@@ -101,7 +101,7 @@ def _whitened(z: NDArray[np.floating[Any]]) -> tuple[NDArray[np.float64], NDArra
     values = z.astype(np.float64)
     centre = values.mean(axis=0)
     covariance = ledoit_wolf(values - centre, assume_centered=True)[0]
-    floor = max(np.linalg.norm(covariance), 1e-300) * 1e-6
+    floor = max(float(np.linalg.norm(covariance)), 1e-300) * 1e-6
     triangle = np.linalg.cholesky(covariance + floor * np.eye(len(covariance)))  # a tenth of an eigendecomposition
     return centre, np.ascontiguousarray(np.linalg.inv(triangle).T)
 
