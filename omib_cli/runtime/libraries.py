@@ -14,8 +14,8 @@ from pathlib import Path
 def prepare_libraries(threads: int | None = None) -> None:
     """Let HDF5 take no locks, threads wait asleep, numba keep what it compiles where it can write.
 
-    What the user has set stays. Torch's threads would wait for one another awake: on processors that others use too, two
-    of them took six times the time of one for a network of some hundred columns. numpy's and scipy's linear algebra
+    What the user has set stays. Torch's threads would wait for one another awake: on processors that others use too,
+    two of them took six times the time of one for a network of some hundred columns. numpy's and scipy's linear algebra
     gets the threads of the command, for the same reason: torch's setting is not theirs.
 
     Artifacts are never written again once they are there, so that nobody needs HDF5's locks; many network file systems

@@ -1,4 +1,4 @@
-"""Ridge Cox regression as a reference: lifelines' coefficients, more columns than samples, the choice of the penalty."""
+"""Ridge Cox regression as a reference: lifelines' coefficients, more columns than samples, which penalty."""
 
 from __future__ import annotations
 
