@@ -41,7 +41,7 @@ from omib_cli.sources.splits import (
     strata,
 )
 from omib_cli.sources.step_list import fit_steps, must_be_in_order
-from omib_cli.sources.survival import event_strata, must_have_events, survival_labels
+from omib_cli.sources.survival import EVENT_STRATA, event_strata, must_have_events, survival_labels
 from omib_cli.sources.table_files import FeatureTable, Files, Labels, input_folder
 
 if TYPE_CHECKING:
@@ -262,7 +262,8 @@ class TablesSource:
         if made and options.fold is None and _gives_a_split(tables, labels):
             self.warnings.append(f"the split that the data gives is not used (`data.split.by: {options.by}`)")
         if options.fold is not None:
-            split = fold_split(targets, groups, names, options.fold, self.recipe.seed, labels.where)
+            kept = (kinds.astype(float), EVENT_STRATA) if self._survival else (targets, names)
+            split = fold_split(kept[0], groups, kept[1], options.fold, self.recipe.seed, labels.where)
         elif made:
             split = made_split(units, kinds, options.test, self.recipe.seed)
         else:

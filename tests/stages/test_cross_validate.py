@@ -8,6 +8,7 @@ import shutil
 
 import pytest
 import yaml
+from mosi_data import mag_bert, mosi_recipe, published_folder, save
 from table_data import label_frame, table_recipe, write_tables
 
 from omib_cli.cli import app
@@ -191,6 +192,30 @@ def test_what_cannot_be_done_is_refused_before_anything_runs(files, capsys, word
     assert found == code if code is not None else found in (2, 3, 4)
     assert said in capsys.readouterr().err
     assert not list(files[2].rglob("model.safetensors"))
+
+
+@pytest.mark.parametrize("within", ["all", "train"])
+def test_published_utterances_are_divided_by_video(tmp_path, capsys, within):
+    save(tmp_path / "d", "mosi.pkl", mag_bert())
+    recipe = tmp_path / "mosi.yaml"
+    values = mosi_recipe({"audio": "conv1d", "visual": "conv1d"}).resolved() | {"name": "mosi"}
+    recipe.write_text(yaml.safe_dump(values | {"evaluate": {"references": []}}, sort_keys=False))
+    files = (recipe, tmp_path / "d", tmp_path / "out")
+    assert omib(files, "--folds", "2", "--methods", "concat", "--within", within) == 0
+    found = rows(tmp_path / "out" / "mosi" / "predictions.csv")
+    assert len(found) == len({row["id"] for row in found}) == {"all": 21, "train": 15}[within]
+    videos = [{row["group"] for row in found if row["fold"] == fold} for fold in "12"]
+    assert all(videos)
+    assert not videos[0] & videos[1]
+    said = {"all": "all 21 samples are pooled", "train": "6 samples of the test split"}
+    assert said[within] in capsys.readouterr().err
+
+
+def test_features_that_were_trained_with_labels_of_the_fold_are_refused(tmp_path, capsys):
+    recipe = tmp_path / "mosi.yaml"
+    recipe.write_text(yaml.safe_dump(mosi_recipe({"text": "mlp", "audio": "mlp"}).resolved(), sort_keys=False))
+    assert omib((recipe, published_folder(tmp_path / "d"), tmp_path / "out"), "--folds", "2") == 3
+    assert "were trained with labels of the test split" in capsys.readouterr().err
 
 
 def test_a_source_that_divides_its_data_itself_is_refused(tmp_path, capsys):

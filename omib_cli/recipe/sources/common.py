@@ -199,6 +199,13 @@ class FoldOptions(Options):
         return self
 
 
+class FoldedOptions(Options):
+    """Cross-validation of a source that is published with its division."""
+
+    fold: FoldOptions | None = None
+    """One fold of a cross-validation is the test split, in place of the published one; whole groups are in one fold."""
+
+
 class SplitOptions(Options):
     """How samples are divided where the data does not say: whole groups stay together."""
 
