@@ -174,14 +174,19 @@ def _matched(run: Run, ids: Sequence[str], scores: dict[str, Floats]) -> list[Pr
 
 def fitted_scores(run: Run, fitted: Columns, held: Columns, kinds: Sequence[str]) -> dict[str, Floats]:
     """The scores (N, C) of some samples by each reference, fitted to others."""
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
     from threadpoolctl import threadpool_limits
 
     known = np.isfinite(fitted.labels)
     labels, found = fitted.labels[known], {}
     for name, model, modalities in _models(run, labels, kinds):
         with threadpool_limits(1):  # of data this small, several threads wait for each other most of the time
-            model.fit(fitted.side_by_side(modalities)[known], labels)
-            found[name] = _scores(model, held.side_by_side(modalities), len(run.classes))
+            # A column that no training sample has stays as 0: every model sees as many columns as it was fitted to.
+            scaling = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler())
+            model.fit(scaling.fit_transform(fitted.side_by_side(modalities)[known]), labels)
+            found[name] = _scores(model, scaling.transform(held.side_by_side(modalities)), len(run.classes))
     return found
 
 
@@ -215,10 +220,6 @@ def label_of(name: str, run: Run) -> str:
 
 def _models(run: Run, labels: Floats, kinds: Sequence[str]) -> Iterator[tuple[str, Any, list[str]]]:
     """Name, unfitted model and the modalities that it sees."""
-    from sklearn.impute import SimpleImputer
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
     make = _classifier if run.classes else _survival if run.recipe.task.kind == "survival" else _regressor
     for kind in kinds:
         several = [(kind, list(run.modalities))]
@@ -226,8 +227,7 @@ def _models(run: Run, labels: Floats, kinds: Sequence[str]) -> Iterator[tuple[st
             several = [(alone(name), [name]) for name in run.modalities if len(run.modalities) > 1]
         for name, modalities in several:
             model = make("linear" if kind == "modalities" else kind, labels, derive_seed(run.recipe.seed, name) % 2**32)
-            # A column that no training sample has stays as 0: every model sees as many columns as it was fitted to.
-            yield name, make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler(), model), modalities
+            yield name, model, modalities
 
 
 def _classifier(kind: str, labels: Floats, seed: int) -> Any:
