@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
 RANK = 64
 """Most factors (rows of P and Q) of the `bilinear` critic's product term."""
-TOGETHER = 2**20
-"""Most numbers of a hidden layer that pairs are scored with at once."""
 
 
 class Projected(NamedTuple):
@@ -90,29 +88,26 @@ class Critic(nn.Module):
         # Equation 99 shuffles z to sample the product of the marginals. A random permutation leaves one sample on
         # average where it was, which is a joint pair among the product pairs and biases the value; a shift by s != 0
         # leaves none. That neighbours stay neighbours does no harm, since the rows come in random order.
-        every = torch.tensor(list(shifts), device=batch.x.device)
-        most = max(1, TOGETHER // batch.x.numel())  # small batches cost as many calls as large ones
+        shifts = list(shifts)
+        # Written twice in a row, z shifted by s is a window of it: a view, where indexing would copy B x H numbers.
+        z = torch.cat([batch.z, batch.z])
+        right = None if batch.right is None else torch.cat([batch.right, batch.right])
+        count = len(batch.x)
+
+        def score(shift: int) -> Tensor:
+            found: Tensor = self.rest(batch.x + z[shift : shift + count]).squeeze(1)
+            if right is not None:
+                found = found + (cast("Tensor", batch.left) * right[shift : shift + count]).sum(1)
+            return found
+
         if torch.is_grad_enabled():
-            return torch.cat([self._scores(batch, some) for some in torch.split(every, most)])
+            return torch.stack([score(shift) for shift in shifts])
         # Without gradients, up to 1,024 shifts of 10,000 rows: small results kept between large temporary arrays
         # would keep the allocator from giving those back, so the scores have their place from the start.
-        scores = batch.x.new_empty(len(every), len(batch.x))
-        for rows, some in zip(torch.split(scores, most), torch.split(every, most), strict=True):
-            rows.copy_(self._scores(batch, some))
+        scores = batch.x.new_empty(len(shifts), count)
+        for row, shift in zip(scores, shifts, strict=True):
+            row.copy_(score(shift))
         return scores
-
-    def _scores(self, batch: Projected, shifts: Tensor) -> Tensor:
-        """T(x_i, z_j), j = (i + s) mod B, of some shifts at once: (shifts, B)."""
-        count = len(batch.x)
-        partner = ((torch.arange(count, device=shifts.device) + shifts[:, None]) % count).flatten()
-
-        def moved(rows: Tensor) -> Tensor:
-            return rows.index_select(0, partner).view(len(shifts), count, -1)
-
-        found: Tensor = self.rest(batch.x + moved(batch.z)).squeeze(2)
-        if batch.left is None or batch.right is None:
-            return found
-        return found + (batch.left * moved(batch.right)).sum(2)
 
     def forward(self, x: Tensor, z: Tensor) -> Tensor:
         """T(x_i, z_i) of the joint pairs: (B,)."""
