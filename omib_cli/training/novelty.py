@@ -101,9 +101,9 @@ def _whitened(z: NDArray[np.floating[Any]]) -> tuple[NDArray[np.float64], NDArra
     values = z.astype(np.float64)
     centre = values.mean(axis=0)
     covariance = ledoit_wolf(values - centre, assume_centered=True)[0]
-    floor = max(float(np.linalg.norm(covariance)), 1e-300) * 1e-6
-    triangle = np.linalg.cholesky(covariance + floor * np.eye(len(covariance)))  # a tenth of an eigendecomposition
-    return centre, np.ascontiguousarray(np.linalg.inv(triangle).T)
+    sizes, directions = np.linalg.eigh(covariance)
+    floor = max(sizes.max(), 1e-300) * 1e-6
+    return centre, directions / np.sqrt(np.maximum(sizes, floor))
 
 
 @torch.no_grad()
