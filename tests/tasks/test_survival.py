@@ -14,7 +14,7 @@ from omib_cli.evaluation.resampling import count_chunks, resampler
 from omib_cli.recipe.tasks import SurvivalOptions
 from omib_cli.tasks.hazard import fit_baseline
 from omib_cli.tasks.survival import Survival
-from omib_cli.tasks.survival_metrics import dynamic_auc
+from omib_cli.tasks.survival_metrics import concordance, dynamic_auc
 
 
 def cohort(count=60, seed=0, steps=8, censored=0.4):
@@ -117,6 +117,19 @@ def test_concordance_is_lifelines(seed):
     assert found == {"concordance": pytest.approx(concordance_index(np.abs(labels), -risk, labels > 0))}
 
 
+def test_a_single_event_weighs_like_any_other():
+    risk, labels = np.array([0.5, -1.0, 2.0]), np.array([1.0, -2.0, -3.0])
+    assert losses(risk, labels).mean().item() == pytest.approx(by_hand(risk, labels), rel=1e-5)
+    assert Survival(SurvivalOptions(), []).metrics(risk[[0, 1], None], labels[:2]) == {"concordance": 1.0}
+
+
+def test_concordance_is_the_same_however_pairs_are_divided(monkeypatch):
+    _, risk, labels = cohort()
+    whole = concordance(risk, labels)(np.ones((2, len(risk))))
+    monkeypatch.setattr("omib_cli.tasks.survival_metrics.CELLS", 3 * len(risk))
+    np.testing.assert_allclose(concordance(risk, labels)(np.ones((2, len(risk)))), whole)
+
+
 def test_concordance_without_a_pair_is_undefined():
     found = Survival(SurvivalOptions(), []).metrics(np.zeros((3, 1)), -np.arange(1.0, 4.0))
     assert np.isnan(found["concordance"])
@@ -135,6 +148,20 @@ def test_baseline_is_breslows_and_censoring_is_kaplan_meiers():
     np.testing.assert_allclose(
         found.uncensored(found.times), [kaplan[kaplan.index <= at + 1e-3].iloc[-1] for at in found.times], atol=1e-9
     )
+
+
+def test_nobody_is_followed_beyond_the_last_censored_and_horizons_are_times_of_events():
+    labels = np.array([1.0, 2.0, -3.0, 4.0, 6.0, -7.0])
+    found = fit_baseline(np.zeros(6), labels)
+    np.testing.assert_allclose(found.uncensored(np.array([2.5, 3.0, 6.5, 7.0])), [1.0, 0.75, 0.75, 0.0])
+    assert set(found.horizons) <= {1.0, 2.0, 4.0, 6.0}
+
+
+def test_a_long_baseline_keeps_its_ends():
+    labels = np.arange(1.0, 3001.0)
+    found = fit_baseline(np.zeros(3000), labels)
+    assert len(found.times) < 3000
+    assert (found.times[0], found.times[-1]) == (1.0, 3000.0)
 
 
 def test_baseline_is_that_of_lifelines_cox_model():
