@@ -81,7 +81,7 @@ def launch_of(
         device,
         job.threads,
         memory,
-        report=folds is None,
+        until="report" if folds is None else "embedding",
         apart=folds is None,
     )
 

@@ -10,12 +10,36 @@ from omib_cli.artifacts.record import RunRecord
 from omib_cli.recipe.schema import Recipe
 from omib_cli.recipe.sources.common import FoldOptions
 from omib_cli.recipe.sources.simulation import SimulationOptions
-from omib_cli.stages.run import EMBEDDING
+from omib_cli.stages.run import EMBEDDING, Until
 from omib_cli.stages.source_files import read_input_key
 from omib_cli.stages.variants import Variant
 
 SHARED = "shared"
 """The folder, inside the grid's, of datasets and estimates that several cells use."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """A trial of a study, whose epochs are compared with those of the trials before.
+
+    Attributes
+    ----------
+    journal, study, number
+        The study's file, its name, the trial's number.
+    metric
+        Which metric of the validation split is compared.
+    every
+        After how many epochs.
+    first
+        The epoch before which no trial is pruned.
+    """
+
+    journal: Path
+    study: str
+    number: int
+    metric: str
+    every: int
+    first: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +54,8 @@ class Cell:
         What it comes to.
     fold
         Which fold it tests, in a cross-validation.
+    watch
+        Of a trial that may be pruned: where its epochs are compared with those of others.
     """
 
     reference: str
@@ -39,6 +65,7 @@ class Cell:
     overrides: tuple[str, ...]
     folder: Path
     fold: FoldOptions | None = None
+    watch: Watch | None = None
 
     @property
     def name(self) -> str:
@@ -63,8 +90,8 @@ class Launch:
 
     Attributes
     ----------
-    report
-        Whether each writes a report of its own.
+    until
+        With which artifact each ends.
     apart
         Whether each is a process of its own; else cells of small data share processes, which load torch once.
     """
@@ -74,7 +101,7 @@ class Launch:
     device: str = "auto"
     threads: int = 1
     memory: int | None = None
-    report: bool = True
+    until: Until = "report"
     apart: bool = True
     _input_keys: dict[str, str] = field(default_factory=dict, compare=False)
 
@@ -105,7 +132,7 @@ class Launch:
         words += ["--shared", str(self.shared), "--threads", str(self.threads), "--device", self.device]
         words += ["--input", str(self.input_path)] if self.input_path is not None else []
         words += ["--memory", f"{self.memory // 2**20}M"] if self.memory is not None else []
-        words += [] if self.report else ["--no-report"]
+        words += [] if self.until == "report" else ["--no-report"]
         for override in cell.overrides:
             words += ["--set", override]
         return [*words, "--quiet"]

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from omib_cli.errors import UsageError
 from omib_cli.recipe.schema import Recipe
-from omib_cli.recipe.sources.common import FoldOptions, SplitOptions
+from omib_cli.recipe.sources.common import FoldOptions, InnerFoldOptions, SplitOptions
 
-KEY = "data.split.fold"
-"""Where a recipe says which fold it tests."""
+KEY, INNER_KEY = "data.split.fold", "data.split.validation"
+"""Where a recipe says which fold it tests, and which of the others validates."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,10 @@ class Folds:
                 yield seed, FoldOptions.model_validate(said)
 
 
-def override_of(fold: FoldOptions) -> str:
-    """The fold as ``--set`` takes it."""
-    return f"{KEY}={json.dumps(fold.model_dump(mode='json'))}"
+def override_of(fold: FoldOptions | InnerFoldOptions) -> str:
+    """A fold as ``--set`` takes it: one that is tested, or one that validates."""
+    key = KEY if isinstance(fold, FoldOptions) else INNER_KEY
+    return f"{key}={json.dumps(fold.model_dump(mode='json'))}"
 
 
 def must_be_foldable(recipe: Recipe) -> None:
