@@ -20,7 +20,7 @@ class RunRecord:
     recipe_hash
         Of the recipe that it is a run of.
     state
-        ``done``, ``stopped`` (run again to continue), ``failed``, ``pruned`` (a trial that promised little), or ``new``.
+        ``done``, ``stopped`` (run again to continue), ``failed``, ``pruned`` (a trial of a search), or ``new``.
     reason
         Why it stopped, failed or was pruned.
     seconds

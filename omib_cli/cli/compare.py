@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from omib_cli.cli import options as opt
-from omib_cli.cli.grid import Asked, launch_of, study_and_recipes, threads_of, work
+from omib_cli.cli.grid import Asked, launch_of, study_and_recipes, threads_of, until_of, work
 from omib_cli.cli.session import working
 
 EXAMPLES = opt.examples(
@@ -71,7 +71,7 @@ def compare(
 
         study, names = study_and_recipes(recipes, "compare")
         divided = folds_of_options(folds, repeats, seeds)
-        launch = launch_of(job, out, study.study if study else "compare", input_path, device, jobs, divided)
+        launch = launch_of(job, out, study.study if study else "compare", input_path, device, jobs, until_of(divided))
         wanted = opt.names(methods) if methods is not None else study.methods if study else ["all"]
         without = opt.names(ablations) if ablations is not None else study.ablations if study else []
         count = seeds or (study.seeds if study else opt.SEEDS) if divided is None else divided.repeats

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from omib_cli.cli import options as opt
-from omib_cli.cli.grid import Asked, launch_of, threads_of, work
+from omib_cli.cli.grid import Asked, launch_of, threads_of, until_of, work
 from omib_cli.cli.session import working
 
 EXAMPLES = opt.examples(
@@ -75,7 +75,7 @@ def cross_validate(
         chosen = methods_and_ablations(resolved, opt.names(methods) if methods else [resolved.fusion.method], [])
         names = [variant.name for variant in chosen]
         against = reference or ("omib" if "omib" in names else names[0])
-        launch = launch_of(job, out, "cross-validation", input_path, device, jobs, divided)
+        launch = launch_of(job, out, "cross-validation", input_path, device, jobs, until_of(divided))
         seeds = range(first_seed, first_seed + repeats)
         cells = cells_of(recipe, chosen, seeds, launch.out, overrides or (), divided)
         work(cells, launch, job, Asked(jobs, as_list, collect, as_json), against, folds=divided)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from omib_cli.runtime.job import Job
     from omib_cli.stages.cells import Cell, Launch
     from omib_cli.stages.folding import Folds
+    from omib_cli.stages.run import Until
 
 LEAST_MEMORY = 2**29
 """Bytes for samples that a run is given unasked, however little there is: reading from disk takes half of it."""
@@ -63,11 +64,11 @@ def launch_of(
     input_path: Path | None,
     device: str,
     jobs: int,
-    folds: Folds | None = None,
+    until: Until = "report",
 ) -> Launch:
-    """How cells are started; what they may use is divided among those at work.
+    """How cells are started, and with what they end; what they may use is divided among those at work.
 
-    Folds are many runs of the same small data: they have no report of their own, and share processes.
+    Those without a report of their own, folds and trials, are many runs of the same data: they share processes.
     """
     from omib_cli.runtime.machine import memory_for_samples
     from omib_cli.stages.cells import Launch
@@ -81,9 +82,14 @@ def launch_of(
         device,
         job.threads,
         memory,
-        until="report" if folds is None else "embedding",
-        apart=folds is None,
+        until=until,
+        apart=until == "report",
     )
+
+
+def until_of(folds: Folds | None) -> Until:
+    """With what the runs of a grid end: each with a report, those of folds with the embedding."""
+    return "report" if folds is None else "embedding"
 
 
 def work(

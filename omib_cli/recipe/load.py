@@ -17,8 +17,8 @@ from omib_cli.recipe.encoders import ModalityOptions
 from omib_cli.recipe.options import Options
 from omib_cli.recipe.problems import Found, did_you_mean, problems_of
 from omib_cli.recipe.schema import Recipe, recipe_model
+from omib_cli.recipe.space import space_problems
 from omib_cli.recipe.study import Study
-from omib_cli.recipe.tuning import space_problems
 from omib_cli.recipe.yaml_reader import KeyPath, dotted, read_yaml
 
 Valid = TypeVar("Valid", bound=Options)

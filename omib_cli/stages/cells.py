@@ -119,12 +119,26 @@ class Launch:
             It has, and the input cannot be read, so that nobody can say.
         """
         record = cell.record
-        if record.state != "done" or isinstance(cell.recipe.data, SimulationOptions):
-            return record.state == "done"
-        read = json.dumps([cell.recipe.resolved()["data"], list(cell.recipe.modalities), cell.recipe.task.kind])
+        return record.state == "done" and (
+            isinstance(cell.recipe.data, SimulationOptions) or record.input == self.input_key(cell.recipe)
+        )
+
+    def input_key(self, recipe: Recipe) -> str:
+        """What a recipe reads, as it is now: path and content; nothing where it reads no files.
+
+        Raises
+        ------
+        RecipeError, DataError
+            The input cannot be read.
+        """
+        if isinstance(recipe.data, SimulationOptions):
+            return ""
+        values = recipe.resolved()["data"]
+        values.pop("split", None)  # decides which samples are for what, and not what is read
+        read = json.dumps([values, list(recipe.modalities), recipe.task.kind])
         if read not in self._input_keys:  # files are many and large, and most cells have them in common
-            self._input_keys[read] = read_input_key(cell.recipe, self.input_path)
-        return record.input == self._input_keys[read]
+            self._input_keys[read] = read_input_key(recipe, self.input_path)
+        return self._input_keys[read]
 
     def words(self, cell: Cell) -> list[str]:
         """The command line of a cell, after the name of the program."""
