@@ -9,6 +9,7 @@ import typer
 from omib_cli.cli import options as opt
 from omib_cli.cli.grid import Asked, launch_of, threads_of, until_of, work
 from omib_cli.cli.session import working
+from omib_cli.errors import UsageError
 
 EXAMPLES = opt.examples(
     "omib cross-validate rosmap --input data/rosmap --folds 5 --repeats 3 --out validated",
@@ -32,6 +33,14 @@ def cross_validate(
         Literal["all", "train"],
         typer.Option("--within", help="What is divided: all labelled samples, or those outside the given test split."),
     ] = "all",
+    tuned: Annotated[
+        int | None,
+        typer.Option("--tuned", metavar="N", help="Also choose settings inside each fold, by N trials, as omib tune."),
+    ] = None,
+    inner: Annotated[
+        int | None,
+        typer.Option("--inner", min=2, metavar="K", help="Inner folds that judge those trials; else validation."),
+    ] = None,
     first_seed: opt.FirstSeed = 0,
     input_path: opt.Input = None,
     out: opt.Out = None,
@@ -53,7 +62,8 @@ def cross_validate(
     of features to the bounds on beta. Every fold is a run in OUT/RECIPE/METHOD/seed-N-fold-K, which continues where it
     was, as with omib compare. Written into OUT: a table (terminal, .md, .csv, .json, .png, .html) of mean and standard
     deviation over folds, differences to the reference with the corrected standard error, and pooled metrics with
-    intervals; into OUT/RECIPE: predictions.csv, every sample's as it was held out, and folds.csv.
+    intervals; into OUT/RECIPE: predictions.csv, every sample's as it was held out, and folds.csv. With --tuned a second
+    line has the recipe with settings that were chosen inside each fold, and how much the score that chose them flatters.
     """
     with working(
         device=device,
@@ -64,7 +74,7 @@ def cross_validate(
         verbose=verbose,
         elsewhere=as_list or collect,
     ) as job:
-        from omib_cli.recipe.load import load_recipe
+        from omib_cli.recipe.load import load_recipe, load_tunable
         from omib_cli.stages.folding import Folds, must_be_foldable
         from omib_cli.stages.grid import cells_of
         from omib_cli.stages.variants import methods_and_ablations
@@ -78,4 +88,23 @@ def cross_validate(
         launch = launch_of(job, out, "cross-validation", input_path, device, jobs, until_of(divided))
         seeds = range(first_seed, first_seed + repeats)
         cells = cells_of(recipe, chosen, seeds, launch.out, overrides or (), divided)
+        if tuned is not None:
+            from omib_cli.stages.nested import Tuned, tuned_cells
+
+            if as_list:
+                raise UsageError("--list and --tuned: which trials come next is not known yet", do="leave one out")
+            load_tunable(recipe, overrides or ())
+            how = Tuned.of(resolved, tuned, inner, job)
+            cells += tuned_cells(
+                recipe,
+                chosen,
+                seeds,
+                overrides or (),
+                divided,
+                how,
+                launch,
+                job,
+                jobs=jobs,
+                collect_only=collect,
+            )
         work(cells, launch, job, Asked(jobs, as_list, collect, as_json), against, folds=divided)

@@ -56,6 +56,8 @@ class Cell:
         Which fold it tests, in a cross-validation.
     watch
         Of a trial that may be pruned: where its epochs are compared with those of others.
+    inner_score
+        Of settings that were chosen inside the fold: the score that chose them.
     """
 
     reference: str
@@ -66,6 +68,7 @@ class Cell:
     folder: Path
     fold: FoldOptions | None = None
     watch: Watch | None = None
+    inner_score: float | None = None
 
     @property
     def name(self) -> str:

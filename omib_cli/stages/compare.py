@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,8 @@ from omib_cli.artifacts.catalogue import REPORT_FILE
 from omib_cli.artifacts.files import replacing
 from omib_cli.errors import OmibError
 from omib_cli.evaluation.comparison import Comparison, Outcome, compare
-from omib_cli.evaluation.cross_validation import cross_validation
+from omib_cli.evaluation.conventions import convention
+from omib_cli.evaluation.cross_validation import INNER, OPTIMISM, cross_validation
 from omib_cli.evaluation.metrics import measured
 from omib_cli.evaluation.pairing import evidence_of
 from omib_cli.evaluation.runs import Run, read_run
@@ -124,17 +126,18 @@ def outcome(cell: Cell, launch: Launch, job: Job) -> Outcome:
     try:
         run, reported = read_run(cell.embedding), _reported(cell)
         own, extra = evidence_of(run), _extra(run)
+        values = measured(own.task, own.scores, own.labels, own.groups)
         return found(
             "done",
             seconds=record.seconds,
             peak_mib=record.peak_mib,
-            values=measured(own.task, own.scores, own.labels, own.groups),
+            values=values,
             evidence=own,
             sizes=(len(run.labels) - len(own.labels), len(own.labels)),
             dataset=run.provenance.parents.get(fmt.DATASET, ""),
             origin=str(run.provenance.facts.get("data", "")),
             main_metric=run.task.main_metric,
-            extra={**extra, **_recovery(reported)},
+            extra={**extra, **_recovery(reported), **_optimism(cell, values, run.task.main_metric)},
             kl_unit=run.kl_unit if any(name.startswith("kl/") for name in extra) else "",
             subvectors=reported.get("subvectors", {}),
         )
@@ -152,6 +155,14 @@ def _extra(run: Run) -> dict[str, float]:
     beta = run.beta or {}
     known = {name: beta[key] for name, key in (("beta", "value"), ("M_l", "lower"), ("M_u", "upper")) if beta.get(key)}
     return {**{name: float(value) for name, value in known.items()}, **terms, "I(xi;y)": task_information(run)}
+
+
+def _optimism(cell: Cell, values: Mapping[str, float], metric: str) -> dict[str, float]:
+    """Of settings that were chosen inside a fold: the score that chose them, and by how much it was too good."""
+    if cell.inner_score is None or not math.isfinite(values.get(metric, math.nan)):
+        return {}
+    gap = cell.inner_score - values[metric]
+    return {INNER: cell.inner_score, OPTIMISM: gap if convention(metric).higher_is_better else -gap}
 
 
 def _reported(cell: Cell) -> dict[str, Any]:

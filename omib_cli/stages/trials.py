@@ -157,16 +157,15 @@ class Ledger:
         return {key: _rounded(self._space[key], value) for key, value in params.items()}
 
     def _nearest(self, own: Mapping[str, Any]) -> dict[str, Any]:
-        found = {}
+        found: dict[str, Any] = {}
         for key, options in self._space.items():
-            value = own[key]
             if options.choices is not None:
-                found[key] = _written(value)
-            else:
-                low, high = options.bounds
-                is_number = isinstance(value, int | float) and not isinstance(value, bool)
-                nearest = min(max(value, low), high) if is_number else low
-                found[key] = int(nearest) if key in self._whole else float(nearest)
+                found[key] = _written(own[key])
+                continue
+            low, high = options.bounds
+            value = own[key] if isinstance(own[key], int | float) else low  # nothing, where the recipe says nothing
+            nearest = min(max(value, low), high)
+            found[key] = int(nearest) if key in self._whole else float(nearest)
         return found
 
     def _identity(self, number: int) -> int:
