@@ -8,8 +8,7 @@ import typer
 
 from omib_cli.cli import options as opt
 from omib_cli.cli.console import show_tuning
-from omib_cli.cli.grid import launch_of, threads_of
-from omib_cli.cli.session import working
+from omib_cli.cli.grid_options import ManyRuns, takes_grid
 
 EXAMPLES = opt.examples(
     "omib tune rosmap --input data/rosmap --trials 50 --folds 3 --out tuned",
@@ -17,8 +16,10 @@ EXAMPLES = opt.examples(
 )
 
 
+@takes_grid
 def tune(
     recipe: opt.RecipeArgument,
+    grid: ManyRuns,
     trials: Annotated[int, typer.Option("--trials", min=1, metavar="N", help="Trials, those of before included.")] = 50,
     folds: Annotated[
         int | None,
@@ -33,17 +34,6 @@ def tune(
         ),
     ] = 3,
     seed: opt.Seed = None,
-    input_path: opt.Input = None,
-    out: opt.Out = None,
-    jobs: opt.Jobs = 1,
-    overrides: opt.Overrides = None,
-    device: opt.Device = "auto",
-    threads: opt.Threads = None,
-    memory: opt.Memory = None,
-    max_minutes: opt.MaxMinutes = None,
-    as_json: opt.AsJson = False,
-    quiet: opt.Quiet = False,
-    verbose: opt.Verbose = False,
 ) -> None:
     """Try settings of a recipe, judged on validation samples, and write the best as a recipe.
 
@@ -54,19 +44,12 @@ def tune(
     table (terminal, .md, .csv, .json, .png, .html), and whether the best is better than chance made it: both are run
     again with other seeds. docs/tuning.md.
     """
-    with working(
-        device=device,
-        threads=threads_of(threads, jobs),
-        memory=memory,
-        max_minutes=max_minutes,
-        quiet=quiet,
-        verbose=verbose,
-    ) as job:
+    with grid.working() as job:
         from omib_cli.recipe.load import load_tunable
         from omib_cli.stages import tune as stage
         from omib_cli.stages.searching import SearchPlan
 
-        resolved = load_tunable(recipe, overrides or (), seed)
-        plan = SearchPlan(recipe, tuple(overrides or ()), resolved.seed, trials, folds)
-        launch = launch_of(job, out, "tune", input_path, device, jobs, until="model")
-        show_tuning(stage.run(plan, launch, job, jobs=jobs, seeds=again), as_json=as_json)
+        resolved = load_tunable(recipe, grid.changes, seed)
+        plan = SearchPlan(recipe, grid.changes, resolved.seed, trials, folds)
+        launch = grid.launch(job, "tune", until="model")
+        show_tuning(stage.run(plan, launch, job, jobs=grid.jobs, seeds=again), as_json=grid.as_json)

@@ -51,9 +51,9 @@ POOLED = (
 
 
 CHOSEN_INSIDE = (
-    "{variant}: settings were chosen inside each fold, on the samples that it leaves. What chose them said {inner}, what "
-    "they are worth on the fold is {outer}: an optimism of {optimism} in {metric}, which whoever reports the score of the "
-    "best trial claims too much."
+    "{variant}: settings were chosen inside each fold, on the samples that it leaves. What chose them said {inner}, "
+    "what they are worth on the fold is {outer}: an optimism of {optimism} in {metric}, which is claimed too much where "
+    "the score of the best trial is reported."
 )
 
 
@@ -140,6 +140,7 @@ def cross_validation(
     folds: int,
     repeats: int,
     bootstrap: int = 1000,
+    notes: Sequence[str] = (),
 ) -> CrossValidation:
     """Bring the outcomes of all folds together, variants in the order in which they come."""
     main = main_metric_of(outcomes)
@@ -148,7 +149,7 @@ def cross_validation(
         row.name: _pooled_repeats([each for each in outcomes if each.variant == row.name], folds, bootstrap)
         for row in rows
     }
-    notes = [SPREAD, *([CORRECTED] if any(row.difference for row in rows) else [])]
+    notes = [*notes, SPREAD, *([CORRECTED] if any(row.difference for row in rows) else [])]
     drawn = next((each.drawn for own in pooled.values() for each in own), "")
     notes += [POOLED.format(resamples=bootstrap, drawn=drawn)] if drawn else []
     notes += [_chosen_inside(row, main) for row in rows if OPTIMISM in row.extra]

@@ -93,6 +93,8 @@ class Margin:
     def is_better(self, higher_is_better: bool) -> bool:
         """Whether the interval lies wholly on the better side of 0."""
         found = self.difference
+        if not found.error > 0.0:  # of a single run, or of gaps that are all alike, which says nothing of chance
+            return False
         return found.low > 0.0 if higher_is_better else found.high < 0.0
 
     def plain(self) -> dict[str, Any]:

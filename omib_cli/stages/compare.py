@@ -16,7 +16,7 @@ from omib_cli.artifacts import format as fmt
 from omib_cli.artifacts.catalogue import REPORT_FILE
 from omib_cli.artifacts.files import replacing
 from omib_cli.errors import OmibError
-from omib_cli.evaluation.comparison import Comparison, Outcome, compare
+from omib_cli.evaluation.comparison import VALIDATION, Comparison, Outcome, compare
 from omib_cli.evaluation.conventions import convention
 from omib_cli.evaluation.cross_validation import INNER, OPTIMISM, cross_validation
 from omib_cli.evaluation.metrics import measured
@@ -58,6 +58,7 @@ def run(
     jobs: int = 1,
     collect_only: bool = False,
     bootstrap: int = 1000,
+    notes: Sequence[str] = (),
 ) -> GridResult:
     """Run what is not done yet, then write the tables of what is there.
 
@@ -76,6 +77,8 @@ def run(
         Run nothing.
     bootstrap
         Resamples behind the interval of a difference.
+    notes
+        What is to be said below every table.
 
     Raises
     ------
@@ -93,13 +96,13 @@ def run(
     for name in dict.fromkeys(cell.recipe.name for cell in cells):
         own = {cell: found for cell, found in outcomes.items() if cell.recipe.name == name}
         if folds is not None:
-            table = cross_validation(name, list(own.values()), reference, folds.count, folds.repeats, bootstrap)
+            table = cross_validation(name, list(own.values()), reference, folds.count, folds.repeats, bootstrap, notes)
             write_folds(launch.out / name, table, own, _write(launch.out / name, table, own))
             comparisons.append(table)
             continue
         printed = study.printed.get(name) if study else None
         comparisons.append(
-            compare(name, list(own.values()), reference, printed, study.notes if study else (), bootstrap)
+            compare(name, list(own.values()), reference, printed, [*(study.notes if study else ()), *notes], bootstrap)
         )
         _write(launch.out / name, comparisons[-1], own)
     return GridResult(launch.out, comparisons)
@@ -151,7 +154,7 @@ def _extra(run: Run) -> dict[str, float]:
     kept: dict[str, Any] = next(
         (row for row in reversed(run.history) if row.get("kept") and row.get("phase") == "train"), {}
     )
-    terms = {name: float(value) for name, value in kept.items() if name.startswith(("kl/", "r/"))}
+    terms = {name: float(value) for name, value in kept.items() if name.startswith(("kl/", "r/", VALIDATION))}
     beta = run.beta or {}
     known = {name: beta[key] for name, key in (("beta", "value"), ("M_l", "lower"), ("M_u", "upper")) if beta.get(key)}
     return {**{name: float(value) for name, value in known.items()}, **terms, "I(xi;y)": task_information(run)}

@@ -71,8 +71,8 @@ def must_be_foldable(recipe: Recipe) -> None:
         )
 
 
-def folds_of_options(folds: int | None, repeats: int | None, seeds: int | None) -> Folds | None:
-    """The folds that the options of ``omib compare`` ask for; None where they ask for none.
+def folds_of_options(folds: int | None, repeats: int | None, seeds: int | None, within: str) -> Folds | None:
+    """The folds that the options of ``omib compare`` and ``sweep`` ask for; None where they ask for none.
 
     Raises
     ------
@@ -80,9 +80,10 @@ def folds_of_options(folds: int | None, repeats: int | None, seeds: int | None) 
         Options that contradict each other, or ask for too few.
     """
     if folds is None:
-        if repeats is not None:
-            raise UsageError("--repeats is of a cross-validation", do="--folds K says how many folds; --seeds, runs")
+        if repeats is not None or within != "all":
+            given = "--repeats is" if repeats is not None else "--within is"
+            raise UsageError(f"{given} of a cross-validation", do="--folds K says how many folds; --seeds, runs")
         return None
     if seeds is not None:
         raise UsageError("--seeds and --folds: each repeat has a seed of its own", do="--repeats R, without --seeds")
-    return Folds(folds, 1 if repeats is None else repeats)
+    return Folds(folds, 1 if repeats is None else repeats, within)

@@ -1,16 +1,16 @@
-"""Settings chosen inside each fold of a cross-validation: a search on what the fold leaves, then a run with its best."""
+"""Settings chosen inside each fold of a cross-validation: a search on what it leaves, then a run with the best."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from omib_cli.errors import UsageError
 from omib_cli.recipe.schema import Recipe
-from omib_cli.recipe.sources.common import SplitOptions
+from omib_cli.recipe.sources.common import FoldOptions, SplitOptions
 from omib_cli.runtime.job import Job
+from omib_cli.runtime.progress import Progress
 from omib_cli.stages.cells import Cell, Launch
-from omib_cli.stages.folding import Folds
 from omib_cli.stages.grid import cell_of, run_name, run_supply
 from omib_cli.stages.searching import Search, Searches, SearchPlan, must_be_judged
 from omib_cli.stages.variants import Variant
@@ -54,9 +54,8 @@ def tuned_name(variant: Variant) -> str:
 def tuned_cells(
     reference: str,
     variants: Sequence[Variant],
-    seeds: Iterable[int],
+    folds: Sequence[tuple[int, FoldOptions]],
     overrides: Sequence[str],
-    folds: Folds,
     tuned: Tuned,
     launch: Launch,
     job: Job,
@@ -66,8 +65,8 @@ def tuned_cells(
 ) -> list[Cell]:
     """Search inside every fold, ``jobs`` folds at a time, and give the cells with what was chosen.
 
-    A search sees the samples of the other folds only. With ``collect_only`` nothing is searched, and folds whose search
-    is not over have no cell.
+    Each of ``folds`` has the seed of its repeat beside it. A search sees the samples of the other folds only. With
+    ``collect_only`` nothing is searched, and folds whose search is not over have no cell.
 
     Raises
     ------
@@ -86,16 +85,16 @@ def tuned_cells(
             Variant(f"{tuned_name(variant)}/search-{run_name(seed, fold)}", variant.overrides),
             fold,
         )
-        for seed, fold in folds.runs(seeds)
+        for seed, fold in folds
         for variant in variants
     ]
     within = replace(launch, until="model", apart=False)
     if not collect_only:
-        must_be_judged(plans[0], within, job)
+        must_be_judged(plans[0], within, replace(job, progress=Progress()))  # the folds themselves are told of it
     searches = [Search(plan, within, job, at_once=1) for plan in plans]
     if not collect_only:
         run_supply(Searches(searches), within, jobs, job)
-    names = [tuned_name(variant) for _ in folds.runs(seeds) for variant in variants]
+    names = [tuned_name(variant) for _ in folds for variant in variants]
     found = [_chosen(search, name, launch) for search, name in zip(searches, names, strict=True) if search.is_over]
     return [cell for cell in found if cell is not None]
 
