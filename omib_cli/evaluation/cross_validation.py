@@ -52,7 +52,7 @@ POOLED = (
 
 CHOSEN_INSIDE = (
     "{variant}: settings were chosen inside each fold, on the samples that it leaves. What chose them said {inner}, "
-    "what they are worth on the fold is {outer}: an optimism of {optimism} in {metric}, which is claimed too much where "
+    "what they are worth on the fold is {outer}: an optimism of {optimism} in {metric}, claimed too much where "
     "the score of the best trial is reported."
 )
 
