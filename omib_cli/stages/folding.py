@@ -67,7 +67,7 @@ def must_be_foldable(recipe: Recipe) -> None:
         raise UsageError(
             f"recipe {recipe.name} cannot be cross-validated: the source {recipe.data.source} divides its data itself",
             expected="tables, or clips of speech (data.split)",
-            do="compare seeds instead: omib compare --seeds 5",
+            do="compare seeds instead (omib compare --seeds 5), and tune by validation samples, without folds",
         )
 
 

@@ -22,6 +22,7 @@ from omib_cli.artifacts.dataset import Dataset
 from omib_cli.errors import RecipeError, UsageError
 from omib_cli.evaluation.conventions import convention
 from omib_cli.evaluation.tuning import AS_IT_IS, TrialRow, best_of
+from omib_cli.recipe.load import load_recipe
 from omib_cli.recipe.schema import Recipe
 from omib_cli.recipe.sources.common import FoldOptions, InnerFoldOptions
 from omib_cli.recipe.space import overrides_of, own_values, space_of, whole_keys, with_own
@@ -307,9 +308,9 @@ def must_be_judged(plan: SearchPlan, launch: Launch, job: Job) -> tuple[int, int
     OmibError
         As preparing the dataset does.
     """
-    cell = plan.cells(trial_name(AS_IT_IS), {}, launch.out)[0]
     if plan.inner is not None:
-        must_be_foldable(cell.recipe)
+        must_be_foldable(load_recipe(plan.reference, plan.overrides, plan.seed))
+    cell = plan.cells(trial_name(AS_IT_IS), {}, launch.out)[0]
     own = replace(job, threads=launch.threads, memory=launch.memory)
     made = run.make_dataset(cell.recipe, launch.input_path, cell.folder, own, launch.shared)
     with Dataset(made.out) as data:
