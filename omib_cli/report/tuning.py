@@ -19,6 +19,8 @@ from omib_cli.report.html import block, details, document, esc, paragraph, table
 
 MANY_DECADES = 10.0
 """Values of a key whose ratio is larger stand on a logarithmic axis."""
+ABOVE_ZERO = 0.12
+"""Where on it the least value above 0 stands, if 0 is there too."""
 
 
 def tuning_page(found: Tuning, picture: str, recipe: str) -> str:
@@ -152,10 +154,16 @@ def _places(values: Sequence[Any]) -> tuple[list[float], list[tuple[float, str]]
     low, high = min(numbers), max(numbers)
     if low == high:
         return [0.5] * len(values), [(0.5, f"{low:.3g}")]
-    is_log = low > 0.0 and high / low >= MANY_DECADES
-    start, end = (math.log(low), math.log(high)) if is_log else (float(low), float(high))
-    heights_of = [((math.log(value) if is_log else float(value)) - start) / (end - start) for value in numbers]
-    return heights_of, [(0.0, f"{low:.3g}"), (1.0, f"{high:.3g}")]
+    least = min((value for value in numbers if value > 0.0), default=0.0)
+    if low < 0.0 or high < MANY_DECADES * least:
+        return [(value - low) / (high - low) for value in numbers], [(0.0, f"{low:.3g}"), (1.0, f"{high:.3g}")]
+    foot = 0.0 if low > 0.0 else ABOVE_ZERO  # a logarithmic axis has no place for 0, which stands below the others
+
+    def height(value: float) -> float:
+        return foot + (1.0 - foot) * math.log(value / least) / math.log(high / least) if value > 0.0 else 0.0
+
+    ticks = [(height(value), f"{value:.3g}") for value in dict.fromkeys([low, least, high])]
+    return [height(value) for value in numbers], ticks
 
 
 def _name(key: str) -> str:

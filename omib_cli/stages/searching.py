@@ -174,9 +174,13 @@ class Search:
                     return None
 
     def ended(self, cell: Cell) -> None:
-        """Note what a cell came to, and what its trial does where it was the last one."""
-        trial, record = self._of.pop(cell), cell.record
+        """Note what a cell came to, and what its trial came to where it was the last one."""
+        trial = self._of.pop(cell)
         trial.working -= 1
+        self._note(trial, cell)
+
+    def _note(self, trial: _Trial, cell: Cell) -> None:
+        record = cell.record
         if record.state != "done":
             trial.ending = ("pruned" if record.state == "pruned" else "failed", record.reason)
         elif (score := judged(cell, self.metric)) is None:
@@ -190,7 +194,8 @@ class Search:
 
     def _begin(self) -> bool:
         """Begin a trial, or continue one whose process is dead; whether there was one."""
-        found = self._orphan() or self._new()
+        orphan = self._orphan()
+        found = orphan or self._new()
         if found is None:
             return False
         number, claim = found
@@ -202,7 +207,11 @@ class Search:
             self.ledger.end(number, "failed", {"reason": "; ".join(error.problems)})
             claim.release()
             return True
-        self._open[number] = _Trial(number, claim, cells, list(cells))
+        trial = self._open[number] = _Trial(number, claim, cells, list(cells))
+        for cell in cells if orphan is not None else ():
+            if cell in trial.waiting and (self._launch.is_done(cell) or cell.record.state in ("pruned", "failed")):
+                trial.waiting.remove(cell)
+                self._note(trial, cell)
         return True
 
     def _orphan(self) -> tuple[int, BaseFileLock] | None:

@@ -251,7 +251,7 @@ def test_a_sweep_shows_the_validation_metric_beside_the_tests_and_says_which_may
 
 @pytest.mark.parametrize(("within", "said"), [("all", "All samples are tested here"), ("train", "took no part in it")])
 def test_a_sweep_over_folds_says_whether_its_table_may_choose(grid, tmp_path, capsys, within, said):
-    folder, cell = grid
+    folder, _ = grid
     words = ["sweep", str(tmp_path / "rows.yaml"), "--input", str(folder), "--vary", "train.epochs=1,2", "--folds", "2"]
     more = ["--within", within, "--out", str(tmp_path / "swept"), "--threads", "1", "--quiet", "--json"]
     with pytest.raises(SystemExit) as end:
