@@ -104,7 +104,8 @@ def show_tuning(result: TuneResult, *, as_json: bool) -> None:
         show_json({"out": str(result.out), "kind": "tuning", "best_recipe": str(result.recipe), **result.found.plain()})
         return
     say(f"{result.found.recipe}\n\n{result.found.markdown()}\n")
-    say(f"{result.recipe}  the recipe of the best trial; tables and figures beside it")
+    if result.found.best is not None:
+        say(f"{result.recipe}  the recipe of the best trial; tables and figures beside it")
 
 
 def show_json(values: Mapping[str, Any]) -> None:

@@ -216,7 +216,7 @@ class Tuning:
     def margin_table(self) -> tuple[list[str], list[list[str]]]:
         """Titles and cells: the best and the recipe as it is, in the search and on runs that chose nothing."""
         best = self.best
-        if best is None or not self.rows:
+        if best is None:
             return [], []
         label = convention(self.metric).label
         lines = []
@@ -226,10 +226,11 @@ class Tuning:
 
     def _sides(self, best: TrialRow) -> list[tuple[str, TrialRow, list[float] | None]]:
         margin = self.margin
-        own = ("recipe as it is", self.rows[AS_IT_IS], None if margin is None else margin.own)
+        own = [row for row in self.rows if row.number == AS_IT_IS]  # none, while another process is at work on it
+        found = [("recipe as it is", row, None if margin is None else margin.own) for row in own]
         if best.number == AS_IT_IS:
-            return [own]
-        return [(f"trial {best.number}, the best", best, None if margin is None else margin.best), own]
+            return found
+        return [(f"trial {best.number}, the best", best, None if margin is None else margin.best), *found]
 
     def trial_table(self) -> tuple[list[str], list[list[str]]]:
         """Titles and cells: a line for each trial, best first, then those that are not done."""

@@ -73,8 +73,7 @@ class Cell:
     @property
     def name(self) -> str:
         """For the terminal."""
-        where = f"seed {self.seed}" if self.fold is None else f"repeat {self.fold.repeat} fold {self.fold.number}"
-        return f"{self.recipe.name} {self.variant.name} {where}"
+        return f"{self.recipe.name} {self.variant.name} {self.folder.name.replace('-', ' ')}"
 
     @property
     def embedding(self) -> Path:

@@ -85,28 +85,27 @@ def _margin(
     search: Search, best: TrialRow, launch: Launch, job: Job, jobs: int, seeds: int, ratio: float
 ) -> Margin | None:
     """The best trial and the recipe as it is with other seeds, on the same samples each time; None if none has run."""
-    own, chosen = (
-        [_again(search, tried, number, seed, launch) for seed in range(1, seeds + 1)]
-        for number, tried in ((AS_IT_IS, {}), (best.number, search.tried(best)))
-    )
-    both = [
-        (one, other) for left, right in zip(own, chosen, strict=True) for one, other in zip(left, right, strict=True)
-    ]
-    run_cells([cell for pair in both for cell in pair], launch, jobs, job)
-    done = [pair for pair in both if all(cell.record.state == "done" for cell in pair)]
-    scores = [tuple(judged(cell, search.metric) for cell in pair) for pair in done]
-    for pair in both:
-        for cell in pair:
-            forget_weights(cell.folder)
-    pairs = [(one[0], other[0]) for one, other in scores if one is not None and other is not None]
-    if not pairs:
-        return None
-    return Margin([chosen for _, chosen in pairs], [own for own, _ in pairs], seeds, ratio)
-
-
-def _again(search: Search, tried: dict[str, object], number: int, later: int, launch: Launch) -> list[Cell]:
     plan = search.plan
-    return plan.cells(trial_name(number), tried, launch.out, seed=plan.seed + later)
+    sides = [(trial_name(AS_IT_IS), {}), (trial_name(best.number), search.tried(best))]
+    own, chosen = (
+        [cell for later in range(1, seeds + 1) for cell in plan.cells(name, tried, launch.out, seed=plan.seed + later)]
+        for name, tried in sides
+    )
+    pairs = list(zip(own, chosen, strict=True))
+    run_cells([cell for pair in pairs for cell in pair], launch, jobs, job)
+    scored = [(_score(one, search.metric), _score(other, search.metric)) for one, other in pairs]
+    found = [(one, other) for one, other in scored if one is not None and other is not None]
+    for cell in (*own, *chosen):
+        forget_weights(cell.folder)
+    if not found:
+        return None
+    return Margin([other for _, other in found], [one for one, _ in found], seeds, ratio)
+
+
+def _score(cell: Cell, metric: str) -> float | None:
+    """What a run reached on its validation samples; None where it failed, or the metric is not defined."""
+    found = judged(cell, metric) if cell.record.state == "done" else None
+    return None if found is None else found[0]
 
 
 def best_recipe(search: Search, best: TrialRow, found: Tuning, input_path: Path | None) -> str:
@@ -114,8 +113,8 @@ def best_recipe(search: Search, best: TrialRow, found: Tuning, input_path: Path 
     plan = search.plan
     variant = replace(plan.variant, overrides={**plan.variant.overrides, **search.tried(best)})
     recipe = cell_of(plan.reference, variant, plan.seed, search.folder, plan.overrides, fold=plan.fold).recipe
-    values = recipe.resolved()
-    values |= {"name": f"{recipe.name}-tuned", "tune": {}}
+    values = {key: value for key, value in recipe.resolved().items() if key != "tune"}
+    values["name"] = f"{recipe.name}-tuned"
     reads = [] if input_path is None else ["--input", str(input_path)]
     head = [f"# {shlex.join(['omib', 'run', found.file, *reads])}", "#"]
     by = f"{plan.inner} inner folds" if plan.inner else "the validation split"
