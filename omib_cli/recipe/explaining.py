@@ -8,7 +8,7 @@ from omib_cli.recipe.information import BetaOptions
 from omib_cli.recipe.options import Options
 from omib_cli.recipe.phases import PhaseOptions
 from omib_cli.recipe.schema import Recipe
-from omib_cli.recipe.sources.common import LabelOptions, SourceOptions, SplitOptions
+from omib_cli.recipe.sources.common import InnerFoldOptions, LabelOptions, SourceOptions, SplitOptions
 from omib_cli.recipe.sources.media import ClipOptions
 from omib_cli.recipe.sources.simulation import SimulationOptions
 from omib_cli.recipe.sources.tables import TablesOptions
@@ -90,11 +90,15 @@ def _split(split: SplitOptions) -> str:
         "stratified": "drawn so that each class, or range of values, keeps its share",
         "group": "drawn by whole groups, none of which is on two sides",
     }
+    share = split.validation_share
+    validation = f"; {share:.0%} of the rest for validation" if share else ""
+    if isinstance(split.validation, InnerFoldOptions):
+        validation = f"; fold {split.validation.number} of {split.validation.folds} of the rest validates"
     if split.fold is not None:
         one = split.fold
-        return f"fold {one.number} of {one.folds} is the test, in division {one.repeat} of all samples, groups whole"
+        tested = f"fold {one.number} of {one.folds} is the test, in division {one.repeat} of all samples, groups whole"
+        return tested + validation
     test = "" if split.by == "given" else f"; {split.test:.0%} of the samples for the test"
-    validation = f"; {split.validation:.0%} of the rest for validation" if split.validation else ""
     return f"{ways[split.by]}{test}{validation}"
 
 

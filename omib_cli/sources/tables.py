@@ -12,7 +12,7 @@ from omib_cli.errors import DataError, RecipeError, listed
 from omib_cli.sources.categories import encoded, fit_encodings, packed
 from omib_cli.sources.column_scores import KnownLabels
 from omib_cli.sources.copies import must_be_two, twins
-from omib_cli.sources.folds import fold_split, must_give_a_split, outside_test, said_of_folds
+from omib_cli.sources.folds import fold_split, must_give_a_split, outside_test, said_of_folds, with_validation
 from omib_cli.sources.joining import SampleRows, join
 from omib_cli.sources.labels import class_labels, must_be_learnable, value_labels
 from omib_cli.sources.leaks import Known, allowed_columns, must_not_leak
@@ -30,16 +30,7 @@ from omib_cli.sources.preprocessing import (
 from omib_cli.sources.rows import doubtful_labels, labels_that_are_there, must_be_groups
 from omib_cli.sources.sheet_rows import take_unnamed_ids
 from omib_cli.sources.sheets import counted
-from omib_cli.sources.splits import (
-    TRAIN,
-    VALIDATION,
-    carve_validation,
-    given_split,
-    made_split,
-    must_keep_groups,
-    remarks,
-    strata,
-)
+from omib_cli.sources.splits import TRAIN, given_split, made_split, must_keep_groups, remarks, strata
 from omib_cli.sources.step_list import fit_steps, must_be_in_order
 from omib_cli.sources.survival import EVENT_STRATA, event_strata, must_have_events, survival_labels
 from omib_cli.sources.table_files import FeatureTable, Files, Labels, input_folder
@@ -270,18 +261,10 @@ class TablesSource:
             split = self._given(tables, labels, joined)
             if groups is not None:
                 must_keep_groups(split, groups, labels.where)
-        carved = bool(options.validation) and not np.any(split == VALIDATION)
-        if carved:
-            split = carve_validation(split, units, kinds, options.validation, self.recipe.seed)
-            if not np.any(split == VALIDATION):
-                raise DataError(
-                    "nothing is left for the validation split",
-                    where=labels.where,
-                    got=f"a share of {options.validation:g} of {int(np.sum(split == TRAIN))} training samples",
-                    do="raise `data.split.validation`, or set it to 0",
-                )
+        before = split
+        split = with_validation(split, targets, groups, names, kinds, options, self.recipe.seed, labels.where)
         asked = options.test if made and options.fold is None else None
-        self._asked = (asked, options.validation if carved else None)
+        self._asked = (asked, None if split is before else options.validation_share)
         return split
 
     def _given(self, tables: dict[str, FeatureTable], labels: Labels, joined: SampleRows) -> NDArray[np.uint8]:

@@ -59,6 +59,43 @@ def test_validation_is_carved_out_of_what_a_fold_leaves(tmp_path):
     assert np.bincount(carved[1].split).tolist() == [24, 6, 10]
 
 
+def test_inner_folds_validate_every_sample_that_is_not_tested_once(tmp_path):
+    write_tables(tmp_path)
+    plans = [fold_of(tmp_path, validation={"number": number, "folds": 3})[1] for number in (1, 2, 3)]
+    tested = {tuple(np.flatnonzero(plan.split == 2)) for plan in plans}
+    assert len(tested) == 1
+    names = [name for plan in plans for name, code in zip(plan.ids, plan.split, strict=True) if code == 1]
+    assert len(set(names)) == len(names) == 30
+    sick = [sum(int(name[1:]) % 2 for name, code in zip(p.ids, p.split, strict=True) if code == 1) for p in plans]
+    assert sick == [5, 5, 5]
+    other = fold_of(tmp_path, validation={"number": 1, "folds": 3}, repeat=2)[1]
+    assert other.split.tolist() != plans[0].split.tolist()
+
+
+def test_inner_folds_keep_groups_whole_and_take_in_validation_samples_that_are_given(tmp_path):
+    labels = label_frame()
+    labels["split"] = ["test" if row < 16 else "validation" if row < 24 else "train" for row in range(40)]
+    write_tables(tmp_path, labels=labels)
+    own = {**LABELS, "group": "patient"}
+    found: list[str] = []
+    for number in (1, 2, 3):
+        split = {"validation": {"number": number, "folds": 3}}
+        plan, _, _ = read(tmp_path, table_recipe(labels=own, split=split))
+        sides = {code: {g for g, own in zip(plan.groups, plan.split, strict=True) if own == code} for code in (0, 1, 2)}
+        assert not sides[0] & sides[1]
+        assert sides[2] == {"g0", "g1", "g2", "g3"}
+        found += [name for name, code in zip(plan.ids, plan.split, strict=True) if code == 1]
+    assert sorted(found) == [f"p{row:02d}" for row in range(16, 40)]
+
+
+def test_more_inner_folds_than_samples_of_a_class_are_refused(tmp_path):
+    write_tables(tmp_path)
+    with pytest.raises(DataError, match="more folds than samples"):
+        fold_of(tmp_path, validation={"number": 1, "folds": 16})
+    with pytest.raises(ValueError, match="no fold 4 of 3"):
+        folded(validation={"number": 4, "folds": 3})
+
+
 def test_a_value_in_the_fold_changes_nothing_that_is_fitted(tmp_path):
     """Scaling, imputation, selection and components: all arrays that a model carries stay the same to the bit."""
     rna = frame(numbers(6), "r")
