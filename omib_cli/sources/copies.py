@@ -37,13 +37,13 @@ def must_be_two(names: tuple[str, str], tables: Mapping[str, FeatureTable], join
     if one.large or other.large:
         return []
     both = (joined.rows[names[0]] >= 0) & (joined.rows[names[1]] >= 0)
-    mine, theirs = (tables[name].values[joined.rows[name][both]] for name in names)
+    rows, others = (joined.rows[name][both] for name in names)
     place = {column: index for index, column in enumerate(other.columns)}
-    shared = [
-        column
-        for index, column in enumerate(one.columns)
-        if column in place and np.array_equal(mine[:, index], theirs[:, place[column]], equal_nan=True)
-    ]
+
+    def are_equal(mine: int, theirs: int) -> bool:
+        return np.array_equal(one.values[rows, mine], other.values[others, theirs], equal_nan=True)
+
+    shared = [column for index, column in enumerate(one.columns) if column in place and are_equal(index, place[column])]
     whole = both.any() and len(shared) == min(len(one.columns), len(other.columns))
     if one.places & other.places or whole:
         raise DataError(
@@ -52,7 +52,8 @@ def must_be_two(names: tuple[str, str], tables: Mapping[str, FeatureTable], join
             got=listed(shared or one.columns),
             do="tell them apart with `columns` (shell patterns such as `rna_*`) or `key`",
         )
-    if both.any() and mine.shape == theirs.shape and np.array_equal(mine, theirs, equal_nan=True):
+    width = len(one.columns)
+    if both.any() and width == len(other.columns) and all(are_equal(column, column) for column in range(width)):
         return [f"{names[0]} and {names[1]} have the same values throughout, under other names"]
     said = f"{names[0]} and {names[1]} share columns of the same name and values: {listed(shared)}"
     return [said] if shared and both.any() else []

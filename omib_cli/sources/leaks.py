@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from omib_cli.errors import DataError, listed
+from omib_cli.sources.block_values import column_spans
 from omib_cli.sources.patterns import as_patterns, places_like
 
 if TYPE_CHECKING:
@@ -33,8 +34,6 @@ GROUPS = 5
 """Groups from which on a code for each is taken for their name: two patients may differ in sex, five hardly in site."""
 FIRST = 64
 """Rows on which columns are tried before all rows are looked at."""
-COLUMNS = 256
-"""Columns that are looked at together, which bounds the memory."""
 
 CLASS, VALUE, DETERMINED, GROUP, ROW = (
     "has one value for each class",
@@ -184,8 +183,8 @@ def row_numbers(table: FeatureTable) -> tuple[dict[int, str], list[int]]:
 
 def _blocks(values: NDArray[np.float64], rows: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.float64]]]:
     """Some columns at a time, with the number of the first."""
-    for start in range(0, values.shape[1], COLUMNS):
-        yield start, values[:, start : start + COLUMNS][rows]
+    for span in column_spans(len(rows), values.shape[1]):
+        yield span.start, values[rows, span]
 
 
 def _codes(values: Sequence[object] | NDArray[np.float64]) -> NDArray[np.int64]:
@@ -256,8 +255,9 @@ def _steady(rows: NDArray[np.float64]) -> NDArray[np.bool_]:
 
     step = (rows[-1] - rows[0]) / (len(rows) - 1)
     steady = (step != 0) & (np.abs(rows[1] - rows[0] - step) <= 1e-6 * np.abs(step))
+    step, rows = step[steady], rows[:, steady]
     line = rows[0] + step * np.arange(len(rows))[:, np.newaxis]
-    steady[steady] = np.all(np.abs(rows - line)[:, steady] <= 1e-6 * np.abs(step[steady]), axis=0)
+    steady[steady] = np.all(np.abs(rows - line) <= 1e-6 * np.abs(step), axis=0)
     return np.asarray(steady)
 
 

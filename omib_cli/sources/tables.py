@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from omib_cli.artifacts.dataset_writer import Block, DatasetPlan, ModalityPlan
 from omib_cli.errors import DataError, RecipeError, listed
-from omib_cli.sources.categories import encoded, fit_encodings, packed
+from omib_cli.sources.categories import Encoding, encoded, fit_encodings, packed
 from omib_cli.sources.column_scores import KnownLabels
 from omib_cli.sources.copies import must_be_two, twins
 from omib_cli.sources.folds import fold_split, must_give_a_split, outside_test, said_of_folds
@@ -24,6 +24,7 @@ from omib_cli.sources.preprocessing import (
     far_values,
     fit,
     fit_blocks,
+    missing_among,
     must_be_complete,
     must_be_finite,
 )
@@ -133,6 +134,8 @@ class TablesSource:
             return made.plan
         tables, labels = self._read()
         joined = self._chosen(tables, labels, join(tables, labels, self.options.join, self.recipe.name))
+        for read in (labels, *tables.values()):
+            read.drop_sheets()
         for one, other in combinations(tables, 2):
             self.warnings.extend(must_be_two((one, other), tables, joined))
         where = f"{labels.where}, column {labels.column!r}"
@@ -155,6 +158,7 @@ class TablesSource:
             must_be_in_order(self.options.tables[name].preprocess, self.recipe.name, name)
             make = self._standardise_large if table.large else self._standardise
             plans[name], dropped[name] = make(name, table, joined.rows[name][order], split)
+            table.drop_values()
             missing[name] = int(np.sum(~self._present[name]))
         ids = [joined.ids[row] for row in order]
         self.warnings.extend(twins(self._values, self._present, split, ids))
@@ -187,7 +191,12 @@ class TablesSource:
         labels = self._files.labels(options.labels, options.split.names, ids)
         self.warnings.extend(doubtful_labels(labels.values, f"{labels.where}, column {labels.column!r}"))
         labels.values = labels_that_are_there(labels.values, labels.where)
-        tables = {name: self._files.table(options.tables[name], options.labels, ids) for name in self.recipe.modalities}
+        tables: dict[str, FeatureTable] = {}
+        for name in self.recipe.modalities:
+            if options.join == "id":
+                for read in (labels, *tables.values()):
+                    read.drop_sheets()  # only rows without ids are matched by what else is in their files
+            tables[name] = self._files.table(options.tables[name], options.labels, ids)
         if options.join == "id":
             take_unnamed_ids({"labels": labels, **tables}, self.warnings)
         for table in tables.values():
@@ -319,57 +328,61 @@ class TablesSource:
         self, name: str, table: FeatureTable, rows: NDArray[np.int64], split: NDArray[np.uint8]
     ) -> tuple[ModalityPlan, list[str]]:
         """Put the modality's values in their final order and unit; returns its plan, and which columns were dropped."""
-        import numpy as np
-
-        present = rows >= 0
-        values, training = table.values[rows], present & (split == TRAIN)
-        encodings = fit_encodings(table.columns, table.texts, values, training, table.where)
-        values[~present] = np.nan
-        values, every = encoded(values, table.columns, table.texts, encodings, table.where, self.warnings)
-        values, every, stepped = self._stepped(name, values, every, training, table, rows)
-        fitted = fit(values, training, every, self.options, table.where)
+        present, training = rows >= 0, split == TRAIN
+        encodings = fit_encodings(table.columns, table.texts, table.values, rows[present & training], table.where)
+        made = self._made(name, table, rows, training, encodings)
+        every = made.columns
+        fitted = fit(made.values, made.rows[present & training], every, self.options, table.where)
         columns = [every[column] for column in fitted.kept]
         if self.options.impute == "refuse":
-            own = rows[present].tolist()
-            must_be_complete(values[present][:, fitted.kept], lambda row: table.name(own[row]), columns, table.where)
-        scaled = fitted.apply(values, present)
-        places = rows.tolist()
+            missing = missing_among(made.values, made.rows[present], fitted.kept)
+            must_be_complete(missing, made.name, columns, table.where)
+        scaled = fitted.apply(made.values, made.rows)
         must_be_finite(
-            scaled, lambda row: table.name(places[row]), columns, f"{table.where}, after standardisation to float32"
+            scaled, lambda row: table.name(rows[row]), columns, f"{table.where}, after standardisation to float32"
         )
         self.warnings.extend(far_values(scaled, columns, self.options, table.where))
         self._values[name], self._present[name] = scaled, present
         plan = ModalityPlan(
             (len(columns),),
             features=columns if table.named else None,
-            preprocessing={**fitted.arrays(), **packed(encodings), **stepped},
+            preprocessing={**fitted.arrays(), **packed(encodings), **made.stepped},
         )
         kept = set(fitted.kept.tolist())
         return plan, [column for place, column in enumerate(every) if place not in kept]
 
-    def _stepped(
+    def _made(
         self,
         name: str,
-        values: NDArray[np.float64],
-        columns: list[str],
-        training: NDArray[np.bool_],
         table: FeatureTable,
         rows: NDArray[np.int64],
-    ) -> tuple[NDArray[np.float64], list[str], dict[str, NDArray[Any]]]:
-        """Values (N, D) after the steps that the recipe names, their names, and what a model must carry of them."""
+        training: NDArray[np.bool_],
+        encodings: Sequence[Encoding],
+    ) -> _Made:
+        """What the recipe makes of a table before it is standardised; the table itself where that is nothing."""
         import numpy as np
 
-        assert self._labels is not None
         steps = self.options.tables[name].preprocess
+        if not table.texts and not steps:
+            return _Made(table.values, rows, table.columns, table.name, {})
+        where, columns = table.where, table.columns
+        values, columns = encoded(table.values, rows, columns, table.texts, encodings, where, self.warnings)
+        table.drop_values()
+        samples = np.where(rows < 0, -1, np.arange(len(rows)))
+
+        def name_of(row: int) -> str:
+            return table.name(int(rows[row]))
+
         if not steps:
-            return values, columns, {}
+            return _Made(values, samples, columns, name_of, {})
         if self.options.impute == "refuse":
-            own = rows[rows >= 0].tolist()
-            must_be_complete(values[rows >= 0], lambda row: table.name(own[row]), columns, table.where)
+            found = missing_among(values, samples[rows >= 0], np.arange(len(columns)))
+            must_be_complete(found, name_of, columns, where)
+        assert self._labels is not None
         known = KnownLabels(self._labels, self.recipe.task.kind == "classification")
-        applied = fit_steps(DenseMatrix(values), steps, training, known, columns, table.where)
-        made = applied.rows.take(np.arange(len(values))).astype(np.float64)
-        return made, applied.names, {**applied.fitted, "inputs": as_bytes(columns)}
+        applied = fit_steps(DenseMatrix(values), steps, training & (rows >= 0), known, columns, where)
+        ((_, values),) = applied.rows.blocks()
+        return _Made(values, samples, applied.names, name_of, {**applied.fitted, "inputs": as_bytes(columns)})
 
     def _standardise_large(
         self, name: str, table: FeatureTable, rows: NDArray[np.int64], split: NDArray[np.uint8]
@@ -412,6 +425,19 @@ class TablesSource:
         self.warnings.extend(
             f"{counted(count, 'sample')} without {name}: kept and masked" for name, count in facts["missing"].items()
         )
+
+
+class _Made(NamedTuple):
+    """Values (T, D) of a table, the row (N,) of each sample or -1, and what names a column and a row.
+
+    ``stepped`` is what a model must carry of the steps that made the values.
+    """
+
+    values: NDArray[np.float64]
+    rows: NDArray[np.int64]
+    columns: list[str]
+    name: Callable[[int], str]
+    stepped: dict[str, NDArray[Any]]
 
 
 def _gives_a_split(tables: Mapping[str, FeatureTable], labels: Labels) -> bool:
