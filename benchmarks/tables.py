@@ -3,7 +3,7 @@
 Each has a process of its own, in turn: `pandas.read_csv` as it comes, the reading that `omib prepare` does, and the
 whole of `omib prepare` (joined with labels, searched for leaks, standardised, written). Targets for the latter two: at
 most 2.5 times pandas' CPU time (of all threads), and at most twice the memory of the table's numbers in float64 beyond
-what the imported libraries take; 2.25 times of 10,000 columns, whose many small pieces the C library does not give back.
+what the imported libraries take; 2.25 times of 10,000 columns, whose small pieces the C library does not give back.
 Prints a table in Markdown with the machine and the date; exits with 1 if a target is missed.
 """
 
