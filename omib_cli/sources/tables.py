@@ -11,13 +11,14 @@ from omib_cli.artifacts.dataset_writer import Block, DatasetPlan, ModalityPlan
 from omib_cli.errors import DataError, RecipeError, listed
 from omib_cli.sources.categories import Encoding, encoded, fit_encodings, packed
 from omib_cli.sources.column_scores import KnownLabels
-from omib_cli.sources.copies import must_be_two, twins
+from omib_cli.sources.copies import must_be_two, row_digests, twins
 from omib_cli.sources.folds import fold_split, must_give_a_split, outside_test, said_of_folds
 from omib_cli.sources.joining import SampleRows, join
 from omib_cli.sources.labels import class_labels, must_be_learnable, value_labels
+from omib_cli.sources.large_looks import LookedAt, in_memory
 from omib_cli.sources.leaks import Known, allowed_columns, must_not_leak
 from omib_cli.sources.matching import as_bytes
-from omib_cli.sources.matrices import DenseMatrix
+from omib_cli.sources.matrices import DenseMatrix, Matrix
 from omib_cli.sources.new_tables import new_files, prepare_new
 from omib_cli.sources.preprocessing import (
     ScaledRows,
@@ -92,6 +93,7 @@ class TablesSource:
         self._files = Files(input_folder(input_path, recipe.name))
         self._values: dict[str, NDArray[np.float32] | ScaledRows] = {}
         self._present: dict[str, NDArray[np.bool_]] = {}
+        self._digests: dict[str, list[bytes]] = {}
         self._labels: NDArray[np.float64] | None = None
         self._asked: tuple[float | None, float | None] = (None, None)
 
@@ -141,8 +143,11 @@ class TablesSource:
         where = f"{labels.where}, column {labels.column!r}"
         targets, classes = self._targets(labels, joined, where)
         groups = _groups(labels, joined)
-        for known in self._known(targets, bool(classes), groups):
-            self._look_for_leaks(tables, joined, known)
+        known = self._known(targets, bool(classes), groups)
+        allowed = allowed_columns(self.options.allow_leak, tables, f"recipe {self.recipe.name}")
+        for name, table in tables.items():
+            if table.large is None:
+                self._look_for_leaks(table, joined.rows[name], known, allowed[name])
         split = self._split(tables, labels, joined, targets, groups, classes)
         must_be_learnable(targets, split, classes, where)
         if self._survival:
@@ -156,12 +161,19 @@ class TablesSource:
         missing, dropped = {}, {}
         for name, table in tables.items():
             must_be_in_order(self.options.tables[name].preprocess, self.recipe.name, name)
-            make = self._standardise_large if table.large else self._standardise
-            plans[name], dropped[name] = make(name, table, joined.rows[name][order], split)
+            rows = joined.rows[name][order]
+            if table.large is None:
+                plans[name], dropped[name] = self._standardise(name, table, rows, split)
+            else:
+                look = LookedAt(table.large.within(self.memory), rows[rows >= 0])
+                plans[name], dropped[name] = self._standardise_large(name, table, look, rows, split)
+                self._look_for_large_leaks(table, look, joined.rows[name], known, allowed[name])
+                self._digests[name] = [look.digests[row] if row >= 0 else b"" for row in rows.tolist()]
             table.drop_values()
             missing[name] = int(np.sum(~self._present[name]))
         ids = [joined.ids[row] for row in order]
-        self.warnings.extend(twins(self._values, self._present, split, ids))
+        widths = {name: len(table.columns) if table.large else plans[name].shape[0] for name, table in tables.items()}
+        self.warnings.extend(twins(self._digests, widths, split, ids))
         facts["missing"] = {name: count for name, count in missing.items() if count}
         facts["dropped_columns"] = {name: len(columns) for name, columns in dropped.items() if columns}
         self._report(facts, dropped)
@@ -235,14 +247,33 @@ class TablesSource:
             return [Known(targets, classes, groups)]
         return [Known(abs(targets), False, groups), Known((targets > 0).astype(float), True, None)]
 
-    def _look_for_leaks(self, tables: dict[str, FeatureTable], joined: SampleRows, known: Known) -> None:
-        allowed = allowed_columns(self.options.allow_leak, list(tables.values()), f"recipe {self.recipe.name}")
-        for (name, table), own in zip(tables.items(), allowed, strict=True):
-            if table.large:
-                continue
+    def _look_for_leaks(
+        self,
+        table: FeatureTable,
+        rows: NDArray[np.int64],
+        every: Sequence[Known],
+        allowed: Sequence[int],
+        width: int | None = None,
+    ) -> None:
+        for known in every:
             said: list[str] = []
-            must_not_leak(table, joined.rows[name], known, own, said)
+            must_not_leak(table, rows, known, allowed, said, width)
             self.warnings.extend(one for one in said if one not in self.warnings)
+
+    def _look_for_large_leaks(
+        self,
+        table: FeatureTable,
+        look: LookedAt,
+        rows: NDArray[np.int64],
+        every: Sequence[Known],
+        allowed: Sequence[int],
+    ) -> None:
+        """As :meth:`_look_for_leaks`, in the columns that may be such; ``rows`` (N,) as the ``known`` samples."""
+        there = rows >= 0
+        suspects = sorted({place for known in every for place in look.suspects(rows[there], known.chosen(there))})
+        for places, some in in_memory(table, suspects):
+            own = [index for index, place in enumerate(places) if place in allowed]
+            self._look_for_leaks(some, rows, every, own, len(table.columns))
 
     def _split(
         self,
@@ -343,6 +374,7 @@ class TablesSource:
         )
         self.warnings.extend(far_values(scaled, columns, self.options, table.where))
         self._values[name], self._present[name] = scaled, present
+        self._digests[name] = row_digests(scaled, present)
         plan = ModalityPlan(
             (len(columns),),
             features=columns if table.named else None,
@@ -385,7 +417,12 @@ class TablesSource:
         return _Made(values, samples, applied.names, name_of, {**applied.fitted, "inputs": as_bytes(columns)})
 
     def _standardise_large(
-        self, name: str, table: FeatureTable, rows: NDArray[np.int64], split: NDArray[np.uint8]
+        self,
+        name: str,
+        table: FeatureTable,
+        matrix: Matrix,
+        rows: NDArray[np.int64],
+        split: NDArray[np.uint8],
     ) -> tuple[ModalityPlan, list[str]]:
         """As :meth:`_standardise`, for a matrix that stays in its file until few columns are left of it."""
         import numpy as np
@@ -396,8 +433,7 @@ class TablesSource:
         training[rows[present & (split == TRAIN)]] = True
         labels[rows[present]] = self._labels[present]
         known = KnownLabels(labels, self.recipe.task.kind == "classification")
-        assert table.large is not None
-        applied = fit_steps(table.large.within(self.memory), steps, training, known, table.columns, table.where)
+        applied = fit_steps(matrix, steps, training, known, table.columns, table.where)
         if self.memory is not None and applied.rows.bytes > self.memory:
             raise DataError(
                 "what is kept of a matrix is more than --memory gives",
