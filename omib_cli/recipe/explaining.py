@@ -105,11 +105,14 @@ def _steps(data: TablesOptions) -> list[str]:
 
 
 def _preprocessing(data: TablesOptions) -> str:
-    scaled = {
+    ways = {
         "zscore": "each feature to mean 0 and deviation 1",
         "minmax": "each feature to 0 ... 1",
+        "block": "features to mean 0, and all of a table by one number to a mean variance of 1",
         "none": "features stay as they are",
-    }[data.standardise]
+    }
+    own = {name: table.standardise for name, table in data.tables.items() if table.standardise}
+    scaled = "; ".join([ways[data.standardise], *(f"{name}: {ways[way]}" for name, way in own.items())])
     missing = "missing values are an error" if data.impute == "refuse" else f"missing values become the {data.impute}"
     constant = {"refuse": "are an error", "drop": "are dropped", "keep": "are kept"}[data.constant]
     return f"{scaled}; {missing}; constant features {constant}; all of it fitted on the training split alone"

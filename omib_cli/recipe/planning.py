@@ -157,6 +157,11 @@ def _table(table: TableFacts, made: Plan) -> dict[str, Any]:
     if table.texts:
         options["encode"] = dict.fromkeys(table.texts, "onehot")
         made.reasons[f"text of {table.name}"] = f"zeros and ones for each category: {', '.join(table.texts)}"
+    if table.kind == "components":
+        options["standardise"] = "block"
+        why = "its columns are centred and uncorrelated, as components are, whose variances mean something"
+        made.comments.setdefault(f"data.tables.{table.name}", f"block: {why}")
+        made.reasons[f"scaling of {table.name}"] = f"block: {why}"
     if steps := _steps(table):
         options["preprocess"] = steps
         said = ", ".join(step["kind"] for step in steps)

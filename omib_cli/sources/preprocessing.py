@@ -29,7 +29,7 @@ class Scaling(Protocol):
 
     @property
     def standardise(self) -> str:
-        """``zscore``, ``minmax`` or ``none``."""
+        """``zscore``, ``minmax``, ``block`` or ``none``."""
 
     @property
     def impute(self) -> str:
@@ -124,7 +124,7 @@ def fit(
     varies = high - low > ROUNDING * np.maximum(np.abs(low), np.abs(high))
     kept = _kept(varies, columns, options.constant, where)
     offset = np.where(np.isnan(low), 0.0, offset)
-    scale = np.where(varies & (scale > 0), scale, 1.0)
+    scale = _scale(scale, varies, kept, options)
     fill = np.where(np.isnan(fill), 0.0, fill)
     return Fitted(kept, offset[kept], scale[kept], fill[kept], values.shape[1])
 
@@ -133,12 +133,24 @@ def _unit(rows: NDArray[np.float64], options: Scaling) -> tuple[NDArray[np.float
     """What is subtracted from each column (N, K), and what it is divided by then: (K,) each."""
     import numpy as np
 
-    if options.standardise == "zscore":
+    if options.standardise in ("zscore", "block"):
         return np.nanmean(rows, axis=0), np.nanstd(rows, axis=0)
     if options.standardise == "minmax":
         low = np.nanmin(rows, axis=0)
         return low, np.nanmax(rows, axis=0) - low
     return np.zeros(rows.shape[1]), np.ones(rows.shape[1])
+
+
+def _scale(
+    own: NDArray[np.float64], varies: NDArray[np.bool_], kept: NDArray[np.int64], options: Scaling
+) -> NDArray[np.float64]:
+    """What each column (D,) is divided by, from its own unit; of a block all by the root of their mean variance."""
+    import numpy as np
+
+    if options.standardise == "block":
+        own = np.full(len(own), np.sqrt(np.mean(np.square(own[kept]))))
+        return np.where(own > 0, own, 1.0)
+    return np.where(varies & (own > 0), own, 1.0)
 
 
 def fit_blocks(
@@ -165,9 +177,14 @@ def fit_blocks(
     kept = _kept(varies, columns, options.constant, where)
     count = int(training.sum())
     sd = np.sqrt(variance * (count - 1) / count)
-    ends_of = {"zscore": (mean, sd), "minmax": (low, high - low), "none": (np.zeros(width), np.ones(width))}
+    ends_of = {
+        "zscore": (mean, sd),
+        "block": (mean, sd),
+        "minmax": (low, high - low),
+        "none": (np.zeros(width), np.ones(width)),
+    }
     offset, scale = ends_of[options.standardise]
-    scale = np.where(varies & (scale > 0), scale, 1.0)
+    scale = _scale(scale, varies, kept, options)
     return Fitted(kept, offset[kept], scale[kept], mean[kept], width)
 
 

@@ -26,6 +26,13 @@ COUNTED = 10
 """So many columns of whole numbers from 0 are taken for counts (of genes, of words)."""
 MOST_CATEGORIES, LEAST_IN_CATEGORY = 10, 5
 """More categories than this, or fewer rows of each on average, and a column of text is left out."""
+LEAST_COMPONENTS, LEAST_SCORED = 20, 100
+"""Fewer columns, or rows, say nothing of whether columns are components."""
+MOST_SCORED, MOST_CORRELATED = 10_000, 500
+"""So many rows and columns are enough to look at."""
+CENTRED, UNCORRELATED = 0.1, 2.0
+"""Columns of components have a mean below this share of their deviation, and squared correlations of a mean below this,
+times the number of rows: of independent columns it is 1."""
 TELLING = 5
 """Fewer columns than this may well have the same values in two samples."""
 
@@ -76,11 +83,26 @@ class TableLook:
             low=seen.low,
             high=seen.high,
             constant=seen.constant,
-            kind=seen.kind,
+            kind="components" if seen.kind == "numbers" and self._are_components() else seen.kind,
             suspicious=suspicious,
             texts=self._texts() if file.header and not patterns else (),
             notes=(f"{counted(seen.copies, 'row')} like another row",) if seen.copies and width >= TELLING else (),
         )
+
+    def _are_components(self) -> bool:
+        """Whether the columns are scores of principal components, or the like."""
+        import numpy as np
+
+        if self._table.large or len(self._table.columns) < LEAST_COMPONENTS or self._table.count < LEAST_SCORED:
+            return False
+        values = self._table.values[:MOST_SCORED, :MOST_CORRELATED]
+        deviation = values.std(axis=0)
+        if not (deviation > 0).all():  # constant columns, and missing values
+            return False
+        centred = float(np.median(np.abs(values.mean(axis=0)) / deviation))
+        squares = np.square(np.corrcoef(values.T))
+        others = (squares.sum() - len(squares)) / (len(squares) * (len(squares) - 1))
+        return centred < CENTRED and others * len(values) < UNCORRELATED
 
     def _texts(self) -> tuple[str, ...]:
         """Columns of text with few categories: they can be features."""

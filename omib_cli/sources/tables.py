@@ -363,7 +363,7 @@ class TablesSource:
         encodings = fit_encodings(table.columns, table.texts, table.values, rows[present & training], table.where)
         made = self._made(name, table, rows, training, encodings)
         every = made.columns
-        fitted = fit(made.values, made.rows[present & training], every, self.options, table.where)
+        fitted = fit(made.values, made.rows[present & training], every, self.options.scaling(name), table.where)
         columns = [every[column] for column in fitted.kept]
         if self.options.impute == "refuse":
             missing = missing_among(made.values, made.rows[present], fitted.kept)
@@ -372,7 +372,7 @@ class TablesSource:
         must_be_finite(
             scaled, lambda row: table.name(rows[row]), columns, f"{table.where}, after standardisation to float32"
         )
-        self.warnings.extend(far_values(scaled, columns, self.options, table.where))
+        self.warnings.extend(far_values(scaled, columns, self.options.scaling(name), table.where))
         self._values[name], self._present[name] = scaled, present
         self._digests[name] = row_digests(scaled, present)
         plan = ModalityPlan(
@@ -442,7 +442,7 @@ class TablesSource:
                 expected=f"{self.memory / 2**20:,.0f}M at most",
                 do=f"keep fewer columns: `data.tables.{name}.preprocess: [{{kind: select, top: N}}]`; or give more",
             )
-        fitted = fit_blocks(applied.rows, training, applied.names, self.options, table.where)
+        fitted = fit_blocks(applied.rows, training, applied.names, self.options.scaling(name), table.where)
         self._values[name], self._present[name] = ScaledRows(applied.rows, fitted, rows), present
         kept = fitted.kept.tolist()
         columns = [applied.names[place] for place in kept]
