@@ -121,7 +121,8 @@ def _preprocessing(data: TablesOptions) -> str:
 def _task(recipe: Recipe) -> str:
     task = recipe.task
     if isinstance(task, RegressionOptions):
-        return f"regression: one number, {'absolute' if task.loss == 'l1' else 'squared'} error"
+        ways = {"l1": "absolute error", "mse": "squared error", "gaussian": "a Gaussian's likelihood"}
+        return f"regression: one number, {ways[task.loss]}"
     if isinstance(task, ClassificationOptions):
         how = "every class of the same weight" if task.weights == "balanced" else "classes by weights of their own"
         return "classification: one of the classes, cross-entropy" + (f", {how}" if task.weights else "")
