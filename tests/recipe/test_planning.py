@@ -45,6 +45,11 @@ def test_components_keep_their_scale_and_other_tables_do_not():
     assert {table.standardise for table in planned(found())[0].data.tables.values()} == {None}
 
 
+def test_few_values_are_learnt_in_nats():
+    values = replace(LABELS, kind="fractions", distinct=90)
+    assert [planned(found(size, values))[0].task.loss for size in (SOME - 1, SOME)] == ["gaussian", "mse"]
+
+
 def test_several_classes_are_learnt_faster_than_two():
     several = planned(found(labels=replace(LABELS, distinct=4)))[0]
     assert (several.train.optimiser.lr, several.warmup.optimiser.weight_decay) == (1e-3, 1.0)
