@@ -53,7 +53,9 @@ class Omib(FusionMethod):
         if options.main_training == "without-omf":
             self.head = task.make_head(sum(widths.values()), head)
         else:
-            self.bottlenecks = nn.ModuleList(Bottleneck(d, k, options.posterior) for d in widths.values())
+            self.bottlenecks = nn.ModuleList(
+                Bottleneck(d, k, options.posterior, hidden=options.bottleneck.hidden) for d in widths.values()
+            )
             self.attention = CrossAttention(len(widths), k, options.attention, options.heads, options.norm, task.bias)
             self.head = task.make_head(k, head)
         self.register_buffer("log_rho", torch.zeros(len(widths) - 1))
@@ -102,7 +104,7 @@ class Omib(FusionMethod):
         omf = task / self.joint_information + self.beta * (r * kl).sum()  # Equations 10, 67
         terms = {"task": task.detach(), **self._named("kl", kl), **self._named("trb", branches)}
         weights = dict(list(self._named("r", batch.weigh(r)).items())[1:])
-        return StepLosses(omf + branches.sum(), {**terms, **weights})
+        return StepLosses(omf + self.options.branch_weight * branches.sum(), {**terms, **weights})
 
     def fuse(self, z: Sequence[torch.Tensor], batch: Batch) -> Fused:
         """Inference with zeta = mu, or averaged over draws; the branches see xi, as in main training."""

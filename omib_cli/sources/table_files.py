@@ -72,6 +72,10 @@ class Rows:
     sheets: list[Sheet]
     counts: list[int]
 
+    def drop_sheets(self) -> None:
+        """Free the memory of what was read of the files, once rows have been matched."""
+        self.sheets = []
+
     def name(self, row: int) -> str:
         """A row in words: ``row 3 (id 's12')``."""
         return f"row {row + 1}" + (f" (id {self.ids[row]!r})" if self.ids else "")
@@ -99,6 +103,10 @@ class FeatureTable(Rows):
     places: set[tuple[tuple[str, str], int]]
     texts: dict[int, Written]
     large: SparseFile | None = None
+
+    def drop_values(self) -> None:
+        """Free the memory of the values, once features have been made of them."""
+        self.values = self.values[:0].copy()
 
     @property
     def matrix(self) -> Matrix:
