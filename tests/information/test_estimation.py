@@ -150,6 +150,11 @@ def test_gaussian_puts_the_logarithm_in_place_of_infinity(job):
     copy = estimated(x, x, job, estimator="gaussian")
     assert copy.raw is None
     assert copy.value == copy.limit == math.log(900)
+    assert copy.samples == 900
+    apart = [estimated(*gaussians(2, 0.0, 60, seed), job, estimator="gaussian") for seed in range(6)]
+    assert {(each.samples, each.limit) for each in apart} == {(54, math.log(54))}
+    assert [each.value for each in apart] == [max(each.raw, 0.0) for each in apart]
+    assert min(each.raw for each in apart) < 0 < max(each.raw for each in apart) < 1
     assert estimated(x, z, job, estimator="gaussian").value == pytest.approx(true_information(2, 0.9), abs=0.15)
 
 

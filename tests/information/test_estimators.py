@@ -89,8 +89,26 @@ def test_gaussian_correction_removes_the_bias_of_many_dimensions():
     assert abs(sum(found) / 20) < 0.15
 
 
+def test_gaussian_correction_is_exact_for_a_handful_of_samples():
+    generator = torch.Generator().manual_seed(0)
+    both = torch.randn(20_000, 9, 5, generator=generator, dtype=torch.float64)
+    centred = both - both.mean(dim=1, keepdim=True)
+    cov = centred.mT @ centred
+    plain = 0.5 * (torch.logdet(cov[:, :3, :3]) + torch.logdet(cov[:, 3:, 3:]) - torch.logdet(cov))
+    assert plug_in_bias(9, 3, 2) == pytest.approx(float(plain.mean()), abs=0.02)
+
+
+def test_gaussian_information_is_finite_while_samples_outnumber_dimensions():
+    x, _ = gaussians(24, 0.0, 50)
+    z, more = torch.randn(2, 50, 25, generator=torch.Generator().manual_seed(1))
+    assert math.isfinite(gaussian_information(x, z[:, :24]))
+    assert gaussian_information(x, z) == math.inf
+    assert gaussian_information(torch.cat([x, more], 1), z[:, :1]) == math.inf
+
+
 def test_gaussian_is_invariant_under_linear_maps_and_redundant_columns():
     x, z = gaussians(3, 0.7, 2000)
+    assert gaussian_information(x + 9.0, 1e-3 * z - 4.0) == pytest.approx(gaussian_information(x, z), abs=1e-4)
     mixed = x @ torch.tensor([[2.0, 1.0, 0.0, 2.0], [0.0, 1.0, 3.0, 0.0], [1.0, 0.0, 1.0, 1.0]])
     assert gaussian_information(mixed, z) == pytest.approx(gaussian_information(x, z), abs=1e-5)
 

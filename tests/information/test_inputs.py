@@ -54,6 +54,15 @@ def test_samples_without_the_modality_do_not_enter_its_scale():
     assert bool((found.values[~present] == 0).all())
 
 
+def test_encodings_are_cut_to_the_rows_that_are_drawn_and_to_their_components():
+    values = torch.randn(60, 5, generator=torch.Generator().manual_seed(0))
+    options = InformationOptions(samples=20, components=2)
+    found = standardised(values, EVERYWHERE, "encodings", options, 3)
+    assert (found.what, len(found.values)) == ("encodings", 20)
+    torch.testing.assert_close(found.values, standardise(values[chosen_rows(60, 20, 3)]))
+    assert standardised(values, EVERYWHERE, "pca", options, 3).values.shape == (20, 2)
+
+
 @pytest.mark.parametrize("lacking", [0, 7])
 def test_a_pair_takes_the_samples_that_have_both_row_by_row(lacking):
     values = torch.arange(60.0)[:, None]

@@ -14,6 +14,7 @@ from omib_cli.evaluation.resampling import count_chunks, resampler
 from omib_cli.recipe.tasks import SurvivalOptions
 from omib_cli.tasks.hazard import fit_baseline
 from omib_cli.tasks.survival import Survival
+from omib_cli.tasks.survival_metrics import concordance, dynamic_auc
 
 
 def cohort(count=60, seed=0, steps=8, censored=0.4):
@@ -116,6 +117,19 @@ def test_concordance_is_lifelines(seed):
     assert found == {"concordance": pytest.approx(concordance_index(np.abs(labels), -risk, labels > 0))}
 
 
+def test_a_single_event_weighs_like_any_other():
+    risk, labels = np.array([0.5, -1.0, 2.0]), np.array([1.0, -2.0, -3.0])
+    assert losses(risk, labels).mean().item() == pytest.approx(by_hand(risk, labels), rel=1e-5)
+    assert Survival(SurvivalOptions(), []).metrics(risk[[0, 1], None], labels[:2]) == {"concordance": 1.0}
+
+
+def test_concordance_is_the_same_however_pairs_are_divided(monkeypatch):
+    _, risk, labels = cohort()
+    whole = concordance(risk, labels)(np.ones((2, len(risk))))
+    monkeypatch.setattr("omib_cli.tasks.survival_metrics.CELLS", 3 * len(risk))
+    np.testing.assert_allclose(concordance(risk, labels)(np.ones((2, len(risk)))), whole)
+
+
 def test_concordance_without_a_pair_is_undefined():
     found = Survival(SurvivalOptions(), []).metrics(np.zeros((3, 1)), -np.arange(1.0, 4.0))
     assert np.isnan(found["concordance"])
@@ -134,6 +148,20 @@ def test_baseline_is_breslows_and_censoring_is_kaplan_meiers():
     np.testing.assert_allclose(
         found.uncensored(found.times), [kaplan[kaplan.index <= at + 1e-3].iloc[-1] for at in found.times], atol=1e-9
     )
+
+
+def test_nobody_is_followed_beyond_the_last_censored_and_horizons_are_times_of_events():
+    labels = np.array([1.0, 2.0, -3.0, 4.0, 6.0, -7.0])
+    found = fit_baseline(np.zeros(6), labels)
+    np.testing.assert_allclose(found.uncensored(np.array([2.5, 3.0, 6.5, 7.0])), [1.0, 0.75, 0.75, 0.0])
+    assert set(found.horizons) <= {1.0, 2.0, 4.0, 6.0}
+
+
+def test_a_long_baseline_keeps_its_ends():
+    labels = np.arange(1.0, 3001.0)
+    found = fit_baseline(np.zeros(3000), labels)
+    assert len(found.times) < 3000
+    assert (found.times[0], found.times[-1]) == (1.0, 3000.0)
 
 
 def test_baseline_is_that_of_lifelines_cox_model():
@@ -182,6 +210,53 @@ def test_weights_undo_random_censoring():
     scores = 1.5 * risk[:, None]
     for name in ("time_dependent_auc", "integrated_brier"):
         assert seen.metrics(scores, censored)[name] == pytest.approx(whole.metrics(scores, time)[name], abs=0.01)
+
+
+def test_metrics_are_their_definitions_term_by_term():
+    _, risk, labels = cohort(80, seed=5, steps=6)
+    labels, risk = labels / 20, np.round(risk, 1)  # ties; all times below 1
+    time, event, task = np.abs(labels), labels > 0, with_baseline(labels, risk)
+    base = task.baseline
+    followed = np.array([base.uncensored(np.array([at]), just_before=True)[0] for at in time])
+    assert followed.min() < 0.5  # the weights matter
+    areas = []
+    for horizon in base.horizons:
+        won = total = 0.0
+        for case in np.flatnonzero(event & (time <= horizon)):
+            for control in np.flatnonzero(time > horizon):
+                total += 1 / followed[case]
+                won += ((risk[case] > risk[control]) + 0.5 * (risk[case] == risk[control])) / followed[case]
+        areas += [won / total] if total else []
+    brier = []
+    for at in np.linspace(0, base.horizons[-1], 101)[1:]:
+        alive, beyond = base.survival(risk, np.array([at]))[:, 0], base.uncensored(np.array([at]))[0]
+        lost, left = event & (time <= at), time > at
+        brier.append((alive**2 / followed)[lost].sum() + (((1 - alive) ** 2)[left] / beyond).sum())
+    found = task.metrics(risk[:, None], labels)
+    assert found["time_dependent_auc"] == pytest.approx(np.mean(areas))
+    assert found["integrated_brier"] == pytest.approx(np.mean(brier) / len(time))
+
+
+def test_auc_without_a_case_is_undefined_for_each_resample():
+    _, risk, labels = cohort()
+    area = dynamic_auc(risk, -np.abs(labels), fit_baseline(risk, labels))(np.ones((3, len(risk))))
+    assert area.shape == (3,)
+    assert np.isnan(area).all()
+
+
+def test_divergence_is_half_the_squared_distance_of_log_hazards():
+    output, reference = torch.tensor([[[1.0], [3.0]], [[0.0], [-1.0]]]), torch.tensor([[2.0], [7.0]])
+    found = Survival(SurvivalOptions(), []).divergence(output, reference)
+    torch.testing.assert_close(found, torch.tensor([[0.5, 8.0], [2.0, 32.0]]))
+
+
+def test_likelihood_of_events_is_among_those_who_are_there():
+    _, risk, labels = cohort()
+    there = torch.tensor(np.arange(len(risk)) % 3 > 0)
+    output, label = torch.tensor(risk, dtype=torch.float32)[:, None], torch.tensor(labels, dtype=torch.float32)
+    found = Survival(SurvivalOptions(), []).likelihood(output, label, there)
+    torch.testing.assert_close(found, (-losses(risk, labels, there)).exp())
+    assert not torch.allclose(found[there], (-losses(risk, labels)).exp()[there])
 
 
 def test_a_branch_has_no_brier_score_of_another_heads_hazard():
