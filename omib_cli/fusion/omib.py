@@ -20,7 +20,7 @@ from torch import nn
 from omib_cli.fusion.attention import CrossAttention
 from omib_cli.fusion.base import Fused, FusionMethod, StepLosses
 from omib_cli.fusion.bottleneck import Bottleneck, posteriors_of
-from omib_cli.fusion.posterior import draw, kl_to_prior
+from omib_cli.fusion.posterior import draw, fixed_noise, kl_to_prior
 from omib_cli.fusion.relative_weight import log_rho, relative_weights
 from omib_cli.nn.batch import Batch
 from omib_cli.recipe.fusion import OmibOptions
@@ -123,6 +123,17 @@ class Omib(FusionMethod):
         ]
         xi = torch.stack([each.xi for each in found]).mean(dim=0)
         return Fused(xi, y, self.by_name(branches), self.by_name(posteriors))
+
+    def outputs_of_draws(self, z: Sequence[torch.Tensor], batch: Batch, count: int) -> torch.Tensor | None:
+        """Of zeta = mu + sigma * eps; none where the block is ablated, whose network has no bottleneck."""
+        if self.options.main_training == "without-omf":
+            return None
+        posteriors = posteriors_of(self.bottlenecks, z, batch)
+        found = []
+        for noise in fixed_noise(count, posteriors):
+            zeta = [each.mean + each.sd * own for each, own in zip(posteriors, noise, strict=True)]
+            found.append(self.head(self.attention(batch.fill_each(zeta), batch), batch))
+        return torch.stack(found)
 
     def _branch(self, i: int, zi: torch.Tensor, beside: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Dec_i([z_i, .]): a branch's prediction (B, C) from its encoding (B, d_i) and what stands beside it (B, k)."""

@@ -19,7 +19,7 @@ from omib_cli.sources.categories import encoded, unpacked
 from omib_cli.sources.file_names import is_there
 from omib_cli.sources.joining import SampleRows, join_new
 from omib_cli.sources.labels import known_labels
-from omib_cli.sources.matching import from_bytes, must_be_allowed, places_of
+from omib_cli.sources.matching import from_bytes, must_be_allowed, places_of, rounded_up
 from omib_cli.sources.matrices import DenseMatrix, Matrix
 from omib_cli.sources.preprocessing import Fitted, ScaledRows, missing_among, must_be_complete, must_be_finite
 from omib_cli.sources.rows import doubtful_labels, labels_that_are_there
@@ -71,9 +71,12 @@ def new_files(options: TablesOptions, files: Files) -> NewFiles:
     for name, one in options.tables.items():
         found = _there(one, files)
         if len(found) != 1:
+            wanted = listed(_in_words(one))
+            beside = sorted(path.name for path in files.folder.iterdir())
             raise UsageError(
                 f"which file of {name!r} holds the new samples?",
-                got=f"{listed(found)} are there" if found else f"none of {listed(dict(one.files).values())} is there",  # type: ignore[arg-type]
+                where=files.folder,
+                got=f"{listed(found)} are there" if found else f"no {wanted}; there are: {listed(beside)}",
                 do=f"--modality {name}=FILE names it; --modality {name}={NONE} if these samples have no {name}",
             )
         if found != [NONE]:
@@ -83,11 +86,19 @@ def new_files(options: TablesOptions, files: Files) -> NewFiles:
     return NewFiles(tables, new_labels(options.labels, files))
 
 
+def _named(options: FileOptions) -> list[str | list[str]]:
+    """The file, or list of them, that is named; of those for each split each."""
+    return list(options.files.values()) if isinstance(options.files, dict) else [options.files]
+
+
+def _in_words(options: FileOptions) -> list[str]:
+    """Every file that is named."""
+    return [file for names in _named(options) for file in ([names] if isinstance(names, str) else names)]
+
+
 def _there(options: FileOptions, files: Files) -> list[str | list[str]]:
-    """The file, or list of them, that is named, there or not; of those for each split the ones that are there."""
-    if not isinstance(options.files, dict):
-        return [options.files]
-    return [names for names in options.files.values() if is_there(files.folder, names)]
+    """Those of the named files that are there, or are said to be none."""
+    return [names for names in _named(options) if names == NONE or is_there(files.folder, names)]
 
 
 def new_labels(options: LabelOptions, files: Files) -> LabelOptions | None:
@@ -99,7 +110,9 @@ def new_labels(options: LabelOptions, files: Files) -> LabelOptions | None:
     if len(found) > 1:
         files.warnings.append(f"labels are not read: {listed(found)} are there, and --labels FILE names none of them")
         return None
-    if not found or not is_there(files.folder, found[0]):
+    if not found:
+        if (wanted := _in_words(options)) != [NONE]:
+            files.warnings.append(f"no {listed(wanted)}: these samples have no labels")
         return None
     return options.model_copy(update={"files": found[0], "split": None})
 
@@ -256,7 +269,8 @@ def _must_be_there(
     """
     import numpy as np
 
-    lacking = missing_among(table.values, rows, columns).values / (len(rows) * len(columns))
+    count, whole = missing_among(table.values, rows, columns).values, len(rows) * len(columns)
+    lacking = count / whole
     here = np.flatnonzero(columns >= 0)
     if impute == "refuse" and lacking > allowed:
         must_be_complete(
@@ -264,7 +278,7 @@ def _must_be_there(
             table.name,
             [names[place] for place in here.tolist()],
             table.where,
-            do=f"--allow-missing {lacking:.2g} fills them with the training samples' means",
+            do=f"--allow-missing {rounded_up(count, whole)} fills them with the training samples' means",
         )
     if lacking:
         absent = [names[place] for place in np.flatnonzero(columns < 0).tolist()]

@@ -401,7 +401,7 @@ def input_folder(input_path: Path | None, recipe: str) -> Path:
     """
     if input_path is None:
         raise RecipeError(recipe, ["data: its files are relative to a folder; name it with --input PATH"])
-    must_exist(input_path, "input folder", do="--input names the folder that holds the recipe's files")
+    must_exist(input_path, "input folder", do="name the folder that holds the recipe's files")
     if not input_path.is_dir():
-        raise DataError("not a folder", where=input_path, do="--input names the folder that holds the recipe's files")
+        raise DataError("not a folder", where=input_path, do="name the folder that holds the recipe's files")
     return input_path

@@ -292,9 +292,9 @@ class TablesSource:
         made = options.by != "given" or options.fold is not None
         if made and options.fold is None and _gives_a_split(tables, labels):
             self.warnings.append(f"the split that the data gives is not used (`data.split.by: {options.by}`)")
+        kept, strata_names = (kinds.astype(float), EVENT_STRATA) if self._survival else (targets, names)
         if options.fold is not None:
-            kept = (kinds.astype(float), EVENT_STRATA) if self._survival else (targets, names)
-            split = fold_split(kept[0], groups, kept[1], options.fold, self.recipe.seed, labels.where)
+            split = fold_split(kept, groups, strata_names, options.fold, self.recipe.seed, labels.where)
         elif made:
             split = made_split(units, kinds, options.test, self.recipe.seed)
         else:
@@ -302,7 +302,7 @@ class TablesSource:
             if groups is not None:
                 must_keep_groups(split, groups, labels.where)
         before = split
-        split = with_validation(split, targets, groups, names, kinds, options, self.recipe.seed, labels.where)
+        split = with_validation(split, kept, groups, strata_names, kinds, options, self.recipe.seed, labels.where)
         asked = options.test if made and options.fold is None else None
         self._asked = (asked, None if split is before else options.validation_share)
         return split
