@@ -6,7 +6,8 @@ r"""Two tables about 200 samples and a value that takes what both know: small da
     omib cross-validate mine.yaml --input . --methods omib,concat --folds 5 --out validated
 
 Five hidden factors are shared by the tables, five are each table's own; columns are random mixtures of them with noise
-of deviation 1. The value is the sum of one factor of each kind, half of another shared one, noise of deviation 0.3, and 5.
+of deviation 1. The value is the sum of one factor of each kind, half of another shared one, noise of deviation 0.3,
+and 5.
 """
 
 from __future__ import annotations

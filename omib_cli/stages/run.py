@@ -170,9 +170,7 @@ def _training_steps(recipe: Recipe, data: Dataset, folder: Path, shared: Path | 
     return train.plan(recipe, data, folder / MODEL, estimates=estimates)
 
 
-def _closing_steps(
-    recipe: Recipe, dataset: Path, folder: Path, until: Until, shared: Path | None
-) -> list[PlannedStep]:
+def _closing_steps(recipe: Recipe, dataset: Path, folder: Path, until: Until, shared: Path | None) -> list[PlannedStep]:
     """What follows training: the embedding of all samples, which training never read, and its report if asked for."""
     model, embedding, page = folder / MODEL, folder / EMBEDDING, folder / REPORT
     judge = partial(

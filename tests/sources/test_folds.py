@@ -64,12 +64,12 @@ def test_inner_folds_validate_every_sample_that_is_not_tested_once(tmp_path):
     plans = [fold_of(tmp_path, validation={"number": number, "folds": 3})[1] for number in (1, 2, 3)]
     tested = {tuple(np.flatnonzero(plan.split == 2)) for plan in plans}
     assert len(tested) == 1
-    names = [name for plan in plans for name, code in zip(plan.ids, plan.split, strict=True) if code == 1]
-    assert len(set(names)) == len(names) == 30
-    sick = [sum(int(name[1:]) % 2 for name, code in zip(p.ids, p.split, strict=True) if code == 1) for p in plans]
-    assert sick == [5, 5, 5]
+    validated = [{name for name, code in zip(p.ids, p.split, strict=True) if code == 1} for p in plans]
+    assert [len(each) for each in validated] == [10, 10, 10]
+    assert len(set.union(*validated)) == 30
+    assert [sum(int(name[1:]) % 2 for name in each) for each in validated] == [5, 5, 5]
     other = fold_of(tmp_path, validation={"number": 1, "folds": 3}, repeat=2)[1]
-    assert other.split.tolist() != plans[0].split.tolist()
+    assert {name for name, code in zip(other.ids, other.split, strict=True) if code == 1} != validated[0]
 
 
 def test_inner_folds_keep_groups_whole_and_take_in_validation_samples_that_are_given(tmp_path):
@@ -184,14 +184,22 @@ def test_a_fold_without_a_class_is_refused(tmp_path):
         fold_of(tmp_path, folds=3, labels={"group": "patient"})
 
 
-def survival_of(folder, events, times=None, number=1, **labels):
+def survival_of(folder, events, times=None, number=1, validation=0.0, **labels):
     """The plan of a fold, of samples that have the event in the rows that are named."""
     table = label_frame()
     table["dead"] = [int(row in events) for row in range(40)]
     table["months"] = np.arange(1.0, 41.0) if times is None else times
     write_tables(folder, labels=table)
     labels = {"column": "months", "event": "dead", **labels}
-    return fold_of(folder, number=number, task="survival", labels=labels)[1]
+    return fold_of(folder, number=number, task="survival", labels=labels, validation=validation)[1]
+
+
+def test_events_are_in_all_inner_folds_in_proportion(tmp_path):
+    events = {0, 1, 2, 3, 4, 5, 20, 21, 22, 23, 24, 25}
+    for number in (1, 2, 3):
+        plan = survival_of(tmp_path, events, validation={"number": number, "folds": 3})
+        validated = {int(name[1:]) for name, code in zip(plan.ids, plan.split, strict=True) if code == 1}
+        assert (len(validated), len(validated & events)) == (10, 3)
 
 
 def test_events_are_in_all_folds_in_proportion(tmp_path):
