@@ -150,6 +150,10 @@ class NumericError(OmibError):
     exit_code = 5
 
 
+class Pruned(OmibError):
+    """A trial of a search that promises less than half of those before it, and is not worth finishing."""
+
+
 class Interrupted(OmibError):
     """Stopped by a signal or by its own clock, with the state saved: the same command continues."""
 

@@ -20,9 +20,9 @@ class RunRecord:
     recipe_hash
         Of the recipe that it is a run of.
     state
-        ``done``, ``stopped`` (run again to continue), ``failed``, or ``new``.
+        ``done``, ``stopped`` (run again to continue), ``failed``, ``pruned`` (a trial of a search), or ``new``.
     reason
-        Why it stopped or failed.
+        Why it stopped, failed or was pruned.
     seconds
         Wall time, summed over all that a run that was continued took; without ``shared_seconds``.
     peak_mib

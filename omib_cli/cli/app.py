@@ -24,6 +24,7 @@ from omib_cli.cli import (
     simulate,
     sweep,
     train,
+    tune,
     warmup,
 )
 from omib_cli.cli.console import say, show_error
@@ -60,6 +61,7 @@ app.command(
     short_help="Test every sample once: folds, repeats, methods side by side.",
 )(cross_validate.cross_validate)
 app.command(epilog=sweep.EXAMPLES, short_help="Run a recipe over values of beta, or of any key.")(sweep.sweep)
+app.command(epilog=tune.EXAMPLES, short_help="Try settings of a recipe and keep the best.")(tune.tune)
 app.command(epilog=inspect.EXAMPLES, short_help="Say what a file is and how it was made.")(inspect.inspect)
 app.add_typer(recipe, name="recipe")
 

@@ -16,6 +16,7 @@ from omib_cli.errors import Interrupted, OmibError, legible
 if TYPE_CHECKING:
     from omib_cli.stages.compare import GridResult
     from omib_cli.stages.result import StageResult
+    from omib_cli.stages.tune import TuneResult
 
 _STYLES = {"error": "31;1", "warning": "33", "try": "36"}
 
@@ -95,6 +96,16 @@ def show_grid(result: GridResult, *, as_json: bool) -> None:
     for table in result.comparisons:
         say(f"{table.recipe}\n\n{table.markdown()}\n")
     say(f"{result.out}  tables and figures" + (f"; {result.missing} runs are missing" if result.missing else ""))
+
+
+def show_tuning(result: TuneResult, *, as_json: bool) -> None:
+    """What a search has found, on stdout."""
+    if as_json:
+        show_json({"out": str(result.out), "kind": "tuning", "best_recipe": str(result.recipe), **result.found.plain()})
+        return
+    say(f"{result.found.recipe}\n\n{result.found.markdown()}\n")
+    if result.found.best is not None:
+        say(f"{result.recipe}  the recipe of the best trial; tables and figures beside it")
 
 
 def show_json(values: Mapping[str, Any]) -> None:

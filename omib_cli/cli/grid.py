@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omib_cli.cli.console import say, show_grid
@@ -13,23 +11,12 @@ from omib_cli.cli.options import names
 from omib_cli.errors import UsageError
 
 if TYPE_CHECKING:
+    from omib_cli.cli.grid_options import Grid
     from omib_cli.recipe.study import Study
     from omib_cli.runtime.job import Job
     from omib_cli.stages.cells import Cell, Launch
     from omib_cli.stages.folding import Folds
-
-LEAST_MEMORY = 2**29
-"""Bytes for samples that a run is given unasked, however little there is: reading from disk takes half of it."""
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What to do with the cells, as the options of both commands have it."""
-
-    jobs: int
-    as_list: bool
-    collect: bool
-    as_json: bool
+    from omib_cli.stages.run import Until
 
 
 def study_and_recipes(names: Sequence[str], command: str) -> tuple[Study | None, list[str]]:
@@ -68,58 +55,27 @@ def reference_names(text: str) -> list[str]:
     return found
 
 
-def threads_of(threads: int | None, jobs: int) -> int:
-    """The CPU threads of each run: those given, or its part of what is granted."""
-    from omib_cli.runtime.machine import granted_threads
-
-    return threads or max(1, granted_threads() // jobs)
-
-
-def launch_of(
-    job: Job,
-    out: Path | None,
-    name: str,
-    input_path: Path | None,
-    device: str,
-    jobs: int,
-    folds: Folds | None = None,
-) -> Launch:
-    """How cells are started; what they may use is divided among those at work.
-
-    Folds are many runs of the same small data: they have no report of their own, and share processes.
-    """
-    from omib_cli.runtime.machine import memory_for_samples
-    from omib_cli.stages.cells import Launch
-
-    memory = None if job.memory is None else job.memory // jobs
-    if memory is None and jobs > 1:  # each alone would take half of what there is
-        memory = max(LEAST_MEMORY, memory_for_samples() // jobs)
-    return Launch(
-        out or Path(name),
-        input_path,
-        device,
-        job.threads,
-        memory,
-        report=folds is None,
-        apart=folds is None,
-    )
+def until_of(folds: Folds | None) -> Until:
+    """With what the runs of a grid end: each with a report, those of folds with the embedding."""
+    return "report" if folds is None else "embedding"
 
 
 def work(
     cells: Sequence[Cell],
     launch: Launch,
     job: Job,
-    asked: Asked,
+    grid: Grid,
     reference: str,
     study: Study | None = None,
     folds: Folds | None = None,
     references: Sequence[str] | None = None,
+    notes: Sequence[str] = (),
 ) -> None:
     """List the cells, or run them and show the tables."""
     from omib_cli.stages.grid import must_be_apart
 
     must_be_apart(cells)
-    if asked.as_list:
+    if grid.as_list:
         for cell in cells:
             say(shlex.join(["omib", *launch.words(cell)]))
         return
@@ -132,8 +88,9 @@ def work(
         reference=reference,
         study=study,
         folds=folds,
-        jobs=asked.jobs,
-        collect_only=asked.collect,
+        jobs=grid.jobs,
+        collect_only=grid.collect,
         references=references,
+        notes=notes,
     )
-    show_grid(result, as_json=asked.as_json)
+    show_grid(result, as_json=grid.as_json)

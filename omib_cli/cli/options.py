@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -118,6 +118,10 @@ Folds = Annotated[
 ]
 Repeats = Annotated[
     int | None, typer.Option("--repeats", metavar="R", help="Of a cross-validation: how often samples are divided.")
+]
+Within = Annotated[
+    Literal["all", "train"],
+    typer.Option("--within", help="What folds divide: all labelled samples, or those outside the given test split."),
 ]
 FirstSeed = Annotated[int, typer.Option("--first-seed", min=0, help="The first seed.")]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Runs at once; they divide the CPU threads.")]

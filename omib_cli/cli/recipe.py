@@ -108,17 +108,17 @@ def copy(
 )
 def check(recipe: opt.RecipeArgument, overrides: opt.Overrides = None, as_json: opt.AsJson = False) -> None:
     """Say whether a recipe, or a study and its recipes, is valid; if not, every problem with its line (exit 2)."""
-    from omib_cli.recipe.load import load_recipe, load_study
+    from omib_cli.recipe.load import load_study, load_tunable
 
     if (study := load_study(recipe)) is not None:
         for name in study.recipes:
-            load_recipe(name, overrides or ())
+            load_tunable(name, overrides or ())
         if as_json:
             show_json({"study": study.study, "ok": True})
         else:
             say(f"ok: {study.study}")
         return
-    found = load_recipe(recipe, overrides or ())
+    found = load_tunable(recipe, overrides or ())
     if as_json:
         show_json({"recipe": found.name, "ok": True, "hash": found.hash()})
     else:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from omib_cli.cli import options as opt
 from omib_cli.cli.console import show_result
 from omib_cli.cli.session import show_plan, working
+
+if TYPE_CHECKING:
+    from omib_cli.stages.run import Until
 
 EXAMPLES = opt.examples("omib run sim-i", "omib run rosmap --input data/rosmap --out rosmap-seed1 --seed 1")
 
@@ -60,11 +63,12 @@ def run(
 
         resolved = load_recipe(recipe, opt.with_precision(overrides, precision), seed)
         folder = out or Path(resolved.name)
+        until: Until = "report" if with_report else "embedding"
         from omib_cli.stages import run as stage
 
         if not dry_run:
-            result = stage.run(resolved, input_path, folder, job, shared, report=with_report)
+            result = stage.run(resolved, input_path, folder, job, shared, until=until)
             show_result(result, as_json=as_json)
             return
-        steps, trial = stage.rehearse(resolved, input_path, folder, job, shared, report=with_report)
+        steps, trial = stage.rehearse(resolved, input_path, folder, job, shared, until=until)
         show_plan(resolved, steps, folder, as_json=as_json, trial=trial)

@@ -26,6 +26,8 @@ COLUMNS = (
 )
 """Metrics that a table shows, where the task has them; files have all."""
 
+VALIDATION = "validation/"
+"""How the figures begin that a run had on its validation split, in the epoch that was kept."""
 OWN_DATA = "Sub-vectors are not shown: not all runs have the same data. The report of each run has its own."
 
 
@@ -189,6 +191,8 @@ class Comparison:
         head = [""]
         for name in self.metrics:
             head += [convention(name).label, *(["printed"] if name in self.printed else [])]
+        if self._is_validated:
+            head.append(f"{label}, validation")
         head += [f"{label}: difference to {self.reference} [95 %]", self.unit, "seconds", "MiB"]
         blocks = [markdown_table(head, [self._cells(row) for row in self.rows])]
         if problems := [f"- {row.name}: {reason}" for row in self.rows for reason in row.missing]:
@@ -198,6 +202,11 @@ class Comparison:
         if self.notes:
             blocks.append("\n".join(f"- {note}" for note in self.notes))
         return "\n\n".join(blocks)
+
+    @property
+    def _is_validated(self) -> bool:
+        """Whether any run has its main metric on validation samples."""
+        return any(f"{VALIDATION}{self.main_metric}" in row.extra for row in self.rows)
 
     def _subvector_table(self) -> str:
         printed = self.printed.get("accuracy", {})
@@ -214,6 +223,8 @@ class Comparison:
             cells.append(spread_in_words(row.metrics.get(name)))
             if name in self.printed:
                 cells.append(_printed(self.printed[name], row.name))
+        if self._is_validated:
+            cells.append(spread_in_words(row.extra.get(f"{VALIDATION}{self.main_metric}")))
         cells.append(gap_in_words(row, self.of))
         return [*cells, str(row.count), shown(row.seconds.mean), f"{row.peak_mib:,.0f}" if row.peak_mib else "–"]
 

@@ -20,9 +20,11 @@ from numpy.typing import NDArray
 from omib_cli.evaluation.comparison import (
     Comparison,
     Outcome,
+    Row,
     main_metric_of,
     markdown_table,
     shared_time,
+    spread_in_words,
     variant_rows,
 )
 from omib_cli.evaluation.conventions import convention, shown, shown_alike
@@ -30,6 +32,8 @@ from omib_cli.evaluation.metrics import LEVEL, Measurement, finite, interval, me
 from omib_cli.evaluation.pairing import Evidence
 from omib_cli.evaluation.resampling import count_chunks, group_codes
 
+INNER, OPTIMISM = "inner score", "optimism"
+"""Figures of a run whose settings were chosen inside its fold: the score that chose them, and how much was luck."""
 SPREAD = (
     "± is the sample standard deviation over the folds of all repeats: how much one fold differs from another, not how "
     "well the mean is known."
@@ -43,6 +47,13 @@ POOLED = (
     "Pooled: all out-of-fold predictions of a repeat judged as one test set, with 95 % intervals of {resamples:,} "
     "bootstrap resamples of {drawn}. Each fold has a model of its own; where their scores are not on one scale, the "
     "pooled AUC suffers."
+)
+
+
+CHOSEN_INSIDE = (
+    "{variant}: settings were chosen inside each fold, on the samples that it leaves. What chose them said {inner}, "
+    "what they are worth on the fold is {outer}: an optimism of {optimism} in {metric}, claimed too much where "
+    "the score of the best trial is reported."
 )
 
 
@@ -129,6 +140,7 @@ def cross_validation(
     folds: int,
     repeats: int,
     bootstrap: int = 1000,
+    notes: Sequence[str] = (),
 ) -> CrossValidation:
     """Bring the outcomes of all folds together, variants in the order in which they come."""
     main = main_metric_of(outcomes)
@@ -137,9 +149,10 @@ def cross_validation(
         row.name: _pooled_repeats([each for each in outcomes if each.variant == row.name], folds, bootstrap)
         for row in rows
     }
-    notes = [SPREAD, *([CORRECTED] if any(row.difference for row in rows) else [])]
+    notes = [*notes, SPREAD, *([CORRECTED] if any(row.difference for row in rows) else [])]
     drawn = next((each.drawn for own in pooled.values() for each in own), "")
     notes += [POOLED.format(resamples=bootstrap, drawn=drawn)] if drawn else []
+    notes += [_chosen_inside(row, main) for row in rows if OPTIMISM in row.extra]
     return CrossValidation(
         recipe,
         reference,
@@ -151,6 +164,13 @@ def cross_validation(
         pooled=pooled,
         resamples=bootstrap,
     )
+
+
+def _chosen_inside(row: Row, main: str) -> str:
+    """What choosing settings costs in apparent accuracy, in words."""
+    words = {name: spread_in_words(row.extra[key]) for name, key in (("inner", INNER), ("optimism", OPTIMISM))}
+    outer = spread_in_words(row.metrics.get(main))
+    return CHOSEN_INSIDE.format(variant=row.name, outer=outer, metric=convention(main).label, **words)
 
 
 def corrected_difference(gaps: Sequence[float], ratio: float) -> Difference:

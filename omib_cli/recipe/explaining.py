@@ -8,7 +8,7 @@ from omib_cli.recipe.information import BetaOptions
 from omib_cli.recipe.options import Options
 from omib_cli.recipe.phases import PhaseOptions
 from omib_cli.recipe.schema import Recipe
-from omib_cli.recipe.sources.common import LabelOptions, SourceOptions, SplitOptions
+from omib_cli.recipe.sources.common import InnerFoldOptions, LabelOptions, SourceOptions, SplitOptions
 from omib_cli.recipe.sources.media import ClipOptions
 from omib_cli.recipe.sources.simulation import SimulationOptions
 from omib_cli.recipe.sources.tables import TablesOptions
@@ -90,11 +90,15 @@ def _split(split: SplitOptions) -> str:
         "stratified": "drawn so that each class, or range of values, keeps its share",
         "group": "drawn by whole groups, none of which is on two sides",
     }
+    share = split.validation_share
+    validation = f"; {share:.0%} of the rest for validation" if share else ""
+    if isinstance(split.validation, InnerFoldOptions):
+        validation = f"; fold {split.validation.number} of {split.validation.folds} of the rest validates"
     if split.fold is not None:
         one = split.fold
-        return f"fold {one.number} of {one.folds} is the test, in division {one.repeat} of all samples, groups whole"
+        tested = f"fold {one.number} of {one.folds} is the test, in division {one.repeat} of all samples, groups whole"
+        return tested + validation
     test = "" if split.by == "given" else f"; {split.test:.0%} of the samples for the test"
-    validation = f"; {split.validation:.0%} of the rest for validation" if split.validation else ""
     return f"{ways[split.by]}{test}{validation}"
 
 
@@ -105,11 +109,14 @@ def _steps(data: TablesOptions) -> list[str]:
 
 
 def _preprocessing(data: TablesOptions) -> str:
-    scaled = {
+    ways = {
         "zscore": "each feature to mean 0 and deviation 1",
         "minmax": "each feature to 0 ... 1",
+        "block": "features to mean 0, and all of a table by one number to a mean variance of 1",
         "none": "features stay as they are",
-    }[data.standardise]
+    }
+    own = {name: table.standardise for name, table in data.tables.items() if table.standardise}
+    scaled = "; ".join([ways[data.standardise], *(f"{name}: {ways[way]}" for name, way in own.items())])
     missing = "missing values are an error" if data.impute == "refuse" else f"missing values become the {data.impute}"
     constant = {"refuse": "are an error", "drop": "are dropped", "keep": "are kept"}[data.constant]
     return f"{scaled}; {missing}; constant features {constant}; all of it fitted on the training split alone"
@@ -118,7 +125,8 @@ def _preprocessing(data: TablesOptions) -> str:
 def _task(recipe: Recipe) -> str:
     task = recipe.task
     if isinstance(task, RegressionOptions):
-        return f"regression: one number, {'absolute' if task.loss == 'l1' else 'squared'} error"
+        ways = {"l1": "absolute error", "mse": "squared error", "gaussian": "a Gaussian's likelihood"}
+        return f"regression: one number, {ways[task.loss]}"
     if isinstance(task, ClassificationOptions):
         how = "every class of the same weight" if task.weights == "balanced" else "classes by weights of their own"
         return "classification: one of the classes, cross-entropy" + (f", {how}" if task.weights else "")

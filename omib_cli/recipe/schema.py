@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from functools import cache
 from typing import Annotated, Any
 
 from pydantic import Field, SerializeAsAny, create_model, field_validator, model_validator
@@ -21,6 +22,7 @@ from omib_cli.recipe.sources.registry import SOURCES
 from omib_cli.recipe.sources.simulation import SimulationOptions
 from omib_cli.recipe.sources.tables import TablesOptions
 from omib_cli.recipe.tasks import TASKS, ClassificationOptions, TaskOptions
+from omib_cli.recipe.tuning import TuneOptions
 
 STAGE_SECTIONS: dict[str, tuple[str, ...]] = {
     "dataset": ("seed", "data", "modalities", "task"),
@@ -60,6 +62,9 @@ class Recipe(Options):
     """The second phase."""
     evaluate: EvaluateOptions = EvaluateOptions()
     """The report."""
+    tune: dict[str, TuneOptions] = {}
+    """What `omib tune` tries, by key, `*` for every name at that place: `"*.optimiser.lr": {low: 1e-4, high: 1e-2,
+    log: true}`, `fusion.latent: {choices: [32, 64]}`. Decides nothing else."""
 
     @field_validator("modalities")
     @classmethod
@@ -129,13 +134,20 @@ class Recipe(Options):
         return kept
 
     def hash(self, stage: str | None = None) -> str:
-        """SHA-256 of :meth:`resolved` as canonical JSON."""
-        text = json.dumps(self.resolved(stage), separators=(",", ":"))  # unsorted: the order of modalities counts
+        """SHA-256 of :meth:`resolved` as canonical JSON, but for `tune`, which decides nothing that a run makes."""
+        values = {key: value for key, value in self.resolved(stage).items() if key != "tune"}
+        text = json.dumps(values, separators=(",", ":"))  # unsorted: the order of modalities counts
         return hashlib.sha256(text.encode()).hexdigest()
 
 
 def recipe_model() -> type[Recipe]:
     """The schema with every registered encoder, method, task and source admitted by name."""
+    return _model_of(*(tuple(registry) for registry in (ENCODERS, FUSIONS, TASKS, SOURCES)))
+
+
+@cache
+def _model_of(*_names: tuple[str, ...]) -> type[Recipe]:
+    """The schema while these names are registered: making it takes as long as reading a recipe."""
     modality = create_model(
         "Modality",
         __base__=ModalityOptions,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from omib_cli.runtime.machine import granted_threads
 from omib_cli.runtime.progress import Progress
@@ -28,6 +30,8 @@ class Job:
         Start over instead of continuing or reporting "done".
     save_every
         Seconds between saves of the resumable state.
+    after_epoch
+        Told the row of each epoch, as the log of metrics has it; ends the training by raising an error.
     """
 
     device: str = "auto"
@@ -38,4 +42,5 @@ class Job:
     save_every: float = 20.0
     stop: StopFlag = field(default_factory=StopFlag)
     progress: Progress = field(default_factory=Progress)
+    after_epoch: Callable[[Mapping[str, Any]], None] | None = None
     command: str = field(default_factory=lambda: " ".join(["omib", *sys.argv[1:]]))

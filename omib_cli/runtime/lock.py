@@ -45,6 +45,25 @@ def exclusive(path: Path, job: Job) -> Iterator[None]:
         lock.release()
 
 
+def claimed(path: Path) -> BaseFileLock | None:
+    """The lock of ``path``, for the caller to release, or None where another process has it; as :func:`exclusive`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return _at_once(FileLock(path, fallback_to_soft=False))
+    except OSError as error:
+        if error.errno not in WITHOUT_LOCKS:
+            raise
+        return _at_once(SoftFileLock(path.with_name(f"{path.name}.held")))
+
+
+def _at_once(lock: BaseFileLock) -> BaseFileLock | None:
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return None
+    return lock
+
+
 def _acquire(lock: BaseFileLock, folder: Path, job: Job, advice: str = "") -> None:
     """Wait for a lock on work in ``folder``; say so once, with some advice."""
     waited = False

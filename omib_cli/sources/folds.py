@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 from omib_cli.artifacts import format as fmt
 from omib_cli.errors import DataError, RecipeError, listed
+from omib_cli.recipe.sources.common import InnerFoldOptions
 from omib_cli.runtime.seeds import derive_seed
 from omib_cli.sources.sheets import counted
-from omib_cli.sources.splits import TEST, TRAIN
+from omib_cli.sources.splits import TEST, TRAIN, VALIDATION, carve_validation
 from omib_cli.sources.survival import EVENT_STRATA
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from omib_cli.recipe.sources.common import FoldOptions
+    from omib_cli.recipe.sources.common import FoldOptions, SplitOptions
 
-FEWER = "ask for fewer folds (`omib cross-validate --folds`)"
+FEWER = "ask for fewer folds (`--folds`)"
 
 
 def fold_split(
@@ -49,7 +50,7 @@ def fold_split(
     """
     import numpy as np
 
-    number = folds_of(labels, groups, classes, options, seed, where)
+    number = folds_of(labels, groups, classes, options.folds, derive_seed(seed, "folds", options.repeat), where)
     return np.where(number == options.number, TEST, TRAIN).astype(np.uint8)
 
 
@@ -57,20 +58,67 @@ def folds_of(
     labels: NDArray[np.float64],
     groups: Sequence[str] | None,
     classes: Sequence[str],
-    options: FoldOptions,
+    folds: int,
     seed: int,
     where: str,
 ) -> NDArray[np.int64]:
-    """The fold (N,) that each sample is tested in, from 1; as :func:`fold_split`."""
+    """The fold (N,) that each sample is in, from 1, of a division drawn from the seed; as :func:`fold_split`."""
     import numpy as np
 
-    _must_be_enough(labels, groups, classes, options.folds, where)
+    _must_be_enough(labels, groups, classes, folds, where)
     number = np.zeros(len(labels), dtype=np.int64)
-    state = derive_seed(seed, "folds", options.repeat) % 2**32
-    for place, held in enumerate(_divided(labels, groups, classes, options.folds, state), start=1):
+    state = seed % 2**32
+    for place, held in enumerate(_divided(labels, groups, classes, folds, state), start=1):
         number[held] = place
-    _must_have_all_classes(number, labels, classes, options, where)
+    _must_have_all_classes(number, labels, classes, folds, where)
     return number
+
+
+def with_validation(
+    split: NDArray[np.uint8],
+    labels: NDArray[np.float64],
+    groups: Sequence[str] | None,
+    classes: Sequence[str],
+    kinds: NDArray[np.int64],
+    options: SplitOptions,
+    seed: int,
+    where: str,
+) -> NDArray[np.uint8]:
+    """The split (N,) with validation samples: those that it has, a share of the training ones, or a fold of the rest.
+
+    Parameters
+    ----------
+    kinds
+        (N,) what a share is drawn in proportion of.
+
+    Raises
+    ------
+    DataError
+        A share that leaves nothing; folds as in :func:`fold_split`.
+    """
+    import numpy as np
+
+    asked = options.validation
+    if isinstance(asked, InnerFoldOptions):  # of all that is not tested, validation samples that are given included
+        rest = np.flatnonzero(split != TEST)
+        own = None if groups is None else [groups[row] for row in rest.tolist()]
+        drawn = derive_seed(seed, "inner folds", 1 if options.fold is None else options.fold.repeat)
+        number = folds_of(labels[rest], own, classes, asked.folds, drawn, where)
+        divided = split.copy()
+        divided[rest] = np.where(number == asked.number, VALIDATION, TRAIN)
+        return divided
+    if not asked or np.any(split == VALIDATION):
+        return split
+    units = list(range(len(split))) if groups is None else list(groups)
+    carved = carve_validation(split, units, kinds, asked, seed)
+    if not np.any(carved == VALIDATION):
+        raise DataError(
+            "nothing is left for the validation split",
+            where=where,
+            got=f"a share of {asked:g} of {counted(int(np.sum(split == TRAIN)), 'training sample')}",
+            do="raise `data.split.validation`, or set it to 0",
+        )
+    return carved
 
 
 def _divided(
@@ -116,21 +164,21 @@ def _must_be_enough(
 
 
 def _must_have_all_classes(
-    number: NDArray[np.int64], labels: NDArray[np.float64], classes: Sequence[str], options: FoldOptions, where: str
+    number: NDArray[np.int64], labels: NDArray[np.float64], classes: Sequence[str], folds: int, where: str
 ) -> None:
     """Refuse a fold that no sample, or none of a class, is in: large groups may leave no other division."""
     import numpy as np
 
-    for fold in range(1, options.folds + 1):
+    for fold in range(1, folds + 1):
         there = set(labels[number == fold].tolist())
         absent = [repr(name) for index, name in enumerate(classes) if index not in there]
         if absent or not np.any(number == fold):
             raise DataError(
-                f"fold {fold} of {options.folds} has no sample" + (f" of class {listed(absent)}" if absent else ""),
+                f"fold {fold} of {folds} has no sample" + (f" of class {listed(absent)}" if absent else ""),
                 where=where,
-                got=f"labels of {len(there)} kinds in repeat {options.repeat}; whole groups are in one fold",
+                got=f"labels of {len(there)} kinds; whole groups are in one fold",
                 expected="every class in each fold, or its metrics say nothing",
-                do=FEWER + ", or another seed (`--first-seed`)",
+                do=FEWER + ", or another seed",
             )
 
 

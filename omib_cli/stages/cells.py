@@ -10,12 +10,36 @@ from omib_cli.artifacts.record import RunRecord
 from omib_cli.recipe.schema import Recipe
 from omib_cli.recipe.sources.common import FoldOptions
 from omib_cli.recipe.sources.simulation import SimulationOptions
-from omib_cli.stages.run import EMBEDDING
+from omib_cli.stages.run import EMBEDDING, Until
 from omib_cli.stages.source_files import read_input_key
 from omib_cli.stages.variants import Variant
 
 SHARED = "shared"
 """The folder, inside the grid's, of datasets and estimates that several cells use."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """A trial of a study, whose epochs are compared with those of the trials before.
+
+    Attributes
+    ----------
+    journal, study, number
+        The study's file, its name, the trial's number.
+    metric
+        Which metric of the validation split is compared.
+    every
+        After how many epochs.
+    first
+        The epoch before which no trial is pruned.
+    """
+
+    journal: Path
+    study: str
+    number: int
+    metric: str
+    every: int
+    first: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +54,10 @@ class Cell:
         What it comes to.
     fold
         Which fold it tests, in a cross-validation.
+    watch
+        Of a trial that may be pruned: where its epochs are compared with those of others.
+    inner_score
+        Of settings that were chosen inside the fold: the score that chose them.
     """
 
     reference: str
@@ -39,12 +67,13 @@ class Cell:
     overrides: tuple[str, ...]
     folder: Path
     fold: FoldOptions | None = None
+    watch: Watch | None = None
+    inner_score: float | None = None
 
     @property
     def name(self) -> str:
         """For the terminal."""
-        where = f"seed {self.seed}" if self.fold is None else f"repeat {self.fold.repeat} fold {self.fold.number}"
-        return f"{self.recipe.name} {self.variant.name} {where}"
+        return f"{self.recipe.name} {self.variant.name} {self.folder.name.replace('-', ' ')}"
 
     @property
     def embedding(self) -> Path:
@@ -63,8 +92,8 @@ class Launch:
 
     Attributes
     ----------
-    report
-        Whether each writes a report of its own.
+    until
+        With which artifact each ends.
     apart
         Whether each is a process of its own; else cells of small data share processes, which load torch once.
     """
@@ -74,7 +103,7 @@ class Launch:
     device: str = "auto"
     threads: int = 1
     memory: int | None = None
-    report: bool = True
+    until: Until = "report"
     apart: bool = True
     _input_keys: dict[str, str] = field(default_factory=dict, compare=False)
 
@@ -92,12 +121,26 @@ class Launch:
             It has, and the input cannot be read, so that nobody can say.
         """
         record = cell.record
-        if record.state != "done" or isinstance(cell.recipe.data, SimulationOptions):
-            return record.state == "done"
-        read = json.dumps([cell.recipe.resolved()["data"], list(cell.recipe.modalities), cell.recipe.task.kind])
+        return record.state == "done" and (
+            isinstance(cell.recipe.data, SimulationOptions) or record.input == self.input_key(cell.recipe)
+        )
+
+    def input_key(self, recipe: Recipe) -> str:
+        """What a recipe reads, as it is now: path and content; nothing where it reads no files.
+
+        Raises
+        ------
+        RecipeError, DataError
+            The input cannot be read.
+        """
+        if isinstance(recipe.data, SimulationOptions):
+            return ""
+        values = recipe.resolved()["data"]
+        values.pop("split", None)  # decides which samples are for what, and not what is read
+        read = json.dumps([values, list(recipe.modalities), recipe.task.kind])
         if read not in self._input_keys:  # files are many and large, and most cells have them in common
-            self._input_keys[read] = read_input_key(cell.recipe, self.input_path)
-        return record.input == self._input_keys[read]
+            self._input_keys[read] = read_input_key(recipe, self.input_path)
+        return self._input_keys[read]
 
     def words(self, cell: Cell) -> list[str]:
         """The command line of a cell, after the name of the program."""
@@ -105,7 +148,7 @@ class Launch:
         words += ["--shared", str(self.shared), "--threads", str(self.threads), "--device", self.device]
         words += ["--input", str(self.input_path)] if self.input_path is not None else []
         words += ["--memory", f"{self.memory // 2**20}M"] if self.memory is not None else []
-        words += [] if self.report else ["--no-report"]
+        words += [] if self.until == "report" else ["--no-report"]
         for override in cell.overrides:
             words += ["--set", override]
         return [*words, "--quiet"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,8 +16,9 @@ from omib_cli.artifacts import format as fmt
 from omib_cli.artifacts.catalogue import REPORT_FILE
 from omib_cli.artifacts.files import replacing
 from omib_cli.errors import OmibError
-from omib_cli.evaluation.comparison import Comparison, Outcome, compare
-from omib_cli.evaluation.cross_validation import cross_validation
+from omib_cli.evaluation.comparison import VALIDATION, Comparison, Outcome, compare
+from omib_cli.evaluation.conventions import convention
+from omib_cli.evaluation.cross_validation import INNER, OPTIMISM, cross_validation
 from omib_cli.evaluation.metrics import measured
 from omib_cli.evaluation.pairing import evidence_of
 from omib_cli.evaluation.runs import Run, read_run
@@ -58,6 +60,7 @@ def run(
     collect_only: bool = False,
     bootstrap: int = 1000,
     references: Sequence[str] | None = None,
+    notes: Sequence[str] = (),
 ) -> GridResult:
     """Run what is not done yet, then write the tables of what is there.
 
@@ -78,6 +81,8 @@ def run(
         Resamples behind the interval of a difference.
     references
         Simple models that stand in the tables of folds; None for those of the recipe.
+    notes
+        What is to be said below every table.
 
     Raises
     ------
@@ -96,14 +101,14 @@ def run(
         own = {cell: found for cell, found in outcomes.items() if cell.recipe.name == name}
         if folds is not None:
             every = [*own.values(), *reference_outcomes(own, launch, job, references)]
-            table = cross_validation(name, every, reference, folds.count, folds.repeats, bootstrap)
+            table = cross_validation(name, every, reference, folds.count, folds.repeats, bootstrap, notes)
             repeats = {cell.seed: cell.fold.repeat for cell in own if cell.fold is not None}
             write_folds(launch.out / name, table, every, repeats, _write(launch.out / name, table, every))
             comparisons.append(table)
             continue
         printed = study.printed.get(name) if study else None
         comparisons.append(
-            compare(name, list(own.values()), reference, printed, study.notes if study else (), bootstrap)
+            compare(name, list(own.values()), reference, printed, [*(study.notes if study else ()), *notes], bootstrap)
         )
         _write(launch.out / name, comparisons[-1], list(own.values()))
     return GridResult(launch.out, comparisons)
@@ -130,17 +135,18 @@ def outcome(cell: Cell, launch: Launch, job: Job) -> Outcome:
     try:
         run, reported = read_run(cell.embedding), _reported(cell)
         own, extra = evidence_of(run), _extra(run)
+        values = measured(own.task, own.scores, own.labels, own.groups)
         return found(
             "done",
             seconds=record.seconds,
             peak_mib=record.peak_mib,
-            values=measured(own.task, own.scores, own.labels, own.groups),
+            values=values,
             evidence=own,
             sizes=(len(run.labels) - len(own.labels), len(own.labels)),
             dataset=run.provenance.parents.get(fmt.DATASET, ""),
             origin=str(run.provenance.facts.get("data", "")),
             main_metric=run.task.main_metric,
-            extra={**extra, **_recovery(reported)},
+            extra={**extra, **_recovery(reported), **_optimism(cell, values, run.task.main_metric)},
             kl_unit=run.kl_unit if any(name.startswith("kl/") for name in extra) else "",
             subvectors=reported.get("subvectors", {}),
         )
@@ -154,10 +160,18 @@ def _extra(run: Run) -> dict[str, float]:
     kept: dict[str, Any] = next(
         (row for row in reversed(run.history) if row.get("kept") and row.get("phase") == "train"), {}
     )
-    terms = {name: float(value) for name, value in kept.items() if name.startswith(("kl/", "r/"))}
+    terms = {name: float(value) for name, value in kept.items() if name.startswith(("kl/", "r/", VALIDATION))}
     beta = run.beta or {}
     known = {name: beta[key] for name, key in (("beta", "value"), ("M_l", "lower"), ("M_u", "upper")) if beta.get(key)}
     return {**{name: float(value) for name, value in known.items()}, **terms, "I(xi;y)": task_information(run)}
+
+
+def _optimism(cell: Cell, values: Mapping[str, float], metric: str) -> dict[str, float]:
+    """Of settings that were chosen inside a fold: the score that chose them, and by how much it was too good."""
+    if cell.inner_score is None or not math.isfinite(values.get(metric, math.nan)):
+        return {}
+    gap = cell.inner_score - values[metric]
+    return {INNER: cell.inner_score, OPTIMISM: gap if convention(metric).higher_is_better else -gap}
 
 
 def _reported(cell: Cell) -> dict[str, Any]:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from omib_cli.errors import UsageError
 from omib_cli.recipe.schema import Recipe
-from omib_cli.recipe.sources.common import FoldOptions
+from omib_cli.recipe.sources.common import FoldOptions, InnerFoldOptions
 
-KEY = "data.split.fold"
-"""Where a recipe says which fold it tests."""
+KEY, INNER_KEY = "data.split.fold", "data.split.validation"
+"""Where a recipe says which fold it tests, and which of the others validates."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,10 @@ class Folds:
                 yield seed, FoldOptions.model_validate(said)
 
 
-def override_of(fold: FoldOptions) -> str:
-    """The fold as ``--set`` takes it."""
-    return f"{KEY}={json.dumps(fold.model_dump(mode='json'))}"
+def override_of(fold: FoldOptions | InnerFoldOptions) -> str:
+    """A fold as ``--set`` takes it: one that is tested, or one that validates."""
+    key = KEY if isinstance(fold, FoldOptions) else INNER_KEY
+    return f"{key}={json.dumps(fold.model_dump(mode='json'))}"
 
 
 def must_be_foldable(recipe: Recipe) -> None:
@@ -66,12 +67,12 @@ def must_be_foldable(recipe: Recipe) -> None:
         raise UsageError(
             f"recipe {recipe.name} cannot be cross-validated: the source {recipe.data.source} divides its data itself",
             expected="tables, clips of speech, or CMU-MOSI (data.split.fold)",
-            do="compare seeds instead: omib compare --seeds 5",
+            do="compare seeds instead (omib compare --seeds 5), and tune by validation samples, without folds",
         )
 
 
-def folds_of_options(folds: int | None, repeats: int | None, seeds: int | None) -> Folds | None:
-    """The folds that the options of ``omib compare`` ask for; None where they ask for none.
+def folds_of_options(folds: int | None, repeats: int | None, seeds: int | None, within: str) -> Folds | None:
+    """The folds that the options of ``omib compare`` and ``sweep`` ask for; None where they ask for none.
 
     Raises
     ------
@@ -79,9 +80,10 @@ def folds_of_options(folds: int | None, repeats: int | None, seeds: int | None) 
         Options that contradict each other, or ask for too few.
     """
     if folds is None:
-        if repeats is not None:
-            raise UsageError("--repeats is of a cross-validation", do="--folds K says how many folds; --seeds, runs")
+        if repeats is not None or within != "all":
+            given = "--repeats is" if repeats is not None else "--within is"
+            raise UsageError(f"{given} of a cross-validation", do="--folds K says how many folds; --seeds, runs")
         return None
     if seeds is not None:
         raise UsageError("--seeds and --folds: each repeat has a seed of its own", do="--repeats R, without --seeds")
-    return Folds(folds, 1 if repeats is None else repeats)
+    return Folds(folds, 1 if repeats is None else repeats, within)

@@ -6,13 +6,14 @@ import json
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from omib_cli.artifacts.record import RunRecord
 from omib_cli.errors import Interrupted, UsageError
 from omib_cli.recipe.load import load_recipe
-from omib_cli.recipe.sources.common import FoldOptions
+from omib_cli.recipe.sources.common import FoldOptions, InnerFoldOptions
 from omib_cli.runtime.job import Job
-from omib_cli.stages.cells import Cell, Launch
+from omib_cli.stages.cells import Cell, Launch, Watch
 from omib_cli.stages.folding import Folds, override_of
 from omib_cli.stages.variants import Variant
 from omib_cli.stages.workers import LOG, Work, Workers, here, in_a_process
@@ -41,21 +42,44 @@ def cells_of(
         A variant that is no valid recipe.
     """
     variants = list(variants)
-    found = []
     runs = [(seed, None) for seed in seeds] if folds is None else folds.runs(seeds)
-    for seed, fold in runs:
-        for variant in variants:
-            own = (*overrides, *(f"{key}={json.dumps(value)}" for key, value in variant.overrides.items()))
-            own += (override_of(fold),) if fold is not None else ()
-            recipe = load_recipe(reference, own, seed)
-            folder = out / recipe.name / variant.name / _folder_name(seed, fold)
-            found.append(Cell(reference, variant, seed, recipe, own, folder, fold))
-    return found
+    return [cell_of(reference, variant, seed, out, overrides, fold=fold) for seed, fold in runs for variant in variants]
 
 
-def _folder_name(seed: int, fold: FoldOptions | None) -> str:
-    name = f"seed-{seed}"
-    return name if fold is None else f"{name}-fold-{fold.number}-of-{fold.folds}"
+def cell_of(
+    reference: str,
+    variant: Variant,
+    seed: int,
+    out: Path,
+    overrides: Sequence[str] = (),
+    *,
+    fold: FoldOptions | None = None,
+    inner: InnerFoldOptions | None = None,
+    watch: Watch | None = None,
+) -> Cell:
+    """One cell, checked, with a folder below ``out`` that is named after recipe, variant, seed and folds.
+
+    Parameters
+    ----------
+    inner
+        The fold that validates, of a trial.
+
+    Raises
+    ------
+    RecipeError
+        It is no valid recipe.
+    """
+    own = (*overrides, *(f"{key}={json.dumps(value)}" for key, value in variant.overrides.items()))
+    own += tuple(override_of(each) for each in (fold, inner) if each is not None)
+    recipe = load_recipe(reference, own, seed)
+    folder = out / recipe.name / variant.name / run_name(seed, fold, inner)
+    return Cell(reference, variant, seed, recipe, own, folder, fold, watch)
+
+
+def run_name(seed: int, fold: FoldOptions | None = None, inner: InnerFoldOptions | None = None) -> str:
+    """The name of a run's folder, within its variant's."""
+    parts = [f"{kind}-{one.number}-of-{one.folds}" for kind, one in (("fold", fold), ("inner", inner)) if one]
+    return "-".join([f"seed-{seed}", *parts])
 
 
 def must_be_apart(cells: Sequence[Cell]) -> None:
@@ -78,6 +102,36 @@ def must_be_apart(cells: Sequence[Cell]) -> None:
         first[cell.folder] = cell
 
 
+class Supply(Protocol):
+    """Where the next run comes from; what it is may depend on how others ended."""
+
+    total: int
+    """How many runs there are to be at most."""
+    done: int
+    """How many of them were done before."""
+
+    def take(self) -> Cell | None:
+        """The next cell to run; None where there is none, or none before another has ended."""
+
+    def ended(self, cell: Cell) -> None:
+        """Hear that a cell has ended; its record says how. Not of one that was stopped."""
+
+
+class Listed:
+    """The cells of a list, in its order, that are not done."""
+
+    def __init__(self, cells: Sequence[Cell], launch: Launch) -> None:
+        self._waiting = [cell for cell in cells if not launch.is_done(cell)]
+        self.total, self.done = len(cells), len(cells) - len(self._waiting)
+
+    def take(self) -> Cell | None:
+        """The next one."""
+        return self._waiting.pop(0) if self._waiting else None
+
+    def ended(self, cell: Cell) -> None:
+        """Nothing follows from it."""
+
+
 def run_cells(cells: Sequence[Cell], launch: Launch, jobs: int, job: Job) -> None:
     """Run the cells that are not done, ``jobs`` at a time; one that fails leaves the others alone.
 
@@ -88,22 +142,29 @@ def run_cells(cells: Sequence[Cell], launch: Launch, jobs: int, job: Job) -> Non
     Interrupted
         A stop was asked for; the cells at work have saved their state.
     """
-    waiting = [cell for cell in cells if not launch.is_done(cell)]
-    job.progress.begin("grid", len(cells), "runs", done=len(cells) - len(waiting))
+    run_supply(Listed(cells, launch), launch, jobs, job)
+
+
+def run_supply(supply: Supply, launch: Launch, jobs: int, job: Job) -> None:
+    """Run what is supplied until there is no more, ``jobs`` at a time; as :func:`run_cells`."""
+    job.progress.begin("grid", supply.total, "runs", done=supply.done)
     working: list[tuple[Cell, Work]] = []
     asked, workers = False, Workers(launch)
     try:
-        while working or (waiting and job.stop.reason is None):
-            while waiting and len(working) < jobs and job.stop.reason is None:
-                cell = waiting.pop(0)
+        while True:
+            while len(working) < jobs and job.stop.reason is None and (cell := supply.take()) is not None:
                 _begin(cell)
                 working.append((cell, _start(cell, launch, jobs, workers, job)))
+            if not working:
+                break
             if job.stop.reason is not None and not asked:  # once: a second signal may find no handler any more
                 asked = True
                 _stop(working)
             for cell, process in [each for each in working if each[1].poll() is not None]:
                 working.remove((cell, process))
                 _finish(cell, process.wait(), job)
+                if cell.record.state != "stopped":
+                    supply.ended(cell)
             if working:
                 time.sleep(POLL_SECONDS)
     finally:

@@ -10,11 +10,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from omib_cli.artifacts.dataset import Dataset
 from omib_cli.artifacts.record import RunRecord
-from omib_cli.errors import Interrupted, OmibError, StaleError, UsageError
+from omib_cli.errors import Interrupted, OmibError, Pruned, StaleError, UsageError
 from omib_cli.recipe.schema import Recipe
 from omib_cli.recipe.sources.simulation import SimulationOptions
 from omib_cli.runtime.job import Job
@@ -26,6 +26,10 @@ from omib_cli.stages.result import StageResult
 from omib_cli.stages.source_files import input_key
 
 DATASET, MODEL, EMBEDDING, REPORT = "dataset.h5", "model.safetensors", "embedding.h5ad", "report"
+Until = Literal["model", "embedding", "report"]
+"""With which artifact a run ends."""
+ENDINGS = {Interrupted: "stopped", Pruned: "pruned"}
+"""What is noted of a run that an error has ended, where that is no failure."""
 
 
 @dataclass
@@ -57,9 +61,9 @@ def run(
     job: Job,
     shared: Path | None = None,
     *,
-    report: bool = True,
+    until: Until = "report",
 ) -> StageResult:
-    """Run every stage that is not up to date; the result is that of the report, or of the embedding without one.
+    """Run every stage that is not up to date, up to one of the last; the result is that one's.
 
     How it went, and what it took, is noted in ``run.json``.
 
@@ -80,9 +84,9 @@ def run(
     with exclusive(folder / ".lock", job):
         record, clock = RunRecord.of(folder, recipe.hash()), Clock()
         try:
-            result, read = _chain(recipe, input_path, folder, job, shared, clock, report)
+            result, read = _chain(recipe, input_path, folder, job, shared, clock, until)
         except OmibError as error:
-            state = "stopped" if isinstance(error, Interrupted) else "failed"
+            state = next((name for kind, name in ENDINGS.items() if isinstance(error, kind)), "failed")
             record.add(state, clock.own, peak_memory_mib(), error.what, clock.shared).write(folder)
             raise
         if record.state == "done" and record.input != read:  # that was a run on other data
@@ -100,11 +104,11 @@ def rehearse(
     job: Job,
     shared: Path | None = None,
     *,
-    report: bool = True,
+    until: Until = "report",
 ) -> tuple[list[PlannedStep], dict[str, Any] | None]:
     """All steps of the chain and, where there is a dataset already, what a batch of it shows (``stages.rehearsal``)."""
     dataset = _dataset_step(recipe, input_path, folder, shared)
-    closing = _closing_steps(recipe, dataset.out, folder, report, shared)
+    closing = _closing_steps(recipe, dataset.out, folder, until, shared)
     if not dataset.out.exists():
         return [dataset, *train.plan(recipe, dataset.out, folder / MODEL), *closing], None
     with Dataset(dataset.out) as data:
@@ -113,17 +117,17 @@ def rehearse(
 
 
 def _chain(
-    recipe: Recipe, input_path: Path | None, folder: Path, job: Job, shared: Path | None, clock: Clock, report: bool
+    recipe: Recipe, input_path: Path | None, folder: Path, job: Job, shared: Path | None, clock: Clock, until: Until
 ) -> tuple[StageResult, str]:
     """All stages; the result of the last, and the key of what was read (``stages.source_files``)."""
     dataset = _dataset_step(recipe, input_path, folder, shared)
     _make(dataset, job, shared, clock)
     with Dataset(dataset.out) as data:
-        for step in _training_steps(recipe, data, folder, shared):
-            _make(step, job, shared, clock)
+        made = [_make(step, job, shared, clock) for step in _training_steps(recipe, data, folder, shared)]
         read = input_key(input_path, data.provenance.facts.get("files", {}))
-    closing = _closing_steps(recipe, dataset.out, folder, report, shared)
-    return [_make(step, job, shared, clock) for step in closing][-1], read
+    closing = _closing_steps(recipe, dataset.out, folder, until, shared)
+    made += [_make(step, job, shared, clock) for step in closing]
+    return made[-1], read
 
 
 def make_dataset(recipe: Recipe, input_path: Path | None, folder: Path, job: Job, shared: Path) -> StageResult:
@@ -166,16 +170,17 @@ def _training_steps(recipe: Recipe, data: Dataset, folder: Path, shared: Path | 
     return train.plan(recipe, data, folder / MODEL, estimates=estimates)
 
 
-def _closing_steps(recipe: Recipe, dataset: Path, folder: Path, report: bool, shared: Path | None) -> list[PlannedStep]:
+def _closing_steps(recipe: Recipe, dataset: Path, folder: Path, until: Until, shared: Path | None) -> list[PlannedStep]:
     """What follows training: the embedding of all samples, which training never read, and its report if asked for."""
     model, embedding, page = folder / MODEL, folder / EMBEDDING, folder / REPORT
-    steps = [PlannedStep(embedding, "embed", partial(embed.run, dataset, model, embedding))]
-    if report:
-        make = partial(
-            evaluate.run, [embedding], page, bootstrap=recipe.evaluate.bootstrap, datasets=[dataset], kept=shared
-        )
-        steps.append(PlannedStep(page, "evaluate", make))
-    return steps
+    judge = partial(
+        evaluate.run, [embedding], page, bootstrap=recipe.evaluate.bootstrap, datasets=[dataset], kept=shared
+    )
+    steps = [
+        PlannedStep(embedding, "embed", partial(embed.run, dataset, model, embedding)),
+        PlannedStep(page, "evaluate", judge),
+    ]
+    return steps[: {"model": 0, "embedding": 1, "report": 2}[until]]
 
 
 def _place(folder: Path, shared: Path | None, name: str, made_of: list[str | None]) -> Path:

@@ -99,6 +99,30 @@ def swept(beta: str | None, vary: str | None) -> list[Variant]:
     return _variants(key, geometric(text) if is_range else _listed(text), lambda value: {key: value})
 
 
+def said_of_choosing(within: str | None) -> str:
+    """What a value may be chosen by, of those in a table of a sweep.
+
+    Parameters
+    ----------
+    within
+        What folds divide; None where there are none.
+    """
+    if within is None:
+        return (
+            "Choose a value by its validation metric alone, where there is one: the best test score of several is best "
+            "in part by luck, and no longer says what the value is worth. Without validation samples nothing here may "
+            "be chosen by; `omib tune`, or --folds with --within train, does without."
+        )
+    if within == "train":
+        return (
+            "A value may be chosen by this table: the given test split took no part in it, and says what it is worth."
+        )
+    return (
+        "All samples are tested here: what is chosen by this table is to be tested on samples that are not in it. "
+        "--within train leaves the given test split out; `omib cross-validate --tuned` chooses inside each fold."
+    )
+
+
 def _listed(text: str) -> list[Any]:
     """``A,B,C`` as YAML has it, so that A may be a list, a section, or text in quotes.
 

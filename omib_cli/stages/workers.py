@@ -8,17 +8,19 @@ import signal
 import subprocess
 import sys
 import traceback
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from omib_cli.errors import OmibError
 from omib_cli.recipe.load import load_recipe
+from omib_cli.recipe.schema import Recipe
 from omib_cli.runtime.job import Job
 from omib_cli.runtime.progress import Progress
 from omib_cli.stages import run
-from omib_cli.stages.cells import Cell, Launch
+from omib_cli.stages.cells import Cell, Launch, Watch
 
 LOG = "run.log"
 """Where a run's warnings and errors go, in its folder."""
@@ -53,12 +55,13 @@ class RunOrder:
     seed: int
     folder: Path
     command: str
+    watch: Watch | None
 
     @classmethod
     def of(cls, cell: Cell, launch: Launch) -> RunOrder:
         """The order to carry out a cell."""
         command = shlex.join(["omib", *launch.words(cell)])
-        return cls(cell.reference, cell.overrides, cell.seed, cell.folder, command)
+        return cls(cell.reference, cell.overrides, cell.seed, cell.folder, command, cell.watch)
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ class Done:
 
 def here(cell: Cell, launch: Launch, job: Job) -> Work:
     """Carry out a run in this process."""
-    return Done(_carry_out(RunOrder.of(cell, launch), launch, job))
+    return Done(_carry_out(RunOrder.of(cell, launch), launch, job, cell.recipe))
 
 
 class Workers:
@@ -165,8 +168,11 @@ def _serve(pipe: Connection, launch: Launch) -> None:
             return
 
 
-def _carry_out(order: RunOrder, launch: Launch, job: Job) -> int:
-    """Do a run in this process; its exit code. What it says goes into its log."""
+def _carry_out(order: RunOrder, launch: Launch, job: Job, recipe: Recipe | None = None) -> int:
+    """Do a run in this process, of a recipe that was read already or is read now; its exit code.
+
+    What it says goes into its log.
+    """
     own = replace(
         job,
         device=launch.device,
@@ -174,11 +180,12 @@ def _carry_out(order: RunOrder, launch: Launch, job: Job) -> int:
         memory=launch.memory,
         fresh=False,
         progress=_Log(order.folder / LOG),
+        after_epoch=None if order.watch is None else _reporter(order.watch, job),
         command=order.command,
     )
     try:
-        recipe = load_recipe(order.reference, order.overrides, order.seed)
-        run.run(recipe, launch.input_path, order.folder, own, launch.shared, report=launch.report)
+        asked = recipe or load_recipe(order.reference, order.overrides, order.seed)
+        run.run(asked, launch.input_path, order.folder, own, launch.shared, until=launch.until)
     except OmibError as error:
         for label, text in error.lines():
             own.progress.warn(f"{label}: {text}" if label else text)
@@ -187,6 +194,12 @@ def _carry_out(order: RunOrder, launch: Launch, job: Job) -> int:
         own.progress.warn(traceback.format_exc())
         return 1
     return 0
+
+
+def _reporter(watch: Watch, job: Job) -> Callable[[Mapping[str, Any]], None]:
+    from omib_cli.stages.trials import Reporter  # needs optuna, which is not everywhere
+
+    return Reporter(watch, job)
 
 
 class _Log(Progress):

@@ -116,6 +116,10 @@ class Task(ABC):
         """
         return None
 
+    def headline(self, scores: NDArray[np.float64], labels: NDArray[np.float64]) -> float:
+        """The main metric alone, which training asks for after every epoch."""
+        return self.metrics(scores, labels)[self.main_metric]
+
     @abstractmethod
     def metrics(self, scores: NDArray[np.float64], labels: NDArray[np.float64]) -> dict[str, float]:
         """Metrics over a whole split, from :meth:`scores` and labels (N,); NaN where undefined."""

@@ -75,6 +75,10 @@ class Classification(Task):
         """-ln p of the true class (N,)."""
         return surprises(scores, labels)
 
+    def headline(self, scores: NDArray[np.float64], labels: NDArray[np.float64]) -> float:
+        """The accuracy."""
+        return float((self.prediction(scores) == labels).mean())
+
     def metrics(self, scores: NDArray[np.float64], labels: NDArray[np.float64]) -> dict[str, float]:
         """Accuracy, its mean over classes, AUC, macro and weighted F1; calibration error, Brier score and log-loss.
 
@@ -95,7 +99,7 @@ class Classification(Task):
             odds = log_odds(scores)
             judged = [1] if self.outputs == 2 else range(self.outputs)
             auc = float(np.mean([roc_auc_score(truth == code, odds[:, code]) for code in judged]))
-        accuracy = {"accuracy": float((truth == predicted).mean()), "auc": auc}
+        accuracy = {"accuracy": self.headline(scores, labels), "auc": auc}
         recalls = [float((predicted[truth == code] == code).mean()) for code in np.unique(truth)]
         return {**accuracy, "balanced_accuracy": float(np.mean(recalls)), **f1, **_calibration(scores, labels)}
 

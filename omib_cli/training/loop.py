@@ -189,6 +189,8 @@ class Trainer:
             self.job.progress.advance(0, **{f"validation {name}": value for name, value in figures.items()})
             self.selection.see(epoch, figures["loss"], self.step.kept_weights)
         self.log.add(row)
+        if self.job.after_epoch is not None:
+            self.job.after_epoch(row)
         self.at, self.sums = Position(epoch=epoch), EpochSums()
         if self.agreement.after_epoch():
             self.partial.checkpoint(self._state())

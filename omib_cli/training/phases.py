@@ -78,8 +78,7 @@ def main_phase(model: MultimodalModel, recipe: Recipe) -> Phase:
         outputs = _outputs(model, samples, recipe.seed)
         loss = _finite(model.task.loss(outputs, samples.labels.to(outputs.device)).mean().item(), "train")
         scores = model.task.scores(outputs.float().cpu().numpy())
-        metrics = model.task.metrics(scores, samples.labels.cpu().numpy().astype(np.float64))
-        metric = metrics[model.task.main_metric]
+        metric = model.task.headline(scores, samples.labels.cpu().numpy().astype(np.float64))
         return {"loss": loss} | ({model.task.main_metric: metric} if math.isfinite(metric) else {})
 
     around = _one_class(model, recipe, model.losses, fused=True)

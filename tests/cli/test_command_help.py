@@ -13,10 +13,10 @@ from omib_cli.cli.app import main
 STAGES = ["simulate", "prepare", "estimate-mi", "warmup", "train", "embed", "evaluate", "run"]
 COMMANDS = [
     [],
-    *([name] for name in [*STAGES, "compare", "cross-validate", "sweep", "inspect", "recipe"]),
+    *([name] for name in [*STAGES, "compare", "cross-validate", "sweep", "tune", "inspect", "recipe"]),
     *(["recipe", name] for name in ["new", "list", "show", "explain", "copy", "check", "schema"]),
 ]
-HEAVY = {"torch", "numpy", "h5py", "pandas", "scipy", "sklearn", "anndata", "matplotlib", "rich", "pydantic"}
+HEAVY = {"torch", "optuna", "numpy", "h5py", "pandas", "scipy", "sklearn", "anndata", "matplotlib", "rich", "pydantic"}
 OWN_HEAVY = {"omib_cli.recipe.schema", "omib_cli.artifacts.catalogue", "omib_cli.stages"}
 
 

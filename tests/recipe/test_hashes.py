@@ -38,7 +38,13 @@ def test_a_section_decides_what_is_made_from_it_and_nothing_else(section):
 
 
 def test_every_section_is_looked_at():
-    assert set(CHANGES) | {"modalities"} == set(recipe_model().model_fields)
+    assert set(CHANGES) | {"modalities", "tune"} == set(recipe_model().model_fields)
+
+
+def test_what_is_to_be_tuned_decides_nothing_that_a_run_makes():
+    before = small_recipe()
+    after = small_recipe(tune={"train.batch": {"choices": [16, 32]}})
+    assert (changed(before, after), after.hash()) == ((), before.hash())
 
 
 def test_the_order_of_modalities_decides_because_the_first_is_the_reference():

@@ -14,7 +14,7 @@ from real import REPOSITORY
 
 from omib_cli.errors import Interrupted
 from omib_cli.runtime.job import Job
-from omib_cli.runtime.lock import exclusive
+from omib_cli.runtime.lock import claimed, exclusive
 from omib_cli.runtime.progress import Progress
 
 NO_LOCKS = "import errno, fcntl\ndef refuse(*_): raise OSError(errno.ENOLCK, 'none')\nfcntl.flock = refuse\n"
@@ -89,7 +89,7 @@ def test_the_lock_of_a_killed_process_holds_nobody_up(tmp_path, monkeypatch, wit
     refusal = NO_LOCKS if without_locks else ""
     code = (
         f"{refusal}import os, signal\nfrom pathlib import Path\nfrom omib_cli.runtime.job import Job\n"
-        "from omib_cli.runtime.lock import exclusive\n"
+        "from omib_cli.runtime.lock import claimed, exclusive\n"
         f"with exclusive(Path({str(tmp_path / '.lock')!r}), Job(threads=1)):\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
@@ -117,3 +117,13 @@ def test_another_refusal_than_that_there_are_no_locks_is_passed_on(tmp_path, mon
     monkeypatch.setattr(fcntl, "flock", refuse)
     with pytest.raises(OSError, match="broken disk"), exclusive(tmp_path / ".lock", listening()):
         pass
+
+
+def test_a_claim_is_given_to_one_at_a_time_and_waits_for_nobody(file_system, tmp_path):
+    first = claimed(tmp_path / "lock")
+    assert first is not None
+    assert claimed(tmp_path / "lock") is None
+    first.release()
+    again = claimed(tmp_path / "lock")
+    assert again is not None
+    again.release()

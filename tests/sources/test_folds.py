@@ -59,6 +59,43 @@ def test_validation_is_carved_out_of_what_a_fold_leaves(tmp_path):
     assert np.bincount(carved[1].split).tolist() == [24, 6, 10]
 
 
+def test_inner_folds_validate_every_sample_that_is_not_tested_once(tmp_path):
+    write_tables(tmp_path)
+    plans = [fold_of(tmp_path, validation={"number": number, "folds": 3})[1] for number in (1, 2, 3)]
+    tested = {tuple(np.flatnonzero(plan.split == 2)) for plan in plans}
+    assert len(tested) == 1
+    validated = [{name for name, code in zip(p.ids, p.split, strict=True) if code == 1} for p in plans]
+    assert [len(each) for each in validated] == [10, 10, 10]
+    assert len(set.union(*validated)) == 30
+    assert [sum(int(name[1:]) % 2 for name in each) for each in validated] == [5, 5, 5]
+    other = fold_of(tmp_path, validation={"number": 1, "folds": 3}, repeat=2)[1]
+    assert {name for name, code in zip(other.ids, other.split, strict=True) if code == 1} != validated[0]
+
+
+def test_inner_folds_keep_groups_whole_and_take_in_validation_samples_that_are_given(tmp_path):
+    labels = label_frame()
+    labels["split"] = ["test" if row < 16 else "validation" if row < 24 else "train" for row in range(40)]
+    write_tables(tmp_path, labels=labels)
+    own = {**LABELS, "group": "patient"}
+    found: list[str] = []
+    for number in (1, 2, 3):
+        split = {"validation": {"number": number, "folds": 3}}
+        plan, _, _ = read(tmp_path, table_recipe(labels=own, split=split))
+        sides = {code: {g for g, own in zip(plan.groups, plan.split, strict=True) if own == code} for code in (0, 1, 2)}
+        assert not sides[0] & sides[1]
+        assert sides[2] == {"g0", "g1", "g2", "g3"}
+        found += [name for name, code in zip(plan.ids, plan.split, strict=True) if code == 1]
+    assert sorted(found) == [f"p{row:02d}" for row in range(16, 40)]
+
+
+def test_more_inner_folds_than_samples_of_a_class_are_refused(tmp_path):
+    write_tables(tmp_path)
+    with pytest.raises(DataError, match="more folds than samples"):
+        fold_of(tmp_path, validation={"number": 1, "folds": 16})
+    with pytest.raises(ValueError, match="no fold 4 of 3"):
+        folded(validation={"number": 4, "folds": 3})
+
+
 def test_a_value_in_the_fold_changes_nothing_that_is_fitted(tmp_path):
     """Scaling, imputation, selection and components: all arrays that a model carries stay the same to the bit."""
     rna = frame(numbers(6), "r")
@@ -147,14 +184,22 @@ def test_a_fold_without_a_class_is_refused(tmp_path):
         fold_of(tmp_path, folds=3, labels={"group": "patient"})
 
 
-def survival_of(folder, events, times=None, number=1, **labels):
+def survival_of(folder, events, times=None, number=1, validation=0.0, **labels):
     """The plan of a fold, of samples that have the event in the rows that are named."""
     table = label_frame()
     table["dead"] = [int(row in events) for row in range(40)]
     table["months"] = np.arange(1.0, 41.0) if times is None else times
     write_tables(folder, labels=table)
     labels = {"column": "months", "event": "dead", **labels}
-    return fold_of(folder, number=number, task="survival", labels=labels)[1]
+    return fold_of(folder, number=number, task="survival", labels=labels, validation=validation)[1]
+
+
+def test_events_are_in_all_inner_folds_in_proportion(tmp_path):
+    events = {0, 1, 2, 3, 4, 5, 20, 21, 22, 23, 24, 25}
+    for number in (1, 2, 3):
+        plan = survival_of(tmp_path, events, validation={"number": number, "folds": 3})
+        validated = {int(name[1:]) for name, code in zip(plan.ids, plan.split, strict=True) if code == 1}
+        assert (len(validated), len(validated & events)) == (10, 3)
 
 
 def test_events_are_in_all_folds_in_proportion(tmp_path):

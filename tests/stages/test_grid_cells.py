@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 import string
 import threading
@@ -22,7 +23,7 @@ from omib_cli.runtime.lock import exclusive
 from omib_cli.stages import compare, run, simulate
 from omib_cli.stages.compare import outcome
 from omib_cli.stages.grid import Launch, cells_of, must_be_apart
-from omib_cli.stages.variants import Variant, swept
+from omib_cli.stages.variants import Variant, said_of_choosing, swept
 
 
 def names(vary=None, beta=None):
@@ -217,3 +218,45 @@ def test_the_file_of_cells_says_what_a_kl_is_in_and_what_was_shared(tmp_path):
     assert [rows[cell.variant.name]["kl_unit"] for cell in cells] == ["nats", "nats per dimension", ""]
     assert all(float(row["shared_seconds"]) > 0.0 for row in rows.values())
     assert "no run is charged with it" in (tmp_path / "small.md").read_text(encoding="utf-8")
+
+
+def test_a_sweep_shows_the_validation_metric_beside_the_tests_and_says_which_may_choose(tmp_path, capsys):
+    path = tmp_path / "small.yaml"
+    path.write_text(yaml.safe_dump(small_recipe().resolved(), sort_keys=False), encoding="utf-8")
+    words = [
+        "sweep",
+        str(path),
+        "--vary",
+        "train.epochs=1,2",
+        "--seeds",
+        "1",
+        "--out",
+        str(tmp_path / "out"),
+        "--quiet",
+    ]
+    cells = cells_of(str(path), swept(None, "train.epochs=1,2"), [0], tmp_path / "out")
+    for cell in cells:
+        run.run(cell.recipe, None, cell.folder, Job(device="cpu", threads=1), tmp_path / "out" / "shared")
+    with pytest.raises(SystemExit) as end:
+        app.main([*words, "--collect", "--json"])
+    assert end.value.code == 0
+    (table,) = json.loads(capsys.readouterr().out)["tables"]
+    kept = [json.loads(line) for line in (cells[1].folder / "model.metrics.jsonl").read_text().splitlines()]
+    expected = next(row["validation/accuracy"] for row in kept if row.get("kept"))
+    assert table["rows"][1]["extra"]["validation/accuracy"]["mean"] == expected
+    text = (tmp_path / "out" / "small.md").read_text(encoding="utf-8")
+    assert "| Accuracy, validation |" in text
+    assert "Choose a value by its validation metric alone" in text
+
+
+def test_a_sweep_over_folds_says_whether_its_table_may_choose(grid, tmp_path, capsys):
+    folder, _ = grid
+    words = ["sweep", str(tmp_path / "rows.yaml"), "--input", str(folder), "--vary", "train.epochs=2", "--folds", "2"]
+    more = ["--within", "train", "--out", str(tmp_path / "swept"), "--threads", "1", "--quiet", "--json"]
+    with pytest.raises(SystemExit) as end:
+        app.main([*words, *more])
+    assert end.value.code == 0
+    (table,) = json.loads(capsys.readouterr().out)["tables"]
+    assert [row["runs"] for row in table["rows"]] == [2, 2]
+    assert any("took no part in it" in note for note in table["notes"])
+    assert "All samples are tested here" in said_of_choosing("all")

@@ -180,7 +180,22 @@ class LabelOptions(FileOptions):
         return self
 
 
-class FoldOptions(Options):
+class NumberedFold(Options):
+    """A fold, and how many there are."""
+
+    number: Count
+    """Which fold it is, from 1."""
+    folds: Annotated[int, Field(ge=2)]
+    """How many there are."""
+
+    @model_validator(mode="after")
+    def _is_one_of_them(self) -> Self:
+        if self.number > self.folds:
+            raise ValueError(f"there is no fold {self.number} of {self.folds}; `number` counts from 1 to `folds`")
+        return self
+
+
+class FoldOptions(NumberedFold):
     """One fold of a cross-validation: it is tested, the others are trained on (`omib cross-validate` sets this)."""
 
     number: Count
@@ -192,11 +207,14 @@ class FoldOptions(Options):
     within: Literal["all", "train"] = "all"
     """What is divided: all labelled samples, or only those that the given split does not say to be test."""
 
-    @model_validator(mode="after")
-    def _is_one_of_them(self) -> Self:
-        if self.number > self.folds:
-            raise ValueError(f"there is no fold {self.number} of {self.folds}; `number` counts from 1 to `folds`")
-        return self
+
+class InnerFoldOptions(NumberedFold):
+    """One fold of what is not tested: it validates, the others are trained on (`omib tune --folds` sets this)."""
+
+    number: Count
+    """Which fold validates, from 1."""
+    folds: Annotated[int, Field(ge=2)] = 3
+    """Folds that the samples outside the test split are divided into, as those of a cross-validation."""
 
 
 class FoldedOptions(Options):
@@ -213,9 +231,15 @@ class SplitOptions(Options):
     """`given`: by files or by the labels' `split` column; the others make a split from `seed`."""
     test: Share = 0.2
     """Share of samples in the test split (not used with `given`)."""
-    validation: Share = 0.0
-    """Share of the remaining samples for validation; with `given`, carved out of train where none is given."""
+    validation: Share | InnerFoldOptions = 0.0
+    """Share of the remaining samples for validation; with `given`, carved out of train where none is given. Or a fold
+    of all samples outside the test split: `{number: 1, folds: 3}`."""
     names: dict[str, SplitName] = {}
     """What the values of the split column mean, where they are not train, validation and test: `{dev: validation}`."""
     fold: FoldOptions | None = None
     """One fold of a cross-validation is the test split; `by` and `test` then decide nothing."""
+
+    @property
+    def validation_share(self) -> float | None:
+        """The share asked for; None where validation is a fold."""
+        return None if isinstance(self.validation, InnerFoldOptions) else self.validation

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from omib_cli.errors import DataError, RecipeError
-from omib_cli.sources.folds import fold_split, must_give_a_split, outside_test, said_of_folds
+from omib_cli.sources.folds import fold_split, must_give_a_split, outside_test, said_of_folds, with_validation
 from omib_cli.sources.media.listing import Clip
 from omib_cli.sources.rows import must_be_groups
 from omib_cli.sources.sheets import counted
-from omib_cli.sources.splits import TRAIN, VALIDATION, carve_validation, given_split, made_split, strata
+from omib_cli.sources.splits import given_split, made_split, strata
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,8 +75,8 @@ def divide(
         must_be_groups([str(unit) for unit in units], [clip.id for clip in clips], where)
     if len(set(units)) < 2:
         raise DataError("all clips are of one group" if by_group else "a single clip", where=where)
+    groups = [str(unit) for unit in units] if by_group else None
     if options.fold is not None:
-        groups = [str(unit) for unit in units] if by_group else None
         split = fold_split(labels, groups, classes, options.fold, recipe.seed, where)
     elif options.by == "given":
         if any(clip.split is None for clip in clips):
@@ -84,16 +84,7 @@ def divide(
         split = given_split([str(clip.split) for clip in clips], options.names, where)
     else:
         split = made_split(units, kinds, options.test, recipe.seed)
-    if options.validation and not np.any(split == VALIDATION):
-        split = carve_validation(split, units, kinds, options.validation, recipe.seed)
-        if not np.any(split == VALIDATION):
-            raise DataError(
-                "nothing is left for the validation split",
-                where=where,
-                got=f"a share of {options.validation:g} of {int(np.sum(split == TRAIN))} training clips",
-                do="raise `data.split.validation`, or set it to 0",
-            )
-    return split
+    return with_validation(split, labels, groups, classes, kinds, options, recipe.seed, where)
 
 
 def cut_groups(clips: Sequence[Clip], split: NDArray[np.uint8]) -> list[str]:

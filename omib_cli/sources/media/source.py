@@ -214,12 +214,13 @@ class ClipSource(ABC):
         """What is to be said of the split."""
         options = self.options.split
         if options.fold is not None:
-            return cut_groups(clips, split) + remarks(split, labels, classes, test=None, validation=options.validation)
+            share = options.validation_share
+            return cut_groups(clips, split) + remarks(split, labels, classes, test=None, validation=share)
         made = options.by != "given"
         unused = made and any(clip.split is not None for clip in clips)
         found = [f"the split that the data gives is not used (`data.split.by: {options.by}`)"] if unused else []
-        asked = {"test": options.test, "validation": options.validation} if made else {"test": None, "validation": None}
-        return found + cut_groups(clips, split) + remarks(split, labels, classes, **asked)
+        test, validation = (options.test, options.validation_share) if made else (None, None)
+        return found + cut_groups(clips, split) + remarks(split, labels, classes, test=test, validation=validation)
 
     def _must_be_complete(self, clips: Sequence[Clip], unreadable: dict[str, str], where: str) -> None:
         lacking = [clip.id for clip in clips if len(clip.files) < len(self.names)]
