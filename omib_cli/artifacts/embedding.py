@@ -2,8 +2,8 @@
 
 ``X`` (N, k) is xi; ``obs`` holds ids (index), split, label, group, prediction and its uni-modal counterparts
 (classes by name, missing where unknown; of survival the signed time, with time and event beside it, and the
-log-hazard), class probabilities and their entropy, the set of classes or the interval that holds the truth with a
-stated probability, survival at chosen times, how novel each modality of a sample is;
+log-hazard; of values their spread), class probabilities and their entropy, the set of classes or the interval that
+holds the truth with a stated probability, survival at chosen times, how novel each modality of a sample is;
 ``obsm`` holds the outputs behind the predictions (class probabilities with their logits, the value, or the anomaly
 score) and the posterior's standard deviations; ``uns["omib"]["provenance"]`` is the artifact's description of itself,
 as JSON.
@@ -55,6 +55,8 @@ BASELINE = "baseline"
 """Note of the provenance: the baseline hazard and censoring of the training split, where survival is predicted."""
 SET = "set"
 """``obs`` column of the classes of which one is the truth with a stated probability, joined by ``|`` (N,)."""
+SPREAD = "spread"
+"""``obs`` column of a value's expected distance from its prediction, root mean square, in the label's unit (N,)."""
 LOW, HIGH = "low", "high"
 """``obs`` columns of the values between which the truth is with a stated probability (N,)."""
 CLASSES = ("obs/label", "obs/prediction")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from omib_cli.cli import options as opt
-from omib_cli.cli.grid import until_of, work
+from omib_cli.cli.grid import reference_names, until_of, work
 from omib_cli.cli.grid_options import Grid, takes_grid
 from omib_cli.errors import UsageError
 
@@ -30,6 +30,15 @@ def cross_validate(
     reference: Annotated[
         str | None,
         typer.Option("--reference", metavar="NAME", help="What the others are compared with; omib, or the first."),
+    ] = None,
+    references: Annotated[
+        str | None,
+        typer.Option(
+            "--references",
+            metavar="NAMES",
+            help="Simple models beside the methods: constant, linear, forest, boosting, modalities, with commas "
+            "between them, or none; else the recipe's (evaluate.references).",
+        ),
     ] = None,
     within: opt.Within = "all",
     tuned: Annotated[
@@ -66,6 +75,7 @@ def cross_validate(
         launch = grid.launch(job, "cross-validation", until_of(divided))
         seeds = range(grid.first_seed, grid.first_seed + repeats)
         cells = cells_of(recipe, chosen, seeds, launch.out, grid.changes, divided)
+        simple = None if references is None else reference_names(references)
         if tuned is not None:
             if grid.as_list:
                 raise UsageError("--list and --tuned: which trials come next is not known yet", do="leave one out")
@@ -79,4 +89,4 @@ def cross_validate(
             )
         elif inner is not None:
             raise UsageError("--inner is of --tuned", do="--tuned N says how many trials the inner folds judge")
-        work(cells, launch, job, grid, against, folds=divided)
+        work(cells, launch, job, grid, against, folds=divided, references=simple)

@@ -23,6 +23,7 @@ def embed(
     out: opt.Out = None,
     raw: opt.Raw = False,
     level: opt.Level = None,
+    times: opt.Times = None,
     device: opt.Device = "auto",
     threads: opt.Threads = None,
     fresh: opt.Fresh = False,
@@ -34,7 +35,8 @@ def embed(
     """Embed every sample of a dataset and predict its label.
 
     Writes embedding.h5ad beside the dataset, an AnnData file that scanpy opens: the embedding in X, predictions and
-    splits in obs, spreads and each modality's own scores in obsm. omib evaluate makes a report of it.
+    splits in obs, spreads and each modality's own scores in obsm; of survival also survival_T for each of --times.
+    omib evaluate makes a report of it.
     """
     target: Path = out or dataset.with_name("embedding.h5ad")
     with working(
@@ -48,4 +50,4 @@ def embed(
     ) as job:
         from omib_cli.stages import embed as stage
 
-        show_result(stage.run(dataset, model, target, job, raw=raw, level=level), as_json=as_json)
+        show_result(stage.run(dataset, model, target, job, opt.times_of(times), raw=raw, level=level), as_json=as_json)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from omib_cli.cli.console import say, show_grid
+from omib_cli.cli.options import names
 from omib_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,6 +37,24 @@ def study_and_recipes(names: Sequence[str], command: str) -> tuple[Study | None,
     return study, list(names[1:]) or study.recipes
 
 
+def reference_names(text: str) -> list[str]:
+    """The simple models that ``--references`` names; none of ``none``.
+
+    Raises
+    ------
+    UsageError
+        A name that is none of theirs.
+    """
+    from omib_cli.recipe.evaluation import REFERENCES
+
+    if text == "none":
+        return []
+    found = names(text)
+    if unknown := [name for name in found if name not in REFERENCES]:
+        raise UsageError("no such reference", got=", ".join(unknown), expected=f"{', '.join(REFERENCES)}, or none")
+    return found
+
+
 def until_of(folds: Folds | None) -> Until:
     """With what the runs of a grid end: each with a report, those of folds with the embedding."""
     return "report" if folds is None else "embedding"
@@ -49,6 +68,7 @@ def work(
     reference: str,
     study: Study | None = None,
     folds: Folds | None = None,
+    references: Sequence[str] | None = None,
     notes: Sequence[str] = (),
 ) -> None:
     """List the cells, or run them and show the tables."""
@@ -70,6 +90,7 @@ def work(
         folds=folds,
         jobs=grid.jobs,
         collect_only=grid.collect,
+        references=references,
         notes=notes,
     )
     show_grid(result, as_json=grid.as_json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -78,6 +79,12 @@ Level = Annotated[
         "--level",
         metavar="SHARE",
         help="How often sets of classes, or intervals of values, are to hold the truth. 0.9, where the model can tell.",
+    ),
+]
+Times = Annotated[
+    str | None,
+    typer.Option(
+        "--times", metavar="T,T", help="Times at which to say the survival, in the training labels' unit: 12,24,60."
     ),
 ]
 AllowMissing = Annotated[
@@ -195,3 +202,15 @@ def group_settings() -> dict[str, Any]:
     """
     unset = ("help", "install_completion", "show_completion")
     return {"help_option_names": ["-h", "--help"], "default_map": dict.fromkeys(unset, False)}
+
+
+def times_of(said: str | None) -> list[float]:
+    """Increasing times from a list with commas."""
+    parts = [] if said is None else said.split(",")
+    try:
+        times = sorted({float(part) for part in parts})
+    except ValueError:
+        times = [math.nan]
+    if not all(0.0 < time < math.inf for time in times):
+        raise UsageError("--times takes times with commas between them", got=said, expected="such as 12,24,60")
+    return times

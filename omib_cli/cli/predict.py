@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +10,6 @@ import typer
 from omib_cli.cli import options as opt
 from omib_cli.cli.console import show_result
 from omib_cli.cli.session import working
-from omib_cli.errors import UsageError
 
 EXAMPLES = opt.examples(
     "omib predict new-patients/ --model model.safetensors",
@@ -26,12 +24,7 @@ def predict(
     csv: Annotated[
         Path | None, typer.Option("--csv", metavar="PATH", help="Write the predictions as a table as well.")
     ] = None,
-    times: Annotated[
-        str | None,
-        typer.Option(
-            "--times", metavar="T,T", help="Times at which to say the survival, in the training labels' unit: 12,24,60."
-        ),
-    ] = None,
+    times: opt.Times = None,
     modality: opt.Modality = None,
     labels: opt.Labels = None,
     allow_missing: opt.AllowMissing = 0.0,
@@ -62,17 +55,5 @@ def predict(
 
         target: Path = out or Path("predictions.h5ad")
         new = opt.new_data(input_path, recipe, overrides, modality, labels, allow_missing)
-        result = stage.run(new, model, target, job, csv, _times(times), raw=raw, level=level)
+        result = stage.run(new, model, target, job, csv, opt.times_of(times), raw=raw, level=level)
         show_result(result, as_json=as_json)
-
-
-def _times(said: str | None) -> list[float]:
-    """Increasing times from a list with commas."""
-    parts = [] if said is None else said.split(",")
-    try:
-        times = sorted({float(part) for part in parts})
-    except ValueError:
-        times = [math.nan]
-    if not all(0.0 < time < math.inf for time in times):
-        raise UsageError("--times takes times with commas between them", got=said, expected="such as 12,24,60")
-    return times

@@ -18,7 +18,12 @@ from omib_cli.evaluation.metrics import Across, Measurement, across, finite
 from omib_cli.evaluation.pairing import Evidence, mean_over_seeds, shared_draws
 
 Floats = NDArray[np.float64]
-COLUMNS = ("accuracy", "auc", "f1_macro", "mae", "pearson_r", "acc2_nonzero", "acc7", "f1", "average_precision")
+COLUMNS = (
+    *("accuracy", "auc", "f1_macro", "ece", "brier", "log_loss"),
+    *("mae", "pearson_r", "acc2_nonzero", "acc7"),
+    *("f1", "average_precision"),
+    *("concordance", "time_dependent_auc", "integrated_brier"),
+)
 """Metrics that a table shows, where the task has them; files have all."""
 
 VALIDATION = "validation/"
@@ -221,7 +226,7 @@ class Comparison:
         if self._is_validated:
             cells.append(spread_in_words(row.extra.get(f"{VALIDATION}{self.main_metric}")))
         cells.append(gap_in_words(row, self.of))
-        return [*cells, str(row.count), shown(row.seconds.mean), f"{row.peak_mib:,.0f}"]
+        return [*cells, str(row.count), shown(row.seconds.mean), f"{row.peak_mib:,.0f}" if row.peak_mib else "–"]
 
 
 def compare(

@@ -280,7 +280,7 @@ def constant_baseline(run: Run) -> float | None:
         return float((judged == np.bincount(fitted.astype(np.intp)).argmax()).mean())
     if run.task.main_metric == "mae":
         return float(np.abs(judged - np.median(fitted)).mean())
-    return None
+    return 0.5 if run.task.main_metric == "concordance" else None
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,21 @@ Notation: N samples, D columns of all modalities, C outputs.
 
 from __future__ import annotations
 
+import hashlib
+import json
+import zipfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from omib_cli import __version__
 from omib_cli.artifacts import format as fmt
+from omib_cli.artifacts.files import replacing
+from omib_cli.evaluation.cox import CoxRidge
 from omib_cli.evaluation.metrics import RunScores, score_predictor
 from omib_cli.evaluation.runs import Predictor
 from omib_cli.runtime.seeds import derive_seed
@@ -31,6 +38,7 @@ are fitted to: some ten seconds for them all."""
 MOST_FOR_TREES = 1_000_000
 """The same for a forest and for boosting."""
 TREES = ("forest", "boosting")
+NO_TREES = "no library with a permissive licence has a forest or boosting that knows of censoring"
 LEAST_SAMPLES = 10
 """Fewer training samples are not fitted to."""
 FOLDS = 5
@@ -42,18 +50,17 @@ TINY = float(np.finfo(np.float32).tiny)
 
 @dataclass(frozen=True)
 class Columns:
-    """Rows of a dataset: by modality (N, D_i) with NaN where a sample lacks it, labels and ids (N,)."""
+    """Rows of a dataset: by modality (N, D_i) with NaN where a sample lacks it, and labels (N,)."""
 
     values: dict[str, Floats]
     labels: Floats
-    ids: list[str] = field(default_factory=list)
 
     def side_by_side(self, names: Sequence[str]) -> Floats:
         """(N, D) of some modalities."""
         return np.concatenate([self.values[name] for name in names], axis=1)
 
 
-def with_references(scores: RunScores, run: Run, data: Dataset | None) -> RunScores:
+def with_references(scores: RunScores, run: Run, data: Dataset | None, kept: Path | None = None) -> RunScores:
     """The scores of a run with those of the references that its recipe names, on its headline split.
 
     ``no_references`` says why those that are wanted and not there could not be had.
@@ -62,6 +69,8 @@ def with_references(scores: RunScores, run: Run, data: Dataset | None) -> RunSco
     ----------
     data
         The dataset that was embedded, open with all its splits; None where it is not at hand.
+    kept
+        A folder in which predictions are kept that other runs of the same dataset have in common.
     """
     wanted = run.recipe.evaluate.references
     if not wanted:
@@ -71,23 +80,17 @@ def with_references(scores: RunScores, run: Run, data: Dataset | None) -> RunSco
         return replace(scores, no_references=why)
     if why := obstacle(run, data):
         return replace(scores, no_references=why)
-    small = _numbers(run, data) <= MOST_FOR_TREES
-    kinds = [kind for kind in wanted if small or kind not in TREES]
-    fitted, held = read_columns(data, "train"), read_columns(data, run.headline)
     found = {
         each.name: score_predictor(run, each, each.present, scores.bootstrap, run.headline)
-        for each in predictors(run, fitted, held, kinds)
+        for each in predictors(run, data, wanted, kept)
     }
-    left_out = "" if len(kinds) == len(wanted) else _too_many(run, data, "trees", MOST_FOR_TREES)
-    return replace(scores, references=found, no_references=left_out)
+    return replace(scores, references=found, no_references=_no_trees(run, data) if set(wanted) & {*TREES} else "")
 
 
 def obstacle(run: Run, data: Dataset) -> str:
     """Why there are no references; nothing where there can be."""
     if run.scores_anomalies:
         return "simple models need labels, and anomalies are found without any"
-    if run.recipe.task.kind == "survival":
-        return "the simple models of this comparison do not know of censoring"
     if run.headline == "train":
         return "there are no samples but those that simple models are fitted to"
     if other := [name for name, each in data.modalities.items() if each.kind != fmt.VECTOR]:
@@ -122,27 +125,76 @@ def read_columns(data: Dataset, split: str) -> Columns:
     for index, name in enumerate(data.modalities):
         values[name] = data.values(name, rows).astype(np.float64)
         values[name][~present[:, index]] = np.nan
-    return Columns(values, data.labels(rows), data.ids(rows))
+    return Columns(values, data.labels(rows))
 
 
-def predictors(run: Run, fitted: Columns, held: Columns, kinds: Sequence[str]) -> Iterator[Predictor]:
-    """References as `evaluate.references` names them, fitted to some samples, scored on those a run is judged on."""
+def predictors(run: Run, data: Dataset, wanted: Sequence[str], kept: Path | None = None) -> list[Predictor]:
+    """References as `evaluate.references` names them, fitted to the training split, on the samples a run is judged on.
+
+    Trees are left out where there can be none. Parameters as :func:`with_references` has them.
+    """
+    if (found := kept_predictors(run, wanted, kept)) is not None:
+        return found
+    kinds = [kind for kind in wanted if kind not in TREES or not _no_trees(run, data)]
+    fitted, held = read_columns(data, "train"), read_columns(data, run.headline)
+    scores, ids = fitted_scores(run, fitted, held, kinds), data.ids(data.rows(run.headline))
+    if kept is not None:
+        kept.mkdir(parents=True, exist_ok=True)
+        with replacing(_place(run, wanted, kept)) as temporary, temporary.open("wb") as file:
+            np.savez(file, ids=np.array(ids), **scores)  # type: ignore[arg-type]
+    return _matched(run, ids, scores)
+
+
+def kept_predictors(run: Run, wanted: Sequence[str], kept: Path | None) -> list[Predictor] | None:
+    """What :func:`predictors` has kept of a run's dataset; None where that is nothing, or cannot be read."""
+    if kept is None:
+        return None
+    try:
+        with np.load(_place(run, wanted, kept), allow_pickle=False) as file:
+            return _matched(run, file["ids"].tolist(), {name: file[name] for name in file.files if name != "ids"})
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return None
+
+
+def _place(run: Run, wanted: Sequence[str], kept: Path) -> Path:
+    what = [__version__, run.provenance.parents.get(fmt.DATASET), run.headline, run.recipe.task.kind, run.recipe.seed]
+    return kept / f"references-{hashlib.sha256(json.dumps([*what, *wanted]).encode()).hexdigest()[:16]}.npz"
+
+
+def _matched(run: Run, ids: Sequence[str], scores: dict[str, Floats]) -> list[Predictor]:
+    """Scores of samples by id, among all samples of a run; NaN where it is not judged."""
+    row_of = {one: row for row, one in enumerate(ids)}
+    judged = run.split == run.headline
+    order = [row_of[one] for one in run.ids[judged].tolist()]
+    found = {name: np.full((len(run.ids), each.shape[1]), np.nan) for name, each in scores.items()}
+    for name, every in found.items():
+        every[judged] = scores[name][order]
+    return [Predictor(name, every, judged) for name, every in found.items()]
+
+
+def fitted_scores(run: Run, fitted: Columns, held: Columns, kinds: Sequence[str]) -> dict[str, Floats]:
+    """The scores (N, C) of some samples by each reference, fitted to others."""
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
     from threadpoolctl import threadpool_limits
 
-    place = {one: row for row, one in enumerate(held.ids)}
-    judged = np.flatnonzero(run.split == run.headline)
-    order = [place[one] for one in run.ids[judged].tolist()]
     known = np.isfinite(fitted.labels)
-    labels = fitted.labels[known]
-    present = np.zeros(len(run.ids), dtype=bool)
-    present[judged] = True
+    labels, found = fitted.labels[known], {}
     for name, model, modalities in _models(run, labels, kinds):
         with threadpool_limits(1):  # of data this small, several threads wait for each other most of the time
-            model.fit(fitted.side_by_side(modalities)[known], labels)
-            found = _scores(model, held.side_by_side(modalities)[order], len(run.classes))
-        scores = np.full((len(run.ids), found.shape[1]), np.nan)
-        scores[judged] = found
-        yield Predictor(name, scores, present)
+            # A column that no training sample has stays as 0: every model sees as many columns as it was fitted to.
+            scaling = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler())
+            model.fit(scaling.fit_transform(fitted.side_by_side(modalities)[known]), labels)
+            found[name] = _scores(model, scaling.transform(held.side_by_side(modalities)), len(run.classes))
+    return found
+
+
+def _no_trees(run: Run, data: Dataset) -> str:
+    """Why no trees are fitted; nothing where they are."""
+    if run.recipe.task.kind == "survival":
+        return NO_TREES
+    return _too_many(run, data, "trees", MOST_FOR_TREES) if _numbers(run, data) > MOST_FOR_TREES else ""
 
 
 def alone(modality: str) -> str:
@@ -152,9 +204,13 @@ def alone(modality: str) -> str:
 
 def label_of(name: str, run: Run) -> str:
     """What a reference is called: ``logistic regression on rna alone``."""
-    linear = "logistic regression" if run.classes else "ridge regression"
+    if run.recipe.task.kind == "survival":
+        linear, constant = "Cox regression", "the same risk for all"
+    else:
+        linear = "logistic regression" if run.classes else "ridge regression"
+        constant = "most frequent class" if run.classes else "median"
     fixed = {
-        "constant": "most frequent class" if run.classes else "median",
+        "constant": constant,
         "linear": linear,
         "forest": "random forest",
         "boosting": "gradient boosting",
@@ -164,19 +220,14 @@ def label_of(name: str, run: Run) -> str:
 
 def _models(run: Run, labels: Floats, kinds: Sequence[str]) -> Iterator[tuple[str, Any, list[str]]]:
     """Name, unfitted model and the modalities that it sees."""
-    from sklearn.impute import SimpleImputer
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    make = _classifier if run.classes else _regressor
+    make = _classifier if run.classes else _survival if run.recipe.task.kind == "survival" else _regressor
     for kind in kinds:
         several = [(kind, list(run.modalities))]
         if kind == "modalities":
             several = [(alone(name), [name]) for name in run.modalities if len(run.modalities) > 1]
         for name, modalities in several:
             model = make("linear" if kind == "modalities" else kind, labels, derive_seed(run.recipe.seed, name) % 2**32)
-            # A column that no training sample has stays as 0: every model sees as many columns as it was fitted to.
-            yield name, make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler(), model), modalities
+            yield name, model, modalities
 
 
 def _classifier(kind: str, labels: Floats, seed: int) -> Any:
@@ -210,6 +261,12 @@ def _regressor(kind: str, labels: Floats, seed: int) -> Any:
     if kind == "boosting":
         return HistGradientBoostingRegressor(random_state=seed)
     return RidgeCV([len(labels) / penalty for penalty in PENALTIES] + [1.0])
+
+
+def _survival(kind: str, _: Floats, seed: int) -> Any:
+    from sklearn.dummy import DummyRegressor
+
+    return DummyRegressor() if kind == "constant" else CoxRidge(seed=seed)
 
 
 def _scores(model: Any, values: Floats, classes: int) -> Floats:

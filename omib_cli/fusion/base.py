@@ -97,6 +97,13 @@ class FusionMethod(nn.Module, ABC):
     def fuse(self, z: Sequence[torch.Tensor], batch: Batch) -> Fused:
         """Inference, without noise; the batch's labels are not looked at."""
 
+    def outputs_of_draws(self, z: Sequence[torch.Tensor], batch: Batch, count: int) -> torch.Tensor | None:
+        """Fused outputs (S, B, C) of draws of what the bottlenecks let through, the same noise for every sample.
+
+        None of methods that have nothing to draw, or do not tell their predictions' draws apart.
+        """
+        return None
+
     def warmup_losses(self, z: Sequence[torch.Tensor], batch: Batch) -> StepLosses:
         """Losses of a warm-up step, arguments as for :meth:`losses`; of methods whose options say `has_warmup`."""
         raise NotImplementedError(f"{type(self).__name__} has no warm-up")

@@ -6,6 +6,7 @@ Most compared methods have bottlenecks too, of other shapes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain, pairwise
 
 import torch
 from torch import nn
@@ -29,11 +30,11 @@ class Bottleneck(nn.Module):
         ``softplus``: it is s with sigma = softplus(s - shift) (Mai et al. 2023, who have 5: almost deterministic at
         the start).
     hidden
-        Width of the hidden layer, d by default; 0 for none.
+        Widths of the hidden layers, one of d by default; none makes mean and scale linear in the encoding.
     activation
-        After the hidden layer.
+        After each hidden layer.
     bias
-        Whether the hidden layer and the mean may have one; sigma, which predicts nothing, always has.
+        Whether the hidden layers and the mean may have one; sigma, which predicts nothing, always has.
     """
 
     def __init__(
@@ -42,16 +43,17 @@ class Bottleneck(nn.Module):
         latent: int,
         posterior: str,
         *,
-        hidden: int | None = None,
+        hidden: Sequence[int] | None = None,
         activation: type[nn.Module] = nn.GELU,
         shift: float = 5.0,
         bias: bool = True,
     ) -> None:
         super().__init__()
-        hidden = width if hidden is None else hidden
-        self.trunk = nn.Sequential(nn.Linear(width, hidden, bias=bias), activation()) if hidden else nn.Identity()
-        self.mean = nn.Linear(hidden or width, latent, bias=bias)
-        self.scale = nn.Linear(hidden or width, latent)
+        widths = [width, *([width] if hidden is None else hidden)]
+        layers = [(nn.Linear(*each, bias=bias), activation()) for each in pairwise(widths)]
+        self.trunk = nn.Sequential(*chain.from_iterable(layers))
+        self.mean = nn.Linear(widths[-1], latent, bias=bias)
+        self.scale = nn.Linear(widths[-1], latent)
         self.posterior, self.shift = posterior, shift
 
     def forward(self, z: torch.Tensor) -> Posterior:

@@ -32,9 +32,9 @@ class DeepIb(FusionMethod):
         super().__init__(options, widths, task, head)
         self.options = options
         k, bias = options.latent or max(1, next(iter(widths.values())) // 2), task.bias
-        self.bottlenecks = nn.ModuleList(Bottleneck(d, k, "softplus", hidden=0, bias=bias) for d in widths.values())
+        self.bottlenecks = nn.ModuleList(Bottleneck(d, k, "softplus", hidden=(), bias=bias) for d in widths.values())
         self.join = ConcatLayer(len(widths) * k, 2 * k, bias)
-        self.code = Bottleneck(2 * k, k, "softplus", hidden=0, bias=bias)
+        self.code = Bottleneck(2 * k, k, "softplus", hidden=(), bias=bias)
         self.head = task.make_head(k, head)
 
     def losses(self, z: Sequence[torch.Tensor], batch: Batch) -> StepLosses:

@@ -34,7 +34,7 @@ class Mib(FusionMethod):
     def encoder(self, width: int) -> Bottleneck:
         """V: (B, width) to a posterior (B, k)."""
         return Bottleneck(
-            width, self.latent, "softplus", hidden=self.options.hidden, activation=nn.ReLU, bias=self.task.bias
+            width, self.latent, "softplus", hidden=[self.options.hidden], activation=nn.ReLU, bias=self.task.bias
         )
 
     def main_loss(self, u: torch.Tensor, batch: Batch) -> Term:

@@ -38,7 +38,7 @@ class MmibZhang(FusionMethod):
         self.options = options
         k, hidden = options.latent, options.hidden
         self.bottlenecks = nn.ModuleList(
-            Bottleneck(d, k, "softplus", hidden=hidden, activation=nn.ReLU, shift=0.0, bias=task.bias)
+            Bottleneck(d, k, "softplus", hidden=[hidden], activation=nn.ReLU, shift=0.0, bias=task.bias)
             for d in widths.values()
         )
         self.critics = PairCritics(len(widths), k, [hidden, hidden])

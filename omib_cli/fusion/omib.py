@@ -20,7 +20,7 @@ from torch import nn
 from omib_cli.fusion.attention import CrossAttention
 from omib_cli.fusion.base import Fused, FusionMethod, StepLosses
 from omib_cli.fusion.bottleneck import Bottleneck, posteriors_of
-from omib_cli.fusion.posterior import draw, kl_to_prior
+from omib_cli.fusion.posterior import draw, fixed_noise, kl_to_prior
 from omib_cli.fusion.relative_weight import log_rho, relative_weights
 from omib_cli.nn.batch import Batch
 from omib_cli.recipe.fusion import OmibOptions
@@ -53,7 +53,9 @@ class Omib(FusionMethod):
         if options.main_training == "without-omf":
             self.head = task.make_head(sum(widths.values()), head)
         else:
-            self.bottlenecks = nn.ModuleList(Bottleneck(d, k, options.posterior) for d in widths.values())
+            self.bottlenecks = nn.ModuleList(
+                Bottleneck(d, k, options.posterior, hidden=options.bottleneck.hidden) for d in widths.values()
+            )
             self.attention = CrossAttention(len(widths), k, options.attention, options.heads, options.norm, task.bias)
             self.head = task.make_head(k, head)
         self.register_buffer("log_rho", torch.zeros(len(widths) - 1))
@@ -102,7 +104,7 @@ class Omib(FusionMethod):
         omf = task / self.joint_information + self.beta * (r * kl).sum()  # Equations 10, 67
         terms = {"task": task.detach(), **self._named("kl", kl), **self._named("trb", branches)}
         weights = dict(list(self._named("r", batch.weigh(r)).items())[1:])
-        return StepLosses(omf + branches.sum(), {**terms, **weights})
+        return StepLosses(omf + self.options.branch_weight * branches.sum(), {**terms, **weights})
 
     def fuse(self, z: Sequence[torch.Tensor], batch: Batch) -> Fused:
         """Inference with zeta = mu, or averaged over draws; the branches see xi, as in main training."""
@@ -121,6 +123,17 @@ class Omib(FusionMethod):
         ]
         xi = torch.stack([each.xi for each in found]).mean(dim=0)
         return Fused(xi, y, self.by_name(branches), self.by_name(posteriors))
+
+    def outputs_of_draws(self, z: Sequence[torch.Tensor], batch: Batch, count: int) -> torch.Tensor | None:
+        """Of zeta = mu + sigma * eps; none where the block is ablated, whose network has no bottleneck."""
+        if self.options.main_training == "without-omf":
+            return None
+        posteriors = posteriors_of(self.bottlenecks, z, batch)
+        found = []
+        for noise in fixed_noise(count, posteriors):
+            zeta = [each.mean + each.sd * own for each, own in zip(posteriors, noise, strict=True)]
+            found.append(self.head(self.attention(batch.fill_each(zeta), batch), batch))
+        return torch.stack(found)
 
     def _branch(self, i: int, zi: torch.Tensor, beside: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Dec_i([z_i, .]): a branch's prediction (B, C) from its encoding (B, d_i) and what stands beside it (B, k)."""

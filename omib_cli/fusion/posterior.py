@@ -31,6 +31,17 @@ def draw(posteriors: Sequence[Posterior], batch: Batch) -> list[torch.Tensor]:
     return [posterior.sample(batch) for posterior in posteriors]
 
 
+def fixed_noise(count: int, posteriors: Sequence[Posterior]) -> torch.Tensor:
+    """Standard normal noise (count, M, k), in pairs of opposite sign, always the same.
+
+    A sample's draws are then its own, whatever samples it comes with.
+    """
+    like = posteriors[0].mean
+    generator = torch.Generator().manual_seed(0)
+    half = torch.randn((count + 1) // 2, len(posteriors), like.shape[-1], generator=generator)
+    return torch.cat([half, -half])[:count].to(like)
+
+
 def kl_to_prior(posterior: Posterior, reduction: str) -> torch.Tensor:
     """KL(N(mu, sigma^2) || N(0, I)) in nats per sample, (B,): Equation 10's regulariser, in closed form.
 

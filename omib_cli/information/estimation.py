@@ -2,7 +2,8 @@
 
 Equation 99 is the supremum, over critics, of a value that :mod:`omib_cli.information.estimators` computes from a
 critic's scores. Training a critic approaches the supremum from below, so what is reported is the value of the best
-critic found. Equation 100, H(x) = I(x; x), is :func:`estimate` called with x twice.
+critic found. Equation 100, H(x) = I(x; x), is :func:`estimate` called with x twice; of continuous data it needs no
+training (:func:`entropy_at_limit`).
 
 The value is read on rows that are held out of training. After each epoch the averaged critic is scored on both
 halves of them. The epoch that scored best on the first half is read on the second half, the epoch best on the second
@@ -58,7 +59,7 @@ class MutualInformation:
         Nats: of a critic, an estimate in [0, limit]; `gaussian`, computed from a covariance, has no limit but where
         it is infinite; `saturation` is the limit itself and estimates nothing.
     raw
-        Before clipping; None where the closed form is infinite.
+        Before clipping; None where it is infinite: of copies in closed form, and H of samples that all differ.
     samples
         N_eval, held-out samples that the value is read on; of `gaussian`, the samples that the covariance is of.
     limit
@@ -157,6 +158,8 @@ def estimate(
     if options.estimator == "gaussian":
         rows, _ = split_rows(len(x), options, seed, repetition, name)
         return _closed(gaussian_information(x[rows], z[rows]), len(rows))
+    if "|" not in name and (known := entropy_at_limit(x, options, seed, repetition, name)) is not None:
+        return known
     training = CriticTraining(x, z, options, seed, repetition, name, device or torch.device("cpu"))
     if state is not None:
         training.restore(state)
@@ -180,6 +183,26 @@ def estimate(
             "information.estimator=saturation, which needs no critic",
         )
     return found
+
+
+def entropy_at_limit(
+    x: Tensor, options: InformationOptions, seed: int, repetition: int, name: str
+) -> MutualInformation | None:
+    """H(x) where one look at the held-out samples says that it reaches their limit; else None, for a critic.
+
+    The critic T(x, x') = -c |x - x'| needs no training. As c grows, Equation 99's value of it tends to -ln p, p the
+    share of product pairs whose samples are equal: of continuous data none are, and the entropy is beyond any limit.
+    """
+    _, held = split_rows(len(x), options, seed, repetition, name)
+    alike = torch.unique(x[held], dim=0, return_counts=True)[1].double()
+    limit = _limit(options, len(held))
+    equal = float((alike * (alike - 1)).sum()) / (len(held) * (len(held) - 1))
+    return MutualInformation(limit, None, len(held), limit) if equal <= math.exp(-limit) else None
+
+
+def _limit(options: InformationOptions, count: int) -> float:
+    """Nats that the value on so many samples cannot exceed: ln N_eval, or what InfoNCE has of a perfect critic."""
+    return math.log(min(count, READING_PARTNERS + 1) if options.estimator == "infonce" else count)
 
 
 def label_of(name: str) -> str:
@@ -241,9 +264,8 @@ class CriticTraining:
 
     @property
     def limit(self) -> float:
-        """Nats that the value cannot exceed: ln N_eval, or what InfoNCE reaches with a perfect critic."""
-        count = len(self._held[0])
-        return math.log(min(count, READING_PARTNERS + 1) if self.options.estimator == "infonce" else count)
+        """Nats that the value cannot exceed."""
+        return _limit(self.options, len(self._held[0]))
 
     @property
     def finished(self) -> bool:
@@ -339,8 +361,7 @@ class CriticTraining:
         """The moving average of the critic's weights, which is what is read on held-out samples."""
         # At first it reaches back over a tenth of the steps so far, so that the initial weights are soon forgotten.
         decay = min(self.options.average, self.step_number / (self.step_number + 9.0))
-        for averaged, weight in zip(self.average.parameters(), self.critic.parameters(), strict=True):
-            averaged.lerp_(weight, 1.0 - decay)
+        torch._foreach_lerp_([*self.average.parameters()], [*self.critic.parameters()], 1.0 - decay)
 
     def _compare(self, epoch: int) -> float:
         values = self._heldout_values(EPOCH_PARTNERS)

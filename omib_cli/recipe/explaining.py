@@ -109,11 +109,14 @@ def _steps(data: TablesOptions) -> list[str]:
 
 
 def _preprocessing(data: TablesOptions) -> str:
-    scaled = {
+    ways = {
         "zscore": "each feature to mean 0 and deviation 1",
         "minmax": "each feature to 0 ... 1",
+        "block": "features to mean 0, and all of a table by one number to a mean variance of 1",
         "none": "features stay as they are",
-    }[data.standardise]
+    }
+    own = {name: table.standardise for name, table in data.tables.items() if table.standardise}
+    scaled = "; ".join([ways[data.standardise], *(f"{name}: {ways[way]}" for name, way in own.items())])
     missing = "missing values are an error" if data.impute == "refuse" else f"missing values become the {data.impute}"
     constant = {"refuse": "are an error", "drop": "are dropped", "keep": "are kept"}[data.constant]
     return f"{scaled}; {missing}; constant features {constant}; all of it fitted on the training split alone"
@@ -122,7 +125,8 @@ def _preprocessing(data: TablesOptions) -> str:
 def _task(recipe: Recipe) -> str:
     task = recipe.task
     if isinstance(task, RegressionOptions):
-        return f"regression: one number, {'absolute' if task.loss == 'l1' else 'squared'} error"
+        ways = {"l1": "absolute error", "mse": "squared error", "gaussian": "a Gaussian's likelihood"}
+        return f"regression: one number, {ways[task.loss]}"
     if isinstance(task, ClassificationOptions):
         how = "every class of the same weight" if task.weights == "balanced" else "classes by weights of their own"
         return "classification: one of the classes, cross-entropy" + (f", {how}" if task.weights else "")

@@ -60,7 +60,8 @@ class TableFacts:
         Columns of one value throughout.
     kind
         ``counts`` (many columns of whole numbers from 0), ``whole numbers`` (few), ``binary`` (0 and 1), ``shares``
-        (within 0 and 1) or ``numbers``.
+        (within 0 and 1), ``components`` (many columns around 0 that have nothing to do with each other, as principal
+        components have) or ``numbers``.
     texts
         Columns of text with few categories.
     suspicious

@@ -13,7 +13,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from omib_cli.recipe.options import Count, NonNegative, Options, Registry, Share
+from omib_cli.recipe.options import Count, NonNegative, Options, Positive, Registry, Share
 
 FUSIONS = Registry("fusion method", "method")
 
@@ -51,6 +51,13 @@ def _undivided(width: int, heads: int, what: str) -> list[str]:
     return [f"{what.format(width)} is no multiple of `fusion.heads` ({heads})"] if width % heads else []
 
 
+class BottleneckOptions(Options):
+    """The network of each bottleneck, between an encoding and the two heads of its Gaussian."""
+
+    hidden: list[Count] | None = None
+    """Widths of its hidden layers; None takes one of the encoding's width (Appendix H), `[]` makes it linear [D6]."""
+
+
 class OmibOptions(FusionOptions):
     """Optimal multimodal information bottleneck (Equations 5-11); what the paper leaves open is an option."""
 
@@ -59,6 +66,11 @@ class OmibOptions(FusionOptions):
     method: Literal["omib"] = "omib"
     latent: Count | None = None
     """Width k of the bottleneck and of the embedding; None takes the first encoder's width d [D2]."""
+    bottleneck: BottleneckOptions = BottleneckOptions()
+    """The networks that make a Gaussian of each encoding."""
+    branch_weight: Positive = 1.0
+    """Weight of the branches' losses beside the embedding's, in main training: what each modality says by itself
+    keeps its encoder from what the label takes only in a sum with other modalities [C8]."""
     routing: Literal["joint", "routed"] = "joint"
     """Which loss trains the encoders: `joint` all of them (Algorithm 2); `routed` detaches z before the bottleneck
     and the embedding before the heads of the task-relevance branches (Section 4) [C1]."""

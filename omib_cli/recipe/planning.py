@@ -76,9 +76,11 @@ def plan(found: Fingerprint, name: str, task: TaskName | None = None) -> Plan:
         _clips(made, found.clips, found.labels, kind)
     else:
         _tables(made, found, kind)
-    made.values["task"] = _task(kind, found.labels)
+    made.values["task"] = _task(kind, found.labels, found.samples)
     if "scale" in made.values["task"]:
         reason += "; the network learns them as (label - centre) / scale"
+    if "loss" in made.values["task"]:
+        reason += "; its loss is in nats, as beta's bounds are"
     made.comments["task"] = reason
     made.reasons["task"] = f"{kind}: {reason}"
     if found.clips is not None:
@@ -107,14 +109,20 @@ def task_of(labels: LabelFacts) -> tuple[TaskName, str]:
     return "classification", f"the labels are {labels.distinct} different whole numbers"
 
 
-def _task(kind: TaskName, labels: LabelFacts) -> dict[str, Any]:
-    """The task; of values that are far from mean 0 and deviation 1 with the unit in which a network can learn them."""
-    if kind != "regression" or labels.kind == "names":
+def _task(kind: TaskName, labels: LabelFacts, samples: int) -> dict[str, Any]:
+    """The task; of values with the unit in which a network can learn them, where it is far from theirs.
+
+    Few values are learnt in nats; of many, which several processes may divide, the squared error is.
+    """
+    if kind != "regression":
         return {"kind": kind}
+    values: dict[str, Any] = {"kind": kind} | ({"loss": "gaussian"} if samples < SOME else {})
+    if labels.kind == "names":
+        return values
     far = abs(labels.mean) > labels.deviation or not 0.5 < labels.deviation < 2
     if not far or not labels.deviation:
-        return {"kind": kind}
-    return {"kind": kind, "centre": _rounded(labels.mean), "scale": _rounded(labels.deviation)}
+        return values
+    return {**values, "centre": _rounded(labels.mean), "scale": _rounded(labels.deviation)}
 
 
 def _rounded(value: float) -> float:
@@ -157,6 +165,11 @@ def _table(table: TableFacts, made: Plan) -> dict[str, Any]:
     if table.texts:
         options["encode"] = dict.fromkeys(table.texts, "onehot")
         made.reasons[f"text of {table.name}"] = f"zeros and ones for each category: {', '.join(table.texts)}"
+    if table.kind == "components":
+        options["standardise"] = "block"
+        why = "its columns are centred and uncorrelated, as components are, whose variances mean something"
+        made.comments.setdefault(f"data.tables.{table.name}", f"block: {why}")
+        made.reasons[f"scaling of {table.name}"] = f"block: {why}"
     if steps := _steps(table):
         options["preprocess"] = steps
         said = ", ".join(step["kind"] for step in steps)

@@ -5,7 +5,7 @@ Labels in square brackets, such as [D2], are places where the paper leaves a cho
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from omib_cli.recipe.options import Count, NonNegative, Options, Positive, Registry
 
@@ -15,10 +15,12 @@ TASKS = Registry("task", "kind")
 class TaskOptions(Options):
     """What every task has in common: its name."""
 
-    couples_samples: ClassVar[bool] = False
-    """Whether the loss compares the samples of a batch, which several processes do not see."""
-
     kind: str
+
+    @property
+    def couples_samples(self) -> bool:
+        """Whether the loss compares the samples of a batch, which several processes do not see."""
+        return False
 
 
 class ClassificationOptions(TaskOptions):
@@ -31,11 +33,13 @@ class ClassificationOptions(TaskOptions):
 
 
 class RegressionOptions(TaskOptions):
-    """One real number; squared or absolute error."""
+    """One real number; squared or absolute error, or a Gaussian's likelihood."""
 
     kind: Literal["regression"] = "regression"
-    loss: Literal["mse", "l1"] = "mse"
-    """Training loss [A2]."""
+    loss: Literal["mse", "l1", "gaussian"] = "mse"
+    """Training loss [A2]: squared or absolute error, or the squared error as a Gaussian's -ln q in nats, whose variance
+    is the batch's own mean squared error. Beta weighs nats against the loss: against a squared error that is far below
+    1, it weighs too much."""
     centre: float = 0.0
     """The label that an output of 0 means: about the mean of the labels, where that is far from 0."""
     scale: Positive = 1.0
@@ -43,6 +47,11 @@ class RegressionOptions(TaskOptions):
     are in units of output, predictions and metrics in those of the label."""
     sentiment: bool = False
     """Also report the metrics of sentiment scores in [-3, 3]: Acc-2 in both conventions, F1, Acc-7."""
+
+    @property
+    def couples_samples(self) -> bool:
+        """A batch's mean squared error is its Gaussian's variance."""
+        return self.loss == "gaussian"
 
 
 class AnomalyOptions(TaskOptions):
@@ -62,9 +71,12 @@ class AnomalyOptions(TaskOptions):
 class SurvivalOptions(TaskOptions):
     """The order of events in time, some of them not seen (censored); Cox's partial likelihood, Efron's ties."""
 
-    couples_samples: ClassVar[bool] = True
-
     kind: Literal["survival"] = "survival"
+
+    @property
+    def couples_samples(self) -> bool:
+        """Who is at risk is who of the batch is."""
+        return True
 
 
 TASKS.add(ClassificationOptions, "omib_cli.tasks.classification:Classification")

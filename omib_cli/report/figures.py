@@ -269,8 +269,12 @@ def _losses(run: Run, _table: RunScores) -> Iterator[Rendered]:
     elif run.recipe.task.kind == "survival":
         unit = "Cox partial likelihood (nats per event)"
     elif not run.classes:
-        error = "absolute" if getattr(run.recipe.task, "loss", "mse") == "l1" else "squared"
-        unit = f"{error} error" + (" (label units²)" if error == "squared" else " (label units)")
+        units = {
+            "mse": "squared error (units of output)",
+            "l1": "absolute error (units of output)",
+            "gaussian": "Gaussian -ln q (nats)",
+        }
+        unit = units[getattr(run.recipe.task, "loss", "mse")]
     drawn = {
         key.partition("/")[0] if "/" in key else ""  # a term of the whole, E-MIB's KL of ξ, has no curve
         for row in run.history

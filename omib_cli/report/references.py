@@ -47,8 +47,10 @@ def _how(run: Run, scores: RunScores) -> str:
     """How the models came about, in words."""
     words = (
         "Fitted to the training split alone, on the columns of all modalities side by side, each of mean 0 and "
-        "variance 1; a missing modality has the training samples’ mean. scikit-learn’s models as they come"
+        "variance 1; a missing modality has the training samples’ mean. "
     )
+    is_survival = run.recipe.task.kind == "survival"
+    words += "Cox regression with a ridge penalty" if is_survival else "scikit-learn’s models as they come"
     if any(name.startswith("linear") for name in scores.references):
         words += "; a linear one’s penalty by cross-validation inside the training split"
     same = "; same samples and resamples as the fused prediction" if scores.bootstrap else "; same samples as above"

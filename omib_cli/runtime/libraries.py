@@ -12,15 +12,17 @@ from pathlib import Path
 
 
 def prepare_libraries(threads: int | None = None) -> None:
-    """Let HDF5 take no locks, and numba keep what it compiles where it can write; what the user has set stays.
+    """Let HDF5 take no locks, threads wait asleep, numba keep what it compiles where it can write.
 
-    numpy's and scipy's linear algebra gets the threads of the command: torch's setting is not theirs, and threads that
-    wait for a processor that others use take ten times as long over matrices of some hundred columns.
+    What the user has set stays. Torch's threads would wait for one another awake: on processors that others use too,
+    two of them took six times the time of one for a network of some hundred columns. numpy's and scipy's linear algebra
+    gets the threads of the command, for the same reason: torch's setting is not theirs.
 
     Artifacts are never written again once they are there, so that nobody needs HDF5's locks; many network file systems
     have none, and anndata and mudata offer no way to do without.
     """
     os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if threads is not None:
         os.environ.setdefault("OPENBLAS_NUM_THREADS", str(threads))
     if "NUMBA_CACHE_DIR" not in os.environ and not _numba_can_write():

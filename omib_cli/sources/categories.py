@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from omib_cli.errors import DataError, listed
+from omib_cli.sources.block_values import gathered
 from omib_cli.sources.cells import is_date, is_missing
 from omib_cli.sources.labels import as_class
 from omib_cli.sources.patterns import places_like
@@ -286,35 +287,40 @@ def _must_be_in_order(names: Sequence[str], order: Sequence[str], where: str) ->
 
 def encoded(
     values: NDArray[np.float64],
+    rows: NDArray[np.int64],
     columns: Sequence[str],
     texts: Mapping[int, Written],
     encodings: Sequence[Encoding],
     where: str,
     warnings: list[str],
 ) -> tuple[NDArray[np.float64], list[str]]:
-    """Values (N, D) with the features of the columns of text behind the others: (N, K), and K names.
+    """Rows (N,) of values (T, D), the features of the columns of text behind the others: (N, K), and K names.
 
-    Categories that are not encoded are said, with how many samples have them.
+    A row of -1 is missing throughout. Categories that are not encoded are said, with how many samples have them.
     """
     import numpy as np
 
-    if not texts:
-        return values, list(columns)
-    plain = [place for place in range(len(columns)) if place not in texts]
+    plain = np.array([place for place in range(len(columns)) if place not in texts], dtype=np.int64)
     by_name = {one.column: one for one in encodings}
-    parts, names = [values[:, plain]], [columns[place] for place in plain]
+    names = [columns[place] for place in plain.tolist()]
+    parts = []
     for place, written in texts.items():
-        encoding = by_name[columns[place]]
-        parts.append(encoding.numbers(values[:, place], written.names))
+        encoding, codes = by_name[columns[place]], np.where(rows < 0, np.nan, values[rows, place])
+        parts.append(encoding.numbers(codes, written.names))
         names += encoding.features
-        strange = encoding.unknown(values[:, place], written.names)
+        strange = encoding.unknown(codes, written.names)
         if strange:
             shown = listed(f"{category!r} ({counted(count, 'sample')})" for category, count in strange.items())
             warnings.append(
                 f"{where}, column {encoding.column!r}: categories that training does not have, which count as "
                 f"{'missing' if encoding.ordered else 'none of those it has'}: {shown}"
             )
-    return np.concatenate(parts, axis=1), names
+    made = gathered(values, rows, np.concatenate([plain, np.full(len(names) - len(plain), -1)]))
+    end = len(plain)
+    for part in parts:
+        made[:, end : end + part.shape[1]] = part
+        end += part.shape[1]
+    return made, names
 
 
 def packed(encodings: Sequence[Encoding]) -> dict[str, NDArray[np.uint8]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from omib_cli.sources.block_values import moments
+from omib_cli.sources.block_values import column_spans, moments
 
 if TYPE_CHECKING:
     import numpy as np
@@ -122,7 +122,8 @@ def columns_of(training: Training) -> Iterator[NDArray[np.float64]]:
 
     values = stacked(training)
     if isinstance(values, np.ndarray):
-        yield values
+        for span in column_spans(*values.shape):
+            yield values[:, span]
         return
     by_column = values.tocsc()
     for start in range(0, values.shape[1], 256):

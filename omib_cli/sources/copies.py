@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from omib_cli.errors import DataError, listed
 from omib_cli.sources.joining import SampleRows
-from omib_cli.sources.preprocessing import ScaledRows
 from omib_cli.sources.sheets import counted
 from omib_cli.sources.splits import TRAIN
 from omib_cli.sources.table_files import FeatureTable
@@ -34,62 +33,63 @@ def must_be_two(names: tuple[str, str], tables: Mapping[str, FeatureTable], join
     import numpy as np
 
     one, other = (tables[name] for name in names)
+    if one.places & other.places:
+        _refuse(names, one, other, [column for column in one.columns if column in other.columns])
     if one.large or other.large:
         return []
     both = (joined.rows[names[0]] >= 0) & (joined.rows[names[1]] >= 0)
-    mine, theirs = (tables[name].values[joined.rows[name][both]] for name in names)
+    rows, others = (joined.rows[name][both] for name in names)
     place = {column: index for index, column in enumerate(other.columns)}
-    shared = [
-        column
-        for index, column in enumerate(one.columns)
-        if column in place and np.array_equal(mine[:, index], theirs[:, place[column]], equal_nan=True)
-    ]
+
+    def are_equal(mine: int, theirs: int) -> bool:
+        return np.array_equal(one.values[rows, mine], other.values[others, theirs], equal_nan=True)
+
+    shared = [column for index, column in enumerate(one.columns) if column in place and are_equal(index, place[column])]
     whole = both.any() and len(shared) == min(len(one.columns), len(other.columns))
-    if one.places & other.places or whole:
-        raise DataError(
-            f"modalities {names[0]!r} and {names[1]!r} read the same columns",
-            where=one.where if one.where == other.where else f"{one.where} and {other.where}",
-            got=listed(shared or one.columns),
-            do="tell them apart with `columns` (shell patterns such as `rna_*`) or `key`",
-        )
-    if both.any() and mine.shape == theirs.shape and np.array_equal(mine, theirs, equal_nan=True):
+    if whole:
+        _refuse(names, one, other, shared)
+    width = len(one.columns)
+    if both.any() and width == len(other.columns) and all(are_equal(column, column) for column in range(width)):
         return [f"{names[0]} and {names[1]} have the same values throughout, under other names"]
     said = f"{names[0]} and {names[1]} share columns of the same name and values: {listed(shared)}"
     return [said] if shared and both.any() else []
 
 
+def _refuse(names: tuple[str, str], one: FeatureTable, other: FeatureTable, shared: Sequence[str]) -> NoReturn:
+    raise DataError(
+        f"modalities {names[0]!r} and {names[1]!r} read the same columns",
+        where=one.where if one.where == other.where else f"{one.where} and {other.where}",
+        got=listed(shared or one.columns),
+        do="tell them apart with `columns` (shell patterns such as `rna_*`) or `key`",
+    )
+
+
 def twins(
-    values: Mapping[str, NDArray[np.float32] | ScaledRows],
-    present: Mapping[str, NDArray[np.bool_]],
-    split: NDArray[np.uint8],
-    ids: Sequence[str],
+    rows: Mapping[str, Sequence[bytes]], widths: Mapping[str, int], split: NDArray[np.uint8], ids: Sequence[str]
 ) -> list[str]:
     """Warnings about samples outside the training split that have the values of a training sample.
 
     Parameters
     ----------
-    values, present
-        By modality, (N, K) features and (N,) whether the sample has them. Features that are not in memory are not
-        compared.
+    rows
+        By modality, a hash of each sample's values (N), empty where it has none.
+    widths
+        How many values are hashed.
     split
         (N,) codes of the split.
     """
-    held = {name: own for name, own in values.items() if not isinstance(own, ScaledRows)}
-    rows = {name: _digests(own, present[name]) for name, own in held.items()}
-    found: dict[int, int] = {}
-    if len(held) == len(values):
-        whole = [b"".join(own) for own in zip(*rows.values(), strict=True)]
-        found = _as_in_training(whole, split, sum(own.shape[1] for own in held.values()))
+    whole = [b"".join(own) for own in zip(*rows.values(), strict=True)]
+    found = _as_in_training(whole, split, sum(widths.values()))
     said = [_said("", found, ids)] if found else []
-    wide = [name for name, own in held.items() if own.shape[1] >= WIDE]
-    for name in wide if len(values) > 1 else ():
-        parts = _as_in_training(rows[name], split, held[name].shape[1])
+    wide = [name for name, width in widths.items() if width >= WIDE]
+    for name in wide if len(rows) > 1 else ():
+        parts = _as_in_training(rows[name], split, widths[name])
         alone = {row: twin for row, twin in parts.items() if row not in found}
         said += [_said(f" of {name}", alone, ids)] if alone else []
     return said
 
 
-def _digests(values: NDArray[np.float32], present: NDArray[np.bool_]) -> list[bytes]:
+def row_digests(values: NDArray[np.float32], present: NDArray[np.bool_]) -> list[bytes]:
     """A hash of each row (N, K), empty where there is none."""
     return [
         blake2b((row + 0.0).tobytes(), digest_size=16).digest() if here else b""  # + 0.0: of -0.0 and 0.0 one

@@ -15,6 +15,7 @@ from omib_cli.recipe.sources.common import InnerFoldOptions
 from omib_cli.runtime.seeds import derive_seed
 from omib_cli.sources.sheets import counted
 from omib_cli.sources.splits import TEST, TRAIN, VALIDATION, carve_validation
+from omib_cli.sources.survival import EVENT_STRATA
 
 if TYPE_CHECKING:
     import numpy as np
@@ -155,7 +156,7 @@ def _must_be_enough(
                 where=where,
                 got=f"{folds} folds, {counted(held, what)} of {name!r}",
                 expected=f"at least one {what} of every class in each fold",
-                do=FEWER + ", or leave that class out",
+                do=FEWER + ("" if tuple(classes) == EVENT_STRATA else ", or leave that class out"),
             )
     units, what = (len(labels), "sample") if groups is None else (len(set(groups)), "group")
     if units < folds:

@@ -161,7 +161,7 @@ def _by_id(tables: Mapping[str, FeatureTable], labels: Labels, labelled: NDArray
                 where=table.where,
                 got=listed(map(repr, table.ids or [])),
                 expected=f"ids as in {labels.where}: {listed(map(repr, ids))}",
-                do="name the columns of ids in the recipe (`id`), or write the ids alike",
+                do="name the columns of ids in the recipe (`id`), or make ids alike, in the files or by an `id_rule`",
             )
         _must_be_spelt_as(table, labels)
         if unlabelled:

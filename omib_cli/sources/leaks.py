@@ -7,11 +7,12 @@ separates the classes by a threshold, however well, is no proof and is not looke
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from omib_cli.errors import DataError, listed
+from omib_cli.sources.block_values import column_spans
 from omib_cli.sources.patterns import as_patterns, places_like
 
 if TYPE_CHECKING:
@@ -33,8 +34,6 @@ GROUPS = 5
 """Groups from which on a code for each is taken for their name: two patients may differ in sex, five hardly in site."""
 FIRST = 64
 """Rows on which columns are tried before all rows are looked at."""
-COLUMNS = 256
-"""Columns that are looked at together, which bounds the memory."""
 
 CLASS, VALUE, DETERMINED, GROUP, ROW = (
     "has one value for each class",
@@ -70,7 +69,12 @@ class Known:
 
 
 def must_not_leak(
-    table: FeatureTable, rows: NDArray[np.int64], known: Known, allowed: Sequence[int], warnings: list[str]
+    table: FeatureTable,
+    rows: NDArray[np.int64],
+    known: Known,
+    allowed: Sequence[int],
+    warnings: list[str],
+    width: int | None = None,
 ) -> None:
     """Refuse features that are the label, the group or the row's number under another name.
 
@@ -80,6 +84,8 @@ def must_not_leak(
         (N,) the row of each sample in the table, -1 where it has none.
     allowed
         Positions of the columns that the recipe lets pass; they are said.
+    width
+        Columns of the file, where the table has some of them only: so many could have been a coincidence.
 
     Raises
     ------
@@ -87,7 +93,7 @@ def must_not_leak(
         Naming each such column and what it equals.
     """
     there = rows >= 0
-    found, doubtful = leaks(table, rows[there], known.chosen(there))
+    found, doubtful = leaks(table, rows[there], known.chosen(there), width)
     numbers, few = row_numbers(table)
     for column, reason in numbers.items():
         found.setdefault(column, reason)
@@ -111,7 +117,9 @@ def must_not_leak(
     warnings += [f"{table.where}: {what}: {listed(which)}" for what, which in said.items() if which]
 
 
-def allowed_columns(allow: bool | str | Sequence[str], tables: Sequence[FeatureTable], where: str) -> list[list[int]]:
+def allowed_columns(
+    allow: bool | str | Sequence[str], tables: Mapping[str, FeatureTable], where: str
+) -> dict[str, list[int]]:
     """Positions, for each table, of the columns that the recipe's ``allow_leak`` lets pass.
 
     Raises
@@ -120,19 +128,28 @@ def allowed_columns(allow: bool | str | Sequence[str], tables: Sequence[FeatureT
         A name or pattern that no column of any table is like.
     """
     if isinstance(allow, bool):
-        return [list(range(len(table.columns))) if allow else [] for table in tables]
+        return {name: list(range(len(table.columns))) if allow else [] for name, table in tables.items()}
     patterns = as_patterns(allow)
-    places_like(patterns, [name for table in tables for name in table.columns], where, "allow_leak", all_there=True)
-    return [places_like(patterns, table.columns, table.where, "allow_leak", all_there=False) for table in tables]
+    places_like(
+        patterns, [name for table in tables.values() for name in table.columns], where, "allow_leak", all_there=True
+    )
+    return {
+        name: places_like(patterns, table.columns, table.where, "allow_leak", all_there=False)
+        for name, table in tables.items()
+    }
 
 
-def leaks(table: FeatureTable, rows: NDArray[np.int64], known: Known) -> tuple[dict[int, str], list[int]]:
+def leaks(
+    table: FeatureTable, rows: NDArray[np.int64], known: Known, width: int | None = None
+) -> tuple[dict[int, str], list[int]]:
     """Columns that cannot but be the label or the group, with the reason; and those that may be, in so few samples.
 
     Parameters
     ----------
     rows
         (N,) of the table, one for each of the ``known`` samples.
+    width
+        As for :func:`must_not_leak`.
     """
     import numpy as np
 
@@ -140,8 +157,8 @@ def leaks(table: FeatureTable, rows: NDArray[np.int64], known: Known) -> tuple[d
     doubtful: list[int] = []
     if not len(rows):
         return certain, doubtful
-    labels, groups = _codes(known.labels), None if known.groups is None else _codes(known.groups)
-    width = len(table.columns)
+    labels, groups = codes_of(known.labels), None if known.groups is None else codes_of(known.groups)
+    width = width or len(table.columns)
     for start, block in _blocks(table.values, rows):
         text = [place for place in range(block.shape[1]) if start + place in table.texts]
         suspects = _one_each(block, labels) if known.classes else _straight(block, known.labels)
@@ -184,11 +201,11 @@ def row_numbers(table: FeatureTable) -> tuple[dict[int, str], list[int]]:
 
 def _blocks(values: NDArray[np.float64], rows: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.float64]]]:
     """Some columns at a time, with the number of the first."""
-    for start in range(0, values.shape[1], COLUMNS):
-        yield start, values[:, start : start + COLUMNS][rows]
+    for span in column_spans(len(rows), values.shape[1]):
+        yield span.start, values[rows, span]
 
 
-def _codes(values: Sequence[object] | NDArray[np.float64]) -> NDArray[np.int64]:
+def codes_of(values: Sequence[object] | NDArray[np.float64]) -> NDArray[np.int64]:
     """Equal numbers (N,) for equal values, from 0."""
     import numpy as np
 
@@ -199,13 +216,19 @@ def _one_each(block: NDArray[np.float64], codes: NDArray[np.int64]) -> NDArray[n
     """Which columns (D,) of (N, D) have one value within each of the codes (N,), and not the same in all of them."""
     import numpy as np
 
-    found = np.ones(block.shape[1], dtype=bool)
-    for rows in (slice(FIRST), slice(None)):  # nearly all columns fail on the first rows already
-        low, high = _extremes(block[rows, found], codes[rows])
-        found[found] = np.all((low == high) | np.isnan(low), axis=0)
-    low = low[:, np.all((low == high) | np.isnan(low), axis=0)]
+    found = one_within(block[:FIRST], codes[:FIRST])  # nearly all columns fail on the first rows already
+    found[found] = one_within(block[:, found], codes)
+    low = _extremes(block[:, found], codes)[0]
     found[found] = np.fmin.reduce(low, axis=0) < np.fmax.reduce(low, axis=0)
     return found
+
+
+def one_within(block: NDArray[Any], codes: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which columns (D,) of (N, D) have one value within each of the codes (N,), or none."""
+    import numpy as np
+
+    low, high = _extremes(block, codes)
+    return np.asarray(np.all((low == high) | np.isnan(low), axis=0))
 
 
 def _extremes(block: NDArray[np.float64], codes: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -221,14 +244,18 @@ def _straight(block: NDArray[np.float64], labels: NDArray[np.float64]) -> NDArra
     """Which columns (D,) of (N, D) lie on a straight line with the labels (N,), where they have a value."""
     import numpy as np
 
-    found = np.ones(block.shape[1], dtype=bool)
     # Some rows of the whole range first, on which an honest column is far off the line
     some = np.unique(np.linspace(0, len(labels) - 1, FIRST).astype(np.int64))
-    rest, whole = _scatter(block[some], labels[some])
-    found[(whole > 0) & (rest > LOOSE * whole)] = False
+    found = may_be_straight(block[some], labels[some])
     rest, whole = _scatter(block[:, found], labels)
     found[found] = (whole > 0) & (rest <= STRAIGHT * whole)
     return found
+
+
+def may_be_straight(block: NDArray[Any], labels: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which columns (D,) of (N, D) are, in so few rows, not clearly off every straight line with the labels (N,)."""
+    rest, whole = _scatter(block, labels)
+    return ~((whole > 0) & (rest > LOOSE * whole))
 
 
 def _scatter(
@@ -256,8 +283,9 @@ def _steady(rows: NDArray[np.float64]) -> NDArray[np.bool_]:
 
     step = (rows[-1] - rows[0]) / (len(rows) - 1)
     steady = (step != 0) & (np.abs(rows[1] - rows[0] - step) <= 1e-6 * np.abs(step))
+    step, rows = step[steady], rows[:, steady]
     line = rows[0] + step * np.arange(len(rows))[:, np.newaxis]
-    steady[steady] = np.all(np.abs(rows - line)[:, steady] <= 1e-6 * np.abs(step[steady]), axis=0)
+    steady[steady] = np.all(np.abs(rows - line) <= 1e-6 * np.abs(step), axis=0)
     return np.asarray(steady)
 
 

@@ -59,11 +59,11 @@ def must_be_allowed(absent: Sequence[str], count: int, allowed: float, where: st
             where=where,
             got=listed(absent) + (f"; --allow-missing is {allowed:g}" if allowed else ""),
             expected=f"the {count} features that the model was trained on, by name",
-            do=f"--allow-missing {_share(len(absent), count)} fills them with the training samples' values",
+            do=f"--allow-missing {rounded_up(len(absent), count)} fills them with the training samples' values",
         )
 
 
-def _share(part: int, whole: int) -> str:
+def rounded_up(part: int, whole: int) -> str:
     """A share, rounded up to two digits behind the point."""
     return f"{-(-100 * part // whole) / 100:g}"
 

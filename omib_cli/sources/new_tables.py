@@ -14,13 +14,14 @@ from omib_cli.artifacts.dataset_writer import DatasetPlan, ModalityPlan
 from omib_cli.artifacts.prepared import Prepared, PreparedModality
 from omib_cli.errors import MismatchError, UsageError, listed
 from omib_cli.recipe.sources.common import NONE
+from omib_cli.sources.block_values import gathered
 from omib_cli.sources.categories import encoded, unpacked
 from omib_cli.sources.file_names import is_there
 from omib_cli.sources.joining import SampleRows, join_new
 from omib_cli.sources.labels import known_labels
-from omib_cli.sources.matching import from_bytes, must_be_allowed, places_of
+from omib_cli.sources.matching import from_bytes, must_be_allowed, places_of, rounded_up
 from omib_cli.sources.matrices import DenseMatrix, Matrix
-from omib_cli.sources.preprocessing import Fitted, ScaledRows, must_be_complete, must_be_finite
+from omib_cli.sources.preprocessing import Fitted, ScaledRows, missing_among, must_be_complete, must_be_finite
 from omib_cli.sources.rows import doubtful_labels, labels_that_are_there
 from omib_cli.sources.sheet_rows import take_unnamed_ids
 from omib_cli.sources.sheets import counted
@@ -70,9 +71,12 @@ def new_files(options: TablesOptions, files: Files) -> NewFiles:
     for name, one in options.tables.items():
         found = _there(one, files)
         if len(found) != 1:
+            wanted = listed(_in_words(one))
+            beside = sorted(path.name for path in files.folder.iterdir())
             raise UsageError(
                 f"which file of {name!r} holds the new samples?",
-                got=f"{listed(found)} are there" if found else f"none of {listed(dict(one.files).values())} is there",  # type: ignore[arg-type]
+                where=files.folder,
+                got=f"{listed(found)} are there" if found else f"no {wanted}; there are: {listed(beside)}",
                 do=f"--modality {name}=FILE names it; --modality {name}={NONE} if these samples have no {name}",
             )
         if found != [NONE]:
@@ -82,11 +86,19 @@ def new_files(options: TablesOptions, files: Files) -> NewFiles:
     return NewFiles(tables, new_labels(options.labels, files))
 
 
+def _named(options: FileOptions) -> list[str | list[str]]:
+    """The file, or list of them, that is named; of those for each split each."""
+    return list(options.files.values()) if isinstance(options.files, dict) else [options.files]
+
+
+def _in_words(options: FileOptions) -> list[str]:
+    """Every file that is named."""
+    return [file for names in _named(options) for file in ([names] if isinstance(names, str) else names)]
+
+
 def _there(options: FileOptions, files: Files) -> list[str | list[str]]:
-    """The file, or list of them, that is named, there or not; of those for each split the ones that are there."""
-    if not isinstance(options.files, dict):
-        return [options.files]
-    return [names for names in options.files.values() if is_there(files.folder, names)]
+    """Those of the named files that are there, or are said to be none."""
+    return [names for names in _named(options) if names == NONE or is_there(files.folder, names)]
 
 
 def new_labels(options: LabelOptions, files: Files) -> LabelOptions | None:
@@ -98,7 +110,9 @@ def new_labels(options: LabelOptions, files: Files) -> LabelOptions | None:
     if len(found) > 1:
         files.warnings.append(f"labels are not read: {listed(found)} are there, and --labels FILE names none of them")
         return None
-    if not found or not is_there(files.folder, found[0]):
+    if not found:
+        if (wanted := _in_words(options)) != [NONE]:
+            files.warnings.append(f"no {listed(wanted)}: these samples have no labels")
         return None
     return options.model_copy(update={"files": found[0], "split": None})
 
@@ -163,12 +177,17 @@ def _read(
     options: TableOptions, labels: LabelOptions, ids: Sequence[str], like: PreparedModality, files: Files
 ) -> FeatureTable:
     """A modality's table, with columns of text made into the features that they became in training."""
+    import numpy as np
+
     encodings = unpacked(like.fitted)
     known = {*(_inputs(like) or ()), *(one.column for one in encodings)}
     table = files.table(options, labels, ids, known, encodings)
     if table.large:
         return table
-    values, columns = encoded(table.values, table.columns, table.texts, encodings, table.where, files.warnings)
+    if not table.texts:
+        return table
+    rows = np.arange(table.count)
+    values, columns = encoded(table.values, rows, table.columns, table.texts, encodings, table.where, files.warnings)
     return replace(table, values=values, columns=columns, texts={})
 
 
@@ -187,35 +206,13 @@ def _prepared(
     warnings: list[str],
 ) -> NDArray[np.float32]:
     """Values (N, K) of the model's features, scaled as in training; ``rows`` (N,) of the table, -1 where missing."""
-    import numpy as np
-
     fitted = Fitted.of(like.fitted)
     present = rows >= 0
     columns, absent = _columns(table, like, fitted, warnings)
     names = like.features or [str(column) for column in fitted.kept.tolist()]
-    values = np.full((len(rows), len(columns)), np.nan)
-    there = columns >= 0
-    values[:, there] = table.values[rows][:, columns[there]]
     must_be_allowed(absent, len(columns), allowed, table.where)
-    found, places = values[present], rows[present].tolist()
-    lacking = np.isnan(found).mean()
-    if impute == "refuse" and lacking > allowed:
-        must_be_complete(
-            found[:, there],
-            lambda row: table.name(places[row]),
-            [name for name, here in zip(names, there.tolist(), strict=True) if here],
-            table.where,
-            do=f"--allow-missing {lacking:.2g} fills them with the training samples' means",
-        )
-    if lacking:
-        warnings.append(
-            f"{table.where}: {100 * lacking:.3g} % of the values are missing, and filled with the training samples' own"
-            + (f"; all of {counted(len(absent), 'feature')}: {listed(absent)}" if absent else "")
-        )
-    # `kept` has done its work: the columns are the features already
-    scaled = Fitted(np.arange(len(columns)), fitted.offset, fitted.scale, fitted.fill, len(columns)).apply(
-        values, present
-    )
+    _must_be_there(table, rows[present], columns, names, impute, allowed, warnings)
+    scaled = replace(fitted, kept=columns).apply(table.values, rows)
     must_be_finite(scaled, lambda row: table.name(rows[row]), names, f"{table.where}, after standardisation to float32")
     return scaled
 
@@ -241,15 +238,9 @@ def _stepped(
     if table.large is not None:
         matrix: Matrix = table.large.select(columns.tolist())
     else:
-        values = np.full((table.count, len(inputs)), np.nan)
-        values[:, columns >= 0] = table.values[:, columns[columns >= 0]]
-        _must_be_there(values[:, told], table, rows, [inputs[place] for place in told.tolist()], impute, allowed)
-        matrix = DenseMatrix(values)
-    if absent:
-        warnings.append(
-            f"{table.where}: {counted(len(absent), 'feature')} of {len(told)} not here: the training samples' own "
-            f"values stand in ({listed(absent)})"
-        )
+        told_names = [inputs[place] for place in told.tolist()]
+        _must_be_there(table, rows[rows >= 0], columns[told], told_names, impute, allowed, warnings)
+        matrix = DenseMatrix(gathered(table.values, np.arange(table.count), columns))
     return ScaledRows(apply_steps(matrix, steps, like.fitted, table.where), Fitted.of(like.fitted), rows)
 
 
@@ -259,22 +250,42 @@ def _inputs(like: PreparedModality) -> list[str] | None:
 
 
 def _must_be_there(
-    values: NDArray[np.float64],
     table: FeatureTable,
     rows: NDArray[np.int64],
-    names: list[str],
+    columns: NDArray[np.int64],
+    names: Sequence[str],
     impute: str,
     allowed: float,
+    warnings: list[str],
 ) -> None:
-    """Refuse missing values (rows of the table, K) of samples, unless so large a share may be missing."""
+    """Refuse samples' missing values, unless so large a share may be missing: what is filled then is said.
+
+    Parameters
+    ----------
+    rows, columns
+        (N,) and (K,) of the table; -1 for a column that it does not have.
+    names
+        K names of the columns.
+    """
     import numpy as np
 
-    there = rows[rows >= 0]
-    found = values[there]
-    whole = np.asarray(~np.isnan(found).all(axis=0))  # columns that are not here at all have been judged
-    if impute == "refuse" and np.isnan(found).mean() > allowed:
-        own = [name for name, here in zip(names, whole.tolist(), strict=True) if here]
-        must_be_complete(found[:, whole], lambda row: table.name(int(there[row])), own, table.where)
+    count, whole = missing_among(table.values, rows, columns).values, len(rows) * len(columns)
+    lacking = count / whole
+    here = np.flatnonzero(columns >= 0)
+    if impute == "refuse" and lacking > allowed:
+        must_be_complete(
+            missing_among(table.values, rows, columns[here]),
+            table.name,
+            [names[place] for place in here.tolist()],
+            table.where,
+            do=f"--allow-missing {rounded_up(count, whole)} fills them with the training samples' means",
+        )
+    if lacking:
+        absent = [names[place] for place in np.flatnonzero(columns < 0).tolist()]
+        warnings.append(
+            f"{table.where}: {100 * lacking:.3g} % of the values are missing, and filled with the training samples' own"
+            + (f"; all of {counted(len(absent), 'feature')}: {listed(absent)}" if absent else "")
+        )
 
 
 def _columns(

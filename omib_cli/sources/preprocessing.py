@@ -5,9 +5,10 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from omib_cli.errors import DataError, listed
+from omib_cli.sources.block_values import column_spans, gathered, row_spans
 from omib_cli.sources.column_scores import mean_and_variance
 from omib_cli.sources.matrices import Blocks
 from omib_cli.sources.sheets import counted
@@ -28,7 +29,7 @@ class Scaling(Protocol):
 
     @property
     def standardise(self) -> str:
-        """``zscore``, ``minmax`` or ``none``."""
+        """``zscore``, ``minmax``, ``block`` or ``none``."""
 
     @property
     def impute(self) -> str:
@@ -74,29 +75,31 @@ class Fitted:
         fitted = {name: arrays[name] for name in ("kept", "offset", "scale", "fill")}
         return cls(**fitted, width=int(arrays["width"][0]))
 
-    def apply(self, values: NDArray[np.float64], present: NDArray[np.bool_]) -> NDArray[np.float32]:
-        """Standardised features: (N, D) and (N,) to (N, K) float32, zeros where the modality is missing."""
+    def apply(self, values: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Standardised features of rows (N,) of values (T, D): (N, K) float32, zeros where the row is -1."""
         import numpy as np
 
-        chosen = values[:, self.kept]
-        chosen = np.where(np.isnan(chosen), self.fill, chosen)
-        with np.errstate(over="ignore"):
-            scaled = ((chosen - self.offset) / self.scale).astype(np.float32)
-        scaled[~present] = 0.0
+        scaled = np.empty((len(rows), len(self.kept)), dtype=np.float32)
+        for span in row_spans(*scaled.shape):
+            chosen = gathered(values, rows[span], self.kept)
+            chosen = np.where(np.isnan(chosen), self.fill, chosen)
+            with np.errstate(over="ignore"):
+                scaled[span] = (chosen - self.offset) / self.scale
+        scaled[rows < 0] = 0.0
         return scaled
 
 
 def fit(
-    values: NDArray[np.float64], training: NDArray[np.bool_], columns: Sequence[str], options: Scaling, where: str
+    values: NDArray[np.float64], training: NDArray[np.int64], columns: Sequence[str], options: Scaling, where: str
 ) -> Fitted:
-    """Fit on the training rows that have the modality.
+    """Fit on the training rows that have the modality, some columns at a time.
 
     Parameters
     ----------
     values
         (N, D), NaN where missing.
     training
-        (N,) rows to learn from.
+        Numbers of the rows to learn from.
 
     Raises
     ------
@@ -105,31 +108,49 @@ def fit(
     """
     import numpy as np
 
-    rows = values[training]
-    if len(rows) < 2:
+    if len(training) < 2:
         raise DataError(
-            "too few training samples have this modality", where=where, got=f"{len(rows)}", expected="at least 2"
+            "too few training samples have this modality", where=where, got=f"{len(training)}", expected="at least 2"
         )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # columns without a single value come out as NaN
-        low, high = np.nanmin(rows, axis=0), np.nanmax(rows, axis=0)
+    parts = []
+    for span in column_spans(len(training), values.shape[1]):
+        rows = np.asfortranarray(values[training, span])  # a column's sum is then the same whatever is beside it
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # columns without a single value come out as NaN
+            low, high = np.nanmin(rows, axis=0), np.nanmax(rows, axis=0)
+            parts.append((low, high, _fill(rows, options.impute), *_unit(rows, options)))
+    low, high, fill, offset, scale = (np.concatenate(part) for part in zip(*parts, strict=True))
     # False for NaN: a column without a value does not vary
     varies = high - low > ROUNDING * np.maximum(np.abs(low), np.abs(high))
     kept = _kept(varies, columns, options.constant, where)
-    rows, low, high, varies = rows[:, kept], low[kept], high[kept], varies[kept]
-    fill = _fill(rows, options.impute)
-    if options.standardise == "zscore":
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)
-            offset, scale = np.nanmean(rows, axis=0), np.nanstd(rows, axis=0)
-    elif options.standardise == "minmax":
-        offset, scale = low, high - low
-    else:
-        offset, scale = np.zeros(len(kept)), np.ones(len(kept))
-    empty = np.isnan(low)
-    offset = np.where(empty, 0.0, offset)
-    scale = np.where(varies & (scale > 0), scale, 1.0)
-    return Fitted(kept, offset, scale, np.where(np.isnan(fill), 0.0, fill), values.shape[1])
+    offset = np.where(np.isnan(low), 0.0, offset)
+    scale = _scale(scale, varies, kept, options)
+    fill = np.where(np.isnan(fill), 0.0, fill)
+    return Fitted(kept, offset[kept], scale[kept], fill[kept], values.shape[1])
+
+
+def _unit(rows: NDArray[np.float64], options: Scaling) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What is subtracted from each column (N, K), and what it is divided by then: (K,) each."""
+    import numpy as np
+
+    if options.standardise in ("zscore", "block"):
+        return np.nanmean(rows, axis=0), np.nanstd(rows, axis=0)
+    if options.standardise == "minmax":
+        low = np.nanmin(rows, axis=0)
+        return low, np.nanmax(rows, axis=0) - low
+    return np.zeros(rows.shape[1]), np.ones(rows.shape[1])
+
+
+def _scale(
+    own: NDArray[np.float64], varies: NDArray[np.bool_], kept: NDArray[np.int64], options: Scaling
+) -> NDArray[np.float64]:
+    """What each column (D,) is divided by, from its own unit; of a block all by the root of their mean variance."""
+    import numpy as np
+
+    if options.standardise == "block":
+        own = np.full(len(own), np.sqrt(np.mean(np.square(own[kept]))))
+        return np.where(own > 0, own, 1.0)
+    return np.where(varies & (own > 0), own, 1.0)
 
 
 def fit_blocks(
@@ -156,9 +177,14 @@ def fit_blocks(
     kept = _kept(varies, columns, options.constant, where)
     count = int(training.sum())
     sd = np.sqrt(variance * (count - 1) / count)
-    ends_of = {"zscore": (mean, sd), "minmax": (low, high - low), "none": (np.zeros(width), np.ones(width))}
+    ends_of = {
+        "zscore": (mean, sd),
+        "block": (mean, sd),
+        "minmax": (low, high - low),
+        "none": (np.zeros(width), np.ones(width)),
+    }
     offset, scale = ends_of[options.standardise]
-    scale = np.where(varies & (scale > 0), scale, 1.0)
+    scale = _scale(scale, varies, kept, options)
     return Fitted(kept, offset[kept], scale[kept], mean[kept], width)
 
 
@@ -179,7 +205,7 @@ class ScaledRows:
         import numpy as np
 
         rows = self._rows[samples]
-        return self._fitted.apply(self._values.take(np.maximum(rows, 0)), rows >= 0)
+        return self._fitted.apply(self._values.take(np.maximum(rows, 0)), np.where(rows < 0, -1, np.arange(len(rows))))
 
 
 def must_be_finite(
@@ -205,7 +231,7 @@ def far_values(scaled: NDArray[np.float32], columns: Sequence[str], options: Sca
 
     if options.standardise == "none" or not scaled.size:
         return []
-    largest = np.abs(scaled).max(axis=0)
+    largest = np.maximum(scaled.max(axis=0), -scaled.min(axis=0))
     found = [f"{columns[place]!r} ({largest[place]:.2g})" for place in np.flatnonzero(largest > FAR).tolist()]
     return [f"{where}: values that far outside what training has, in its deviations: {listed(found)}"] if found else []
 
@@ -213,18 +239,49 @@ def far_values(scaled: NDArray[np.float32], columns: Sequence[str], options: Sca
 IMPUTE = "set `data.impute` to mean, median or zero; it is fitted on the training split"
 
 
-def must_be_complete(
-    values: NDArray[np.floating[Any]], name: Callable[[int], str], columns: Sequence[str], where: str, do: str = IMPUTE
-) -> None:
-    """Refuse missing values in rows that have the modality, under ``impute: refuse``; ``do`` is what helps."""
+class Missing(NamedTuple):
+    """How many values are missing, in how many samples, and the row and column of the first, counted as they are."""
+
+    values: int
+    samples: int
+    first: tuple[int, int] | None
+
+
+def missing_among(values: NDArray[np.float64], rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Missing:
+    """What is missing of rows (N,) and columns (K,) of (T, D) values; all of a column that is -1."""
     import numpy as np
 
-    missing = np.isnan(values)
-    if not missing.any():
+    count = samples = 0
+    first = None
+    for span in row_spans(len(rows), len(columns)):
+        missing = np.isnan(gathered(values, rows[span], columns))
+        count += int(missing.sum())
+        samples += int(missing.any(axis=1).sum())
+        if first is None and missing.any():
+            row, column = np.argwhere(missing)[0].tolist()
+            first = int(rows[span][row]), column
+    return Missing(count, samples, first)
+
+
+def must_be_complete(
+    found: Missing, name: Callable[[int], str], columns: Sequence[str], where: str, do: str = IMPUTE
+) -> None:
+    """Refuse what is missing of samples that have the modality, under ``impute: refuse``.
+
+    Parameters
+    ----------
+    name
+        Of a row.
+    columns
+        K names of the columns that were looked at.
+    do
+        What helps.
+    """
+    if found.first is None:
         return
-    row, column = np.argwhere(missing)[0].tolist()
+    row, column = found.first
     raise DataError(
-        f"{counted(int(missing.sum()), 'missing value')}, in {counted(int(missing.any(axis=1).sum()), 'sample')}",
+        f"{counted(found.values, 'missing value')}, in {counted(found.samples, 'sample')}",
         where=f"{where}, {name(row)}, column {columns[column]!r}",
         got="nothing (and no other value is filled in unless the recipe says so)",
         do=do,
@@ -257,7 +314,4 @@ def _fill(rows: NDArray[np.float64], policy: str) -> NDArray[np.float64]:
 
     if policy == "zero":
         return np.zeros(rows.shape[1])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        found = np.nanmedian(rows, axis=0) if policy == "median" else np.nanmean(rows, axis=0)
-    return np.asarray(found, dtype=np.float64)
+    return np.asarray(np.nanmedian(rows, axis=0) if policy == "median" else np.nanmean(rows, axis=0))

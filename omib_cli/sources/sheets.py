@@ -212,7 +212,7 @@ class ArraySheet(Sheet):
         whole = list(positions) == list(range(len(self.names)))
         chosen = self._matrix if whole else self._matrix[:, list(positions)]
         dense = chosen.toarray() if hasattr(chosen, "toarray") else chosen
-        return np.array(dense, dtype=np.float64)
+        return np.asarray(dense, dtype=np.float64)
 
     def text(self, column: str | int) -> list[str]:
         """A column beside the array by name, or one of the array by number."""

@@ -166,6 +166,8 @@ def read_streamed(layout: TextLayout, where: str, text: Collection[int]) -> Stre
             values[part, place] = table.column(position).to_numpy(zero_copy_only=False)
         for position in others:
             cells[position] += table.column(position).to_pylist()
+    table = None
+    pa.default_memory_pool().release_unused()  # Arrow keeps what its blocks took, for blocks to come
     beside = _frame({position: _as_read(cells[position], position in text) for position in others}, layout, row)
     kept = [place for place, position in enumerate(others) if position in text]
     beside = in_plain_notation(beside, where, kept, layout.notation)

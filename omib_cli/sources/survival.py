@@ -149,6 +149,10 @@ def must_have_events(labels: NDArray[np.float64], split: NDArray[np.uint8], wher
             )
 
 
+EVENT_STRATA = ("censored", "event")
+"""What :func:`event_strata` counts."""
+
+
 def event_strata(labels: NDArray[np.float64]) -> NDArray[np.int64]:
     """What a split keeps in proportion: (N,) 1 for an event, 0 for a censored sample."""
     import numpy as np

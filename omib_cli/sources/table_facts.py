@@ -11,6 +11,7 @@ from omib_cli.recipe.fingerprint import LISTED, TableFacts, TableFile
 from omib_cli.sources.cells import exact_numbers, is_date, is_missing
 from omib_cli.sources.identifying import ID
 from omib_cli.sources.joining import SampleRows
+from omib_cli.sources.large_looks import LookedAt, in_memory
 from omib_cli.sources.leaks import Known, leaks, row_numbers
 from omib_cli.sources.matrices import Matrix
 from omib_cli.sources.sheets import counted
@@ -25,6 +26,13 @@ COUNTED = 10
 """So many columns of whole numbers from 0 are taken for counts (of genes, of words)."""
 MOST_CATEGORIES, LEAST_IN_CATEGORY = 10, 5
 """More categories than this, or fewer rows of each on average, and a column of text is left out."""
+LEAST_COMPONENTS, LEAST_SCORED = 20, 100
+"""Fewer columns, or rows, say nothing of whether columns are components."""
+MOST_SCORED, MOST_CORRELATED = 10_000, 500
+"""So many rows and columns are enough to look at."""
+CENTRED, UNCORRELATED = 0.1, 2.0
+"""Columns of components have a mean below this share of their deviation, and squared correlations of a mean below this,
+times the number of rows: of independent columns it is 1."""
 TELLING = 5
 """Fewer columns than this may well have the same values in two samples."""
 
@@ -53,10 +61,10 @@ class TableLook:
 
     def facts(self, file: TableFile, patterns: tuple[str, ...]) -> TableFacts:
         """The facts of the table."""
-        import numpy as np
-
-        seen = Summary.of(self._table.matrix)
-        suspicious = self._suspicious()
+        large, matched = self._table.large, self._rows[self._rows >= 0]
+        matrix = LookedAt(large, matched) if large else self._table.matrix
+        seen = Summary.of(matrix)
+        suspicious = self._suspicious(matrix)
         width = len(self._table.columns)
         if len(suspicious) == width:
             raise DataError(
@@ -70,16 +78,31 @@ class TableLook:
             patterns=patterns,
             samples=self._table.count,
             width=width - len(suspicious),
-            matched=int(np.sum(self._rows >= 0)),
+            matched=len(matched),
             missing=seen.missing,
             low=seen.low,
             high=seen.high,
             constant=seen.constant,
-            kind=seen.kind,
+            kind="components" if seen.kind == "numbers" and self._are_components() else seen.kind,
             suspicious=suspicious,
             texts=self._texts() if file.header and not patterns else (),
             notes=(f"{counted(seen.copies, 'row')} like another row",) if seen.copies and width >= TELLING else (),
         )
+
+    def _are_components(self) -> bool:
+        """Whether the columns are scores of principal components, or the like."""
+        import numpy as np
+
+        if self._table.large or len(self._table.columns) < LEAST_COMPONENTS or self._table.count < LEAST_SCORED:
+            return False
+        values = self._table.values[:MOST_SCORED, :MOST_CORRELATED]
+        deviation = values.std(axis=0)
+        if not (deviation > 0).all():  # constant columns, and missing values
+            return False
+        centred = float(np.median(np.abs(values.mean(axis=0)) / deviation))
+        squares = np.square(np.corrcoef(values.T))
+        others = (squares.sum() - len(squares)) / (len(squares) * (len(squares) - 1))
+        return centred < CENTRED and others * len(values) < UNCORRELATED
 
     def _texts(self) -> tuple[str, ...]:
         """Columns of text with few categories: they can be features."""
@@ -94,26 +117,37 @@ class TableLook:
                 found.append(name)
         return tuple(found)
 
-    def _suspicious(self) -> dict[str, str]:
-        """Columns that are no features."""
+    def _suspicious(self, matrix: Matrix) -> dict[str, str]:
+        """Columns that are no features; the matrix has been read."""
         import numpy as np
 
-        columns, values = self._table.columns, self._table.values
-        found: dict[str, str] = {}
-        if self._table.large is not None:  # genes of many cells, named by whoever counted them
-            return found
-        matched = self._rows >= 0
+        there = self._rows >= 0
         exact = exact_numbers(self._labels)
         codes = np.unique(self._labels, return_inverse=True)[1].astype(float)
         labels = codes if exact is None or len(set(exact)) <= LISTED else np.array([float(one) for one in exact])
         classes = labels is codes and len(set(self._labels)) < len(self._labels)
-        certain, doubtful = leaks(self._table, self._rows[matched], Known(labels[matched], classes, None))
-        numbers, few = row_numbers(self._table)
-        found |= {columns[place]: reason for place, reason in (certain | numbers).items()}
-        found |= {columns[place]: "says the label, and nothing else" for place in doubtful}
-        found |= {columns[place]: "counts the rows" for place in few}
-        for name, column in zip(columns, values.T, strict=True):
-            if name in found or np.isnan(column).any() or np.any(column != np.round(column)) or len(column) < 3:
+        known = Known(labels[there], classes, None)
+        if not isinstance(matrix, LookedAt):
+            return self._ids_and_dates() | self._no_measurements(self._table, known)
+        found: dict[str, str] = {}  # ids and dates are not looked for: genes are named by whoever counted them
+        for _, some in in_memory(self._table, matrix.suspects(self._rows[there], known)):
+            found |= self._no_measurements(some, known)
+        return found
+
+    def _no_measurements(self, table: FeatureTable, known: Known) -> dict[str, str]:
+        """Columns of the table, or of some of its columns, that say the label or count the rows."""
+        certain, doubtful = leaks(table, self._rows[self._rows >= 0], known, len(self._table.columns))
+        numbers, few = row_numbers(table)
+        found = {table.columns[place]: reason for place, reason in (certain | numbers).items()}
+        found |= {table.columns[place]: "says the label, and nothing else" for place in doubtful}
+        return found | {table.columns[place]: "counts the rows" for place in few}
+
+    def _ids_and_dates(self) -> dict[str, str]:
+        import numpy as np
+
+        found: dict[str, str] = {}
+        for name, column in zip(self._table.columns, self._table.values.T, strict=True):
+            if np.isnan(column).any() or np.any(column != np.round(column)) or len(column) < 3:
                 continue
             if self._table.named and ID.search(name) and len(np.unique(column)) == len(column):
                 found[name] = "looks like an id"

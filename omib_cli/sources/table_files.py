@@ -72,6 +72,10 @@ class Rows:
     sheets: list[Sheet]
     counts: list[int]
 
+    def drop_sheets(self) -> None:
+        """Free the memory of what was read of the files, once rows have been matched."""
+        self.sheets = []
+
     def name(self, row: int) -> str:
         """A row in words: ``row 3 (id 's12')``."""
         return f"row {row + 1}" + (f" (id {self.ids[row]!r})" if self.ids else "")
@@ -99,6 +103,10 @@ class FeatureTable(Rows):
     places: set[tuple[tuple[str, str], int]]
     texts: dict[int, Written]
     large: SparseFile | None = None
+
+    def drop_values(self) -> None:
+        """Free the memory of the values, once features have been made of them."""
+        self.values = self.values[:0].copy()
 
     @property
     def matrix(self) -> Matrix:
@@ -393,7 +401,7 @@ def input_folder(input_path: Path | None, recipe: str) -> Path:
     """
     if input_path is None:
         raise RecipeError(recipe, ["data: its files are relative to a folder; name it with --input PATH"])
-    must_exist(input_path, "input folder", do="--input names the folder that holds the recipe's files")
+    must_exist(input_path, "input folder", do="name the folder that holds the recipe's files")
     if not input_path.is_dir():
-        raise DataError("not a folder", where=input_path, do="--input names the folder that holds the recipe's files")
+        raise DataError("not a folder", where=input_path, do="name the folder that holds the recipe's files")
     return input_path

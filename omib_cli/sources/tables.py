@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from omib_cli.artifacts.dataset_writer import Block, DatasetPlan, ModalityPlan
 from omib_cli.errors import DataError, RecipeError, listed
-from omib_cli.sources.categories import encoded, fit_encodings, packed
+from omib_cli.sources.categories import Encoding, encoded, fit_encodings, packed
 from omib_cli.sources.column_scores import KnownLabels
-from omib_cli.sources.copies import must_be_two, twins
+from omib_cli.sources.copies import must_be_two, row_digests, twins
 from omib_cli.sources.folds import fold_split, must_give_a_split, outside_test, said_of_folds, with_validation
 from omib_cli.sources.joining import SampleRows, join
 from omib_cli.sources.labels import class_labels, must_be_learnable, value_labels
+from omib_cli.sources.large_looks import LookedAt, in_memory
 from omib_cli.sources.leaks import Known, allowed_columns, must_not_leak
 from omib_cli.sources.matching import as_bytes
-from omib_cli.sources.matrices import DenseMatrix
+from omib_cli.sources.matrices import DenseMatrix, Matrix
 from omib_cli.sources.new_tables import new_files, prepare_new
 from omib_cli.sources.preprocessing import (
     ScaledRows,
     far_values,
     fit,
     fit_blocks,
+    missing_among,
     must_be_complete,
     must_be_finite,
 )
@@ -32,7 +34,7 @@ from omib_cli.sources.sheet_rows import take_unnamed_ids
 from omib_cli.sources.sheets import counted
 from omib_cli.sources.splits import TRAIN, given_split, made_split, must_keep_groups, remarks, strata
 from omib_cli.sources.step_list import fit_steps, must_be_in_order
-from omib_cli.sources.survival import event_strata, must_have_events, survival_labels
+from omib_cli.sources.survival import EVENT_STRATA, event_strata, must_have_events, survival_labels
 from omib_cli.sources.table_files import FeatureTable, Files, Labels, input_folder
 
 if TYPE_CHECKING:
@@ -82,6 +84,7 @@ class TablesSource:
         self._files = Files(input_folder(input_path, recipe.name))
         self._values: dict[str, NDArray[np.float32] | ScaledRows] = {}
         self._present: dict[str, NDArray[np.bool_]] = {}
+        self._digests: dict[str, list[bytes]] = {}
         self._labels: NDArray[np.float64] | None = None
         self._asked: tuple[float | None, float | None] = (None, None)
 
@@ -124,13 +127,18 @@ class TablesSource:
             return made.plan
         tables, labels = self._read()
         joined = self._chosen(tables, labels, join(tables, labels, self.options.join, self.recipe.name))
+        for read in (labels, *tables.values()):
+            read.drop_sheets()
         for one, other in combinations(tables, 2):
             self.warnings.extend(must_be_two((one, other), tables, joined))
         where = f"{labels.where}, column {labels.column!r}"
         targets, classes = self._targets(labels, joined, where)
         groups = _groups(labels, joined)
-        for known in self._known(targets, bool(classes), groups):
-            self._look_for_leaks(tables, joined, known)
+        known = self._known(targets, bool(classes), groups)
+        allowed = allowed_columns(self.options.allow_leak, tables, f"recipe {self.recipe.name}")
+        for name, table in tables.items():
+            if table.large is None:
+                self._look_for_leaks(table, joined.rows[name], known, allowed[name])
         split = self._split(tables, labels, joined, targets, groups, classes)
         must_be_learnable(targets, split, classes, where)
         if self._survival:
@@ -144,11 +152,19 @@ class TablesSource:
         missing, dropped = {}, {}
         for name, table in tables.items():
             must_be_in_order(self.options.tables[name].preprocess, self.recipe.name, name)
-            make = self._standardise_large if table.large else self._standardise
-            plans[name], dropped[name] = make(name, table, joined.rows[name][order], split)
+            rows = joined.rows[name][order]
+            if table.large is None:
+                plans[name], dropped[name] = self._standardise(name, table, rows, split)
+            else:
+                look = LookedAt(table.large.within(self.memory), rows[rows >= 0])
+                plans[name], dropped[name] = self._standardise_large(name, table, look, rows, split)
+                self._look_for_large_leaks(table, look, joined.rows[name], known, allowed[name])
+                self._digests[name] = [look.digests[row] if row >= 0 else b"" for row in rows.tolist()]
+            table.drop_values()
             missing[name] = int(np.sum(~self._present[name]))
         ids = [joined.ids[row] for row in order]
-        self.warnings.extend(twins(self._values, self._present, split, ids))
+        widths = {name: len(table.columns) if table.large else plans[name].shape[0] for name, table in tables.items()}
+        self.warnings.extend(twins(self._digests, widths, split, ids))
         facts["missing"] = {name: count for name, count in missing.items() if count}
         facts["dropped_columns"] = {name: len(columns) for name, columns in dropped.items() if columns}
         self._report(facts, dropped)
@@ -178,7 +194,12 @@ class TablesSource:
         labels = self._files.labels(options.labels, options.split.names, ids)
         self.warnings.extend(doubtful_labels(labels.values, f"{labels.where}, column {labels.column!r}"))
         labels.values = labels_that_are_there(labels.values, labels.where)
-        tables = {name: self._files.table(options.tables[name], options.labels, ids) for name in self.recipe.modalities}
+        tables: dict[str, FeatureTable] = {}
+        for name in self.recipe.modalities:
+            if options.join == "id":
+                for read in (labels, *tables.values()):
+                    read.drop_sheets()  # only rows without ids are matched by what else is in their files
+            tables[name] = self._files.table(options.tables[name], options.labels, ids)
         if options.join == "id":
             take_unnamed_ids({"labels": labels, **tables}, self.warnings)
         for table in tables.values():
@@ -217,14 +238,33 @@ class TablesSource:
             return [Known(targets, classes, groups)]
         return [Known(abs(targets), False, groups), Known((targets > 0).astype(float), True, None)]
 
-    def _look_for_leaks(self, tables: dict[str, FeatureTable], joined: SampleRows, known: Known) -> None:
-        allowed = allowed_columns(self.options.allow_leak, list(tables.values()), f"recipe {self.recipe.name}")
-        for (name, table), own in zip(tables.items(), allowed, strict=True):
-            if table.large:
-                continue
+    def _look_for_leaks(
+        self,
+        table: FeatureTable,
+        rows: NDArray[np.int64],
+        every: Sequence[Known],
+        allowed: Sequence[int],
+        width: int | None = None,
+    ) -> None:
+        for known in every:
             said: list[str] = []
-            must_not_leak(table, joined.rows[name], known, own, said)
+            must_not_leak(table, rows, known, allowed, said, width)
             self.warnings.extend(one for one in said if one not in self.warnings)
+
+    def _look_for_large_leaks(
+        self,
+        table: FeatureTable,
+        look: LookedAt,
+        rows: NDArray[np.int64],
+        every: Sequence[Known],
+        allowed: Sequence[int],
+    ) -> None:
+        """As :meth:`_look_for_leaks`, in the columns that may be such; ``rows`` (N,) as the ``known`` samples."""
+        there = rows >= 0
+        suspects = sorted({place for known in every for place in look.suspects(rows[there], known.chosen(there))})
+        for places, some in in_memory(table, suspects):
+            own = [index for index, place in enumerate(places) if place in allowed]
+            self._look_for_leaks(some, rows, every, own, len(table.columns))
 
     def _split(
         self,
@@ -252,8 +292,9 @@ class TablesSource:
         made = options.by != "given" or options.fold is not None
         if made and options.fold is None and _gives_a_split(tables, labels):
             self.warnings.append(f"the split that the data gives is not used (`data.split.by: {options.by}`)")
+        kept, strata_names = (kinds.astype(float), EVENT_STRATA) if self._survival else (targets, names)
         if options.fold is not None:
-            split = fold_split(targets, groups, names, options.fold, self.recipe.seed, labels.where)
+            split = fold_split(kept, groups, strata_names, options.fold, self.recipe.seed, labels.where)
         elif made:
             split = made_split(units, kinds, options.test, self.recipe.seed)
         else:
@@ -261,7 +302,7 @@ class TablesSource:
             if groups is not None:
                 must_keep_groups(split, groups, labels.where)
         before = split
-        split = with_validation(split, targets, groups, names, kinds, options, self.recipe.seed, labels.where)
+        split = with_validation(split, kept, groups, strata_names, kinds, options, self.recipe.seed, labels.where)
         asked = options.test if made and options.fold is None else None
         self._asked = (asked, None if split is before else options.validation_share)
         return split
@@ -302,60 +343,70 @@ class TablesSource:
         self, name: str, table: FeatureTable, rows: NDArray[np.int64], split: NDArray[np.uint8]
     ) -> tuple[ModalityPlan, list[str]]:
         """Put the modality's values in their final order and unit; returns its plan, and which columns were dropped."""
-        import numpy as np
-
-        present = rows >= 0
-        values, training = table.values[rows], present & (split == TRAIN)
-        encodings = fit_encodings(table.columns, table.texts, values, training, table.where)
-        values[~present] = np.nan
-        values, every = encoded(values, table.columns, table.texts, encodings, table.where, self.warnings)
-        values, every, stepped = self._stepped(name, values, every, training, table, rows)
-        fitted = fit(values, training, every, self.options, table.where)
+        present, training = rows >= 0, split == TRAIN
+        encodings = fit_encodings(table.columns, table.texts, table.values, rows[present & training], table.where)
+        made = self._made(name, table, rows, training, encodings)
+        every = made.columns
+        fitted = fit(made.values, made.rows[present & training], every, self.options.scaling(name), table.where)
         columns = [every[column] for column in fitted.kept]
         if self.options.impute == "refuse":
-            own = rows[present].tolist()
-            must_be_complete(values[present][:, fitted.kept], lambda row: table.name(own[row]), columns, table.where)
-        scaled = fitted.apply(values, present)
-        places = rows.tolist()
+            missing = missing_among(made.values, made.rows[present], fitted.kept)
+            must_be_complete(missing, made.name, columns, table.where)
+        scaled = fitted.apply(made.values, made.rows)
         must_be_finite(
-            scaled, lambda row: table.name(places[row]), columns, f"{table.where}, after standardisation to float32"
+            scaled, lambda row: table.name(rows[row]), columns, f"{table.where}, after standardisation to float32"
         )
-        self.warnings.extend(far_values(scaled, columns, self.options, table.where))
+        self.warnings.extend(far_values(scaled, columns, self.options.scaling(name), table.where))
         self._values[name], self._present[name] = scaled, present
+        self._digests[name] = row_digests(scaled, present)
         plan = ModalityPlan(
             (len(columns),),
             features=columns if table.named else None,
-            preprocessing={**fitted.arrays(), **packed(encodings), **stepped},
+            preprocessing={**fitted.arrays(), **packed(encodings), **made.stepped},
         )
         kept = set(fitted.kept.tolist())
         return plan, [column for place, column in enumerate(every) if place not in kept]
 
-    def _stepped(
+    def _made(
         self,
         name: str,
-        values: NDArray[np.float64],
-        columns: list[str],
-        training: NDArray[np.bool_],
         table: FeatureTable,
         rows: NDArray[np.int64],
-    ) -> tuple[NDArray[np.float64], list[str], dict[str, NDArray[Any]]]:
-        """Values (N, D) after the steps that the recipe names, their names, and what a model must carry of them."""
+        training: NDArray[np.bool_],
+        encodings: Sequence[Encoding],
+    ) -> _Made:
+        """What the recipe makes of a table before it is standardised; the table itself where that is nothing."""
         import numpy as np
 
-        assert self._labels is not None
         steps = self.options.tables[name].preprocess
+        if not table.texts and not steps:
+            return _Made(table.values, rows, table.columns, table.name, {})
+        where, columns = table.where, table.columns
+        values, columns = encoded(table.values, rows, columns, table.texts, encodings, where, self.warnings)
+        table.drop_values()
+        samples = np.where(rows < 0, -1, np.arange(len(rows)))
+
+        def name_of(row: int) -> str:
+            return table.name(int(rows[row]))
+
         if not steps:
-            return values, columns, {}
+            return _Made(values, samples, columns, name_of, {})
         if self.options.impute == "refuse":
-            own = rows[rows >= 0].tolist()
-            must_be_complete(values[rows >= 0], lambda row: table.name(own[row]), columns, table.where)
+            found = missing_among(values, samples[rows >= 0], np.arange(len(columns)))
+            must_be_complete(found, name_of, columns, where)
+        assert self._labels is not None
         known = KnownLabels(self._labels, self.recipe.task.kind == "classification")
-        applied = fit_steps(DenseMatrix(values), steps, training, known, columns, table.where)
-        made = applied.rows.take(np.arange(len(values))).astype(np.float64)
-        return made, applied.names, {**applied.fitted, "inputs": as_bytes(columns)}
+        applied = fit_steps(DenseMatrix(values), steps, training & (rows >= 0), known, columns, where)
+        ((_, values),) = applied.rows.blocks()
+        return _Made(values, samples, applied.names, name_of, {**applied.fitted, "inputs": as_bytes(columns)})
 
     def _standardise_large(
-        self, name: str, table: FeatureTable, rows: NDArray[np.int64], split: NDArray[np.uint8]
+        self,
+        name: str,
+        table: FeatureTable,
+        matrix: Matrix,
+        rows: NDArray[np.int64],
+        split: NDArray[np.uint8],
     ) -> tuple[ModalityPlan, list[str]]:
         """As :meth:`_standardise`, for a matrix that stays in its file until few columns are left of it."""
         import numpy as np
@@ -366,8 +417,7 @@ class TablesSource:
         training[rows[present & (split == TRAIN)]] = True
         labels[rows[present]] = self._labels[present]
         known = KnownLabels(labels, self.recipe.task.kind == "classification")
-        assert table.large is not None
-        applied = fit_steps(table.large.within(self.memory), steps, training, known, table.columns, table.where)
+        applied = fit_steps(matrix, steps, training, known, table.columns, table.where)
         if self.memory is not None and applied.rows.bytes > self.memory:
             raise DataError(
                 "what is kept of a matrix is more than --memory gives",
@@ -376,7 +426,7 @@ class TablesSource:
                 expected=f"{self.memory / 2**20:,.0f}M at most",
                 do=f"keep fewer columns: `data.tables.{name}.preprocess: [{{kind: select, top: N}}]`; or give more",
             )
-        fitted = fit_blocks(applied.rows, training, applied.names, self.options, table.where)
+        fitted = fit_blocks(applied.rows, training, applied.names, self.options.scaling(name), table.where)
         self._values[name], self._present[name] = ScaledRows(applied.rows, fitted, rows), present
         kept = fitted.kept.tolist()
         columns = [applied.names[place] for place in kept]
@@ -395,6 +445,19 @@ class TablesSource:
         self.warnings.extend(
             f"{counted(count, 'sample')} without {name}: kept and masked" for name, count in facts["missing"].items()
         )
+
+
+class _Made(NamedTuple):
+    """Values (T, D) of a table, the row (N,) of each sample or -1, and what names a column and a row.
+
+    ``stepped`` is what a model must carry of the steps that made the values.
+    """
+
+    values: NDArray[np.float64]
+    rows: NDArray[np.int64]
+    columns: list[str]
+    name: Callable[[int], str]
+    stepped: dict[str, NDArray[Any]]
 
 
 def _gives_a_split(tables: Mapping[str, FeatureTable], labels: Labels) -> bool:

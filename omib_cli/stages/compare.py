@@ -29,6 +29,7 @@ from omib_cli.report.variants import sweep_figure, variants_figure
 from omib_cli.runtime.job import Job
 from omib_cli.stages.cells import Cell, Launch
 from omib_cli.stages.fold_files import must_be_ready, write_folds
+from omib_cli.stages.fold_references import reference_outcomes
 from omib_cli.stages.folding import Folds
 from omib_cli.stages.grid import run_cells
 from omib_cli.stages.run import REPORT
@@ -58,6 +59,7 @@ def run(
     jobs: int = 1,
     collect_only: bool = False,
     bootstrap: int = 1000,
+    references: Sequence[str] | None = None,
     notes: Sequence[str] = (),
 ) -> GridResult:
     """Run what is not done yet, then write the tables of what is there.
@@ -77,6 +79,8 @@ def run(
         Run nothing.
     bootstrap
         Resamples behind the interval of a difference.
+    references
+        Simple models that stand in the tables of folds; None for those of the recipe.
     notes
         What is to be said below every table.
 
@@ -96,15 +100,17 @@ def run(
     for name in dict.fromkeys(cell.recipe.name for cell in cells):
         own = {cell: found for cell, found in outcomes.items() if cell.recipe.name == name}
         if folds is not None:
-            table = cross_validation(name, list(own.values()), reference, folds.count, folds.repeats, bootstrap, notes)
-            write_folds(launch.out / name, table, own, _write(launch.out / name, table, own))
+            every = [*own.values(), *reference_outcomes(own, launch, job, references)]
+            table = cross_validation(name, every, reference, folds.count, folds.repeats, bootstrap, notes)
+            repeats = {cell.seed: cell.fold.repeat for cell in own if cell.fold is not None}
+            write_folds(launch.out / name, table, every, repeats, _write(launch.out / name, table, every))
             comparisons.append(table)
             continue
         printed = study.printed.get(name) if study else None
         comparisons.append(
             compare(name, list(own.values()), reference, printed, [*(study.notes if study else ()), *notes], bootstrap)
         )
-        _write(launch.out / name, comparisons[-1], own)
+        _write(launch.out / name, comparisons[-1], list(own.values()))
     return GridResult(launch.out, comparisons)
 
 
@@ -182,33 +188,33 @@ def _recovery(reported: dict[str, Any]) -> dict[str, float]:
     return {f"r2/{part}": float(found["r2"]) for part, found in reported.get("recovery", {}).items()}
 
 
-def _write(stem: Path, table: Comparison, outcomes: dict[Cell, Outcome]) -> str:
+def _write(stem: Path, table: Comparison, outcomes: Sequence[Outcome]) -> str:
     """The files of one recipe's table; the SVG of its figure, if there is one."""
     text: dict[str, Callable[[], str]] = {
         ".md": lambda: table.markdown() + "\n",
         ".json": lambda: json.dumps(table.plain(), indent=1, allow_nan=False) + "\n",
-        ".csv": lambda: _csv(outcomes),
+        ".csv": lambda: _csv(table.recipe, outcomes),
     }
     for suffix, make in text.items():
         with replacing(stem.with_name(stem.name + suffix)) as temporary:
             temporary.write_text(make(), encoding="utf-8")
     swept = any(row.at is not None for row in table.rows)
-    drawn = styled(lambda: sweep_figure(table) if swept else variants_figure(table, list(outcomes.values())))
+    drawn = styled(lambda: sweep_figure(table) if swept else variants_figure(table, outcomes))
     if drawn is not None:
         with replacing(stem.with_name(stem.name + ".png")) as temporary:
             temporary.write_bytes(drawn[1])
     return "" if drawn is None else drawn[0]
 
 
-def _csv(outcomes: dict[Cell, Outcome]) -> str:
+def _csv(recipe: str, outcomes: Sequence[Outcome]) -> str:
     """A line for each cell, whatever became of it."""
-    metrics = list(dict.fromkeys(name for found in outcomes.values() for name in (*found.values, *found.extra)))
+    metrics = list(dict.fromkeys(name for found in outcomes for name in (*found.values, *found.extra)))
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     known = ["variant", "seed", "fold", "state", "reason", "seconds", "shared_seconds", "peak_mib", "kl_unit"]
     writer.writerow(["recipe", *known, *metrics])
-    for cell, found in outcomes.items():
+    for found in outcomes:
         figures = {**found.values, **found.extra}
-        facts = [cell.recipe.name, *(getattr(found, name) for name in known)]
+        facts = [recipe, *(getattr(found, name) for name in known)]
         writer.writerow([*facts, *(figures.get(name, "") for name in metrics)])
     return buffer.getvalue()

@@ -33,7 +33,7 @@ from omib_cli.stages.result import StageResult
 from omib_cli.tasks.base import Task
 from omib_cli.tasks.hazard import Baseline
 from omib_cli.training.baseline import baseline_of
-from omib_cli.training.calibration import FUSED, Calibration, calibration_of
+from omib_cli.training.calibration import FUSED, Calibration, calibration_of, draw_variance
 from omib_cli.training.inference import load_model
 from omib_cli.training.model import MultimodalModel
 from omib_cli.training.novelty import novelty_of
@@ -209,6 +209,9 @@ class _Arrays:
         encodings = self._network.encode(samples.values, batch)
         fused = self._network.fusion.fuse(encodings, batch)
         found = {layout.X: fused.embedding.cpu().numpy(), **self._outputs(fused.output)}
+        if (noise := self._calibration.noise) is not None:
+            variance = draw_variance(self._network, encodings, batch)
+            found[f"obs/{layout.SPREAD}"] = np.sqrt(noise**2 + variance)
         for i, name in enumerate(self._network.names):
             if (known := self._novelty[name]) is not None:
                 novelty = known.novelty(encodings[i].float().cpu().numpy())

@@ -233,23 +233,20 @@ def _limit_warnings(recipe: Recipe, found: dict[str, list[MutualInformation]]) -
     """What is infinite, and what is as large as its number of samples allows; one sentence for each kind."""
     if recipe.information.estimator == "saturation":
         return []
-    infinite = [label_of(name) for name, several in found.items() if any(each.raw is None for each in several)]
+    if recipe.information.estimator == "gaussian":
+        infinite = [label_of(name) for name, several in found.items() if any(each.raw is None for each in several)]
+        copies = "infinite, as one side holds a copy of the other"
+        return [f"{copies}: {', '.join(infinite)}; ln N stands in for it"] if infinite else []
     near: dict[float, list[str]] = {}
-    if recipe.information.estimator != "gaussian":
-        for name, several in found.items():
-            value = fmean(each.value for each in several)
-            if value >= NEAR_LIMIT * several[0].limit:
-                near.setdefault(several[0].limit, []).append(f"{label_of(name)} = {value:.2f}")
-    warnings = [
+    for name, several in found.items():
+        value = fmean(each.value for each in several)
+        if value >= NEAR_LIMIT * several[0].limit:
+            near.setdefault(several[0].limit, []).append(f"{label_of(name)} = {value:.2f}")
+    return [
         f"{', '.join(labels)} nats: about as much as {math.exp(limit):.0f} held-out samples can show (ln "
         f"{math.exp(limit):.0f} = {limit:.2f}); it says so many samples, not so much information"
         for limit, labels in near.items()
     ]
-    if infinite:
-        warnings.append(
-            f"infinite, as one side holds a copy of the other: {', '.join(infinite)}; ln N stands in for it"
-        )
-    return warnings
 
 
 def _below_zero(found: dict[str, list[MutualInformation]]) -> list[str]:

@@ -32,7 +32,12 @@ from omib_cli.stages.truth import truth_of
 
 
 def run(
-    embeddings: list[Path], out: Path, job: Job, bootstrap: int | None = None, datasets: Sequence[Path] = ()
+    embeddings: list[Path],
+    out: Path,
+    job: Job,
+    bootstrap: int | None = None,
+    datasets: Sequence[Path] = (),
+    kept: Path | None = None,
 ) -> StageResult:
     """Evaluate one embedding, or several runs of the same task together; those of a recipe, method and data in a row.
 
@@ -47,6 +52,8 @@ def run(
     datasets
         What was embedded, to fit references to; of an embedding whose dataset is none of these, ``dataset.h5`` beside
         it if it is the one.
+    kept
+        A folder in which references are kept for other runs of the same dataset.
 
     Raises
     ------
@@ -67,7 +74,8 @@ def run(
     if (found := already_done(out, fmt.REPORT, recipe, parents, job)) is not None:
         return _result(out, found, already_there=True)
     chapters = [
-        _chapter(each, path, recipe.evaluate.bootstrap, job) for each, path in zip(runs, found_datasets, strict=True)
+        _chapter(each, path, recipe.evaluate.bootstrap, job, kept)
+        for each, path in zip(runs, found_datasets, strict=True)
     ]
     provenance = Provenance(
         kind=fmt.REPORT,
@@ -185,12 +193,12 @@ def _must_be_free(out: Path) -> None:
     out.rmdir()
 
 
-def _chapter(run: Run, dataset: Path | None, bootstrap: int, job: Job) -> Chapter:
+def _chapter(run: Run, dataset: Path | None, bootstrap: int, job: Job, kept: Path | None) -> Chapter:
     if not run.is_held_out:
         job.progress.warn(f"{run.path.name} has no test split: the report is about its {run.headline} split")
     with ExitStack() as stack:
         data = None if dataset is None else stack.enter_context(Dataset(dataset, EVERYTHING))
-        scores = with_references(score_run(run, bootstrap, job.progress), run, data)
+        scores = with_references(score_run(run, bootstrap, job.progress), run, data, kept)
     rows = run.split == run.headline
     truth = truth_of(run, bootstrap)
     recovery = recover(run.values[rows], truth.targets, run.recipe.seed)

@@ -45,33 +45,48 @@ def must_be_ready(cells: Sequence[Cell], launch: Launch, job: Job) -> None:
             train.must_start(cell.recipe, data)
 
 
-def write_folds(stem: Path, found: CrossValidation, outcomes: Mapping[Cell, Outcome], picture: str) -> None:
+def write_folds(
+    stem: Path, found: CrossValidation, outcomes: Sequence[Outcome], repeats: Mapping[int, int], picture: str
+) -> None:
     """Write ``RECIPE.html``, and ``predictions.csv`` and ``folds.csv`` into the recipe's folder.
 
     Parameters
     ----------
     stem
         ``OUT/RECIPE``.
+    repeats
+        Number of the repeat, by its seed.
     picture
         SVG for the page; may be empty.
     """
-    done = [(cell, own.evidence) for cell, own in outcomes.items() if own.evidence is not None]
+    places = [_place(own, repeats) for own in outcomes]
+    done = [(own, place) for own, place in zip(outcomes, places, strict=True) if own.evidence is not None]
     stem.mkdir(parents=True, exist_ok=True)
     _replace(stem.with_name(stem.name + ".html"), cross_validation_page(found, picture))
     _replace(stem / PREDICTIONS, _table(_prediction_rows(done)))
-    first = {(cell.seed, cell.fold): own for cell, own in reversed(done)}  # all variants have the same folds
-    parts = [(cell, own) for cell, own in done if first[cell.seed, cell.fold] is own]
+    first = {(own.seed, own.fold): own for own, _ in reversed(done)}  # all variants have the same folds
+    parts = [(own, place) for own, place in done if first[own.seed, own.fold] is own]
     _replace(stem / FOLDS, _table(_fold_rows(parts)))
 
 
-def _fold_rows(parts: Iterable[tuple[Cell, Evidence]]) -> Iterable[dict[str, Any]]:
-    for cell, own in parts:
+Place = dict[str, Any]
+"""Repeat, fold and seed of a line."""
+
+
+def _place(own: Outcome, repeats: Mapping[int, int]) -> Place:
+    return {"repeat": repeats[own.seed], "fold": own.fold, "seed": own.seed}
+
+
+def _fold_rows(parts: Iterable[tuple[Outcome, Place]]) -> Iterable[dict[str, Any]]:
+    for outcome, place in parts:
+        own = _evidence(outcome)
         for row, name in enumerate(own.ids.tolist()):
-            yield {**_place(cell), "id": name, **_known(own, row)}
+            yield {**place, "id": name, **_known(own, row)}
 
 
-def _prediction_rows(done: Iterable[tuple[Cell, Evidence]]) -> Iterable[dict[str, Any]]:
-    for cell, own in done:
+def _prediction_rows(done: Iterable[tuple[Outcome, Place]]) -> Iterable[dict[str, Any]]:
+    for outcome, place in done:
+        own = _evidence(outcome)
         classes = own.task.classes
         columns = probability_columns(classes) if classes else []
         shares, guesses = own.task.readable(own.scores).tolist(), own.task.prediction(own.scores).tolist()
@@ -79,12 +94,12 @@ def _prediction_rows(done: Iterable[tuple[Cell, Evidence]]) -> Iterable[dict[str
             guess = classes[int(guesses[row])] if classes else _number(guesses[row])
             chances = {column: _number(share) for column, share in zip(columns, shares[row], strict=False)}
             known = {"id": name, **_known(own, row), "prediction": guess}
-            yield {"variant": cell.variant.name, **_place(cell), **known, **chances}
+            yield {"variant": outcome.variant, **place, **known, **chances}
 
 
-def _place(cell: Cell) -> dict[str, Any]:
-    assert cell.fold is not None, "cells of a cross-validation have a fold"
-    return {"repeat": cell.fold.repeat, "fold": cell.fold.number, "seed": cell.seed}
+def _evidence(outcome: Outcome) -> Evidence:
+    assert outcome.evidence is not None, "only folds that were tested have lines"
+    return outcome.evidence
 
 
 def _known(own: Evidence, row: int) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from omib_cli.errors import UsageError
 from omib_cli.recipe.schema import Recipe
-from omib_cli.recipe.sources.common import FoldOptions, InnerFoldOptions, SplitOptions
+from omib_cli.recipe.sources.common import FoldOptions, InnerFoldOptions
 
 KEY, INNER_KEY = "data.split.fold", "data.split.validation"
 """Where a recipe says which fold it tests, and which of the others validates."""
@@ -61,12 +61,12 @@ def must_be_foldable(recipe: Recipe) -> None:
     Raises
     ------
     UsageError
-        It has no ``data.split``.
+        It has no ``data.split.fold``.
     """
-    if not isinstance(getattr(recipe.data, "split", None), SplitOptions):
+    if not hasattr(getattr(recipe.data, "split", None), "fold"):
         raise UsageError(
             f"recipe {recipe.name} cannot be cross-validated: the source {recipe.data.source} divides its data itself",
-            expected="tables, or clips of speech (data.split)",
+            expected="tables, clips of speech, or CMU-MOSI (data.split.fold)",
             do="compare seeds instead (omib compare --seeds 5), and tune by validation samples, without folds",
         )
 

@@ -108,7 +108,7 @@ def rehearse(
 ) -> tuple[list[PlannedStep], dict[str, Any] | None]:
     """All steps of the chain and, where there is a dataset already, what a batch of it shows (``stages.rehearsal``)."""
     dataset = _dataset_step(recipe, input_path, folder, shared)
-    closing = _closing_steps(recipe, dataset.out, folder, until)
+    closing = _closing_steps(recipe, dataset.out, folder, until, shared)
     if not dataset.out.exists():
         return [dataset, *train.plan(recipe, dataset.out, folder / MODEL), *closing], None
     with Dataset(dataset.out) as data:
@@ -125,7 +125,8 @@ def _chain(
     with Dataset(dataset.out) as data:
         made = [_make(step, job, shared, clock) for step in _training_steps(recipe, data, folder, shared)]
         read = input_key(input_path, data.provenance.facts.get("files", {}))
-    made += [_make(step, job, shared, clock) for step in _closing_steps(recipe, dataset.out, folder, until)]
+    closing = _closing_steps(recipe, dataset.out, folder, until, shared)
+    made += [_make(step, job, shared, clock) for step in closing]
     return made[-1], read
 
 
@@ -139,6 +140,11 @@ def make_dataset(recipe: Recipe, input_path: Path | None, folder: Path, job: Job
     """
     _must_know_the_input(recipe, input_path)
     return _make(_dataset_step(recipe, input_path, folder, shared), job, shared, Clock())
+
+
+def dataset_path(recipe: Recipe, input_path: Path | None, folder: Path, shared: Path | None) -> Path:
+    """Where :func:`run` with the same arguments has its dataset."""
+    return _dataset_step(recipe, input_path, folder, shared).out
 
 
 def _must_know_the_input(recipe: Recipe, input_path: Path | None) -> None:
@@ -164,10 +170,12 @@ def _training_steps(recipe: Recipe, data: Dataset, folder: Path, shared: Path | 
     return train.plan(recipe, data, folder / MODEL, estimates=estimates)
 
 
-def _closing_steps(recipe: Recipe, dataset: Path, folder: Path, until: Until) -> list[PlannedStep]:
+def _closing_steps(recipe: Recipe, dataset: Path, folder: Path, until: Until, shared: Path | None) -> list[PlannedStep]:
     """What follows training: the embedding of all samples, which training never read, and its report if asked for."""
     model, embedding, page = folder / MODEL, folder / EMBEDDING, folder / REPORT
-    judge = partial(evaluate.run, [embedding], page, bootstrap=recipe.evaluate.bootstrap, datasets=[dataset])
+    judge = partial(
+        evaluate.run, [embedding], page, bootstrap=recipe.evaluate.bootstrap, datasets=[dataset], kept=shared
+    )
     steps = [
         PlannedStep(embedding, "embed", partial(embed.run, dataset, model, embedding)),
         PlannedStep(page, "evaluate", judge),

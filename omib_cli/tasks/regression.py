@@ -1,4 +1,4 @@
-"""Regression: squared or absolute error, unit-variance Gaussians, and the metrics of sentiment analysis."""
+"""Regression: squared or absolute error, or a Gaussian's likelihood, and the metrics of sentiment analysis."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from omib_cli.recipe.tasks import RegressionOptions
 
 
+LEAST_VARIANCE = 1e-4
+"""Of the Gaussian's likelihood, in squared units of output: what fits a batch better is not weighed more."""
+
+
 class Regression(Task):
     """One real number."""
 
@@ -27,9 +31,24 @@ class Regression(Task):
         return 1
 
     def loss(self, output: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-        """Squared error (Appendix H), or absolute error, in units of output: (..., B, 1), (B,) to (..., B)."""
+        """Squared error (Appendix H), absolute error, or -ln q of a Gaussian: (..., B, 1), (B,) to (..., B)."""
+        return self.loss_among(output, label, None)
+
+    def loss_among(self, output: torch.Tensor, label: torch.Tensor, there: torch.Tensor | None) -> torch.Tensor:
+        """As :meth:`loss`, in units of output; a Gaussian's variance is the mean squared error among ``there``.
+
+        -ln q = (error^2 / v + ln v) / 2 up to a constant. For the gradient v is a constant: at the v that fits best the
+        likelihood does not change with it.
+        """
         error = output.float().squeeze(-1) - (label.float() - self.options.centre) / self.options.scale
-        return error.abs() if self.options.loss == "l1" else error.square()
+        if self.options.loss == "l1":
+            return error.abs()
+        if self.options.loss == "mse":
+            return error.square()
+        counted = torch.ones_like(error) if there is None else there.to(error.dtype).expand(error.shape)
+        total = (error.detach().square() * counted).sum(dim=-1, keepdim=True)
+        variance = (total / counted.sum(dim=-1, keepdim=True).clamp_min(1)).clamp_min(LEAST_VARIANCE)
+        return 0.5 * (error.square() / variance + variance.log())
 
     def divergence(self, output: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
         """KL between unit-variance Gaussians, half the squared distance of the outputs [B6]."""

@@ -9,7 +9,7 @@ exchangeable with the validation samples. Where these chose the epoch that was k
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from omib_cli.artifacts import format as fmt
 from omib_cli.artifacts.dataset import Dataset
 from omib_cli.data.samples import read_samples
 from omib_cli.errors import UsageError
+from omib_cli.nn.batch import Batch
 from omib_cli.runtime.seeds import derive_seed
 from omib_cli.training.model import MultimodalModel
 from omib_cli.training.novelty import some_blocks
@@ -35,7 +36,10 @@ COLDEST, HOTTEST = 0.05, 20.0
 """Between these the temperature is looked for."""
 FUSED = ""
 """The name of the fused head among temperatures; each other head is called after its modality."""
+DRAWS = 16
+"""Of what the bottlenecks let through, by which predicted values vary."""
 _TEMPERATURE, _HELD = fmt.CALIBRATION + "temperature.", fmt.CALIBRATION + "held"
+_DRAWN = fmt.CALIBRATION + "drawn"
 
 
 @dataclass(frozen=True)
@@ -48,10 +52,20 @@ class Calibration:
         By head.
     held
         How unlike its truth the prediction of each of them is (n,), increasing; see :meth:`Task.nonconformity`.
+    drawn
+        Of predicted values, their variance over draws, averaged over these samples; None of other tasks.
     """
 
     temperatures: Mapping[str, float] = field(default_factory=dict)
     held: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    drawn: float | None = None
+
+    @property
+    def noise(self) -> float | None:
+        """The standard deviation of a value about its prediction, but for what differs among draws; None if unknown."""
+        if self.drawn is None or self.chosen_level(None) is None:
+            return None
+        return math.sqrt(max(float(np.mean(self.held**2)) - self.drawn, 0.0))
 
     def temperature(self, head: str) -> float:
         """What to divide a head's logits by; 1 where nothing is known."""
@@ -118,6 +132,8 @@ def fit_calibration(model: MultimodalModel, data: Dataset, seed: int) -> dict[st
     outputs = _outputs(model, data, blocks, seed)
     held = model.task.nonconformity(model.task.scores(outputs[FUSED]), labels)
     found = {} if held is None else {_HELD: np.sort(held)}
+    if held is not None and not model.task.has_logits:
+        found[_DRAWN] = np.array([_mean_draw_variance(model, data, blocks)])
     if model.task.has_logits:
         for head, logits in outputs.items():
             there = np.isfinite(logits).all(axis=1)
@@ -133,7 +149,27 @@ def calibration_of(carried: Mapping[str, NDArray[Any]]) -> Calibration:
         for name, value in carried.items()
         if name.startswith(_TEMPERATURE)
     }
-    return Calibration(temperatures, carried.get(_HELD, np.zeros(0)))
+    drawn = float(carried[_DRAWN][0]) if _DRAWN in carried else None
+    return Calibration(temperatures, carried.get(_HELD, np.zeros(0)), drawn)
+
+
+def draw_variance(model: MultimodalModel, encodings: Sequence[torch.Tensor], batch: Batch) -> NDArray[np.float64]:
+    """Variance (B,) of the predicted values over draws of what the bottlenecks let through; zeros if there are none."""
+    outputs = model.fusion.outputs_of_draws(encodings, batch, DRAWS)
+    if outputs is None:
+        return np.zeros(len(encodings[0]))
+    values = [model.task.prediction(model.task.scores(each.float().cpu().numpy())) for each in outputs]
+    return np.asarray(np.var(values, axis=0))
+
+
+def _mean_draw_variance(model: MultimodalModel, data: Dataset, blocks: list[range]) -> float:
+    device = next(model.parameters()).device
+    found = []
+    for rows in blocks:
+        samples = read_samples(data, rows, device)
+        parts = samples.batches(samples.inference_batch)
+        found += [draw_variance(model, model.encode(part.values, part.batch), part.batch) for part in parts]
+    return float(np.concatenate(found).mean())
 
 
 def _outputs(model: MultimodalModel, data: Dataset, blocks: list[range], seed: int) -> dict[str, NDArray[np.float32]]:

@@ -25,10 +25,6 @@ ALIKE = 0.02
 """Median novelty below which samples are nearer to the training mean than training samples are."""
 SEVERAL = 20
 """Samples from which on their median novelty is looked at."""
-ALIKE = 0.02
-"""Median novelty below which samples are nearer to the training mean than training samples are."""
-SEVERAL = 20
-"""Samples from which on their median novelty is looked at."""
 DOUBT = 0.1
 """Share of the samples that may be so before a reader is warned."""
 
@@ -100,8 +96,8 @@ def verdicts(shift: Mapping[str, Mapping[str, Any]], novelty: Mapping[str, NDArr
     """
     found = []
     for name, one in shift.items():
-        outside, far = one["outside"] > MANY, one["far"] > MANY * one["features"]
-        if outside or far:
+        scatter = 3 * np.sqrt(MANY / (one["samples"] * one["features"]))  # of the share among so few values
+        if one["outside"] > MANY + scatter or one["far"] > MANY * one["features"]:
             found.append(
                 f"the values of {name} are not like those of training: {100 * one['outside']:.3g} % of them are outside"
                 f" its range, and {one['far']} of {one['features']} features have another mean. Are they in the same"

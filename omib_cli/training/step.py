@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -106,6 +107,8 @@ class Step:
         """
         every = {**self.model.state_dict(), **(self.average.averages if self.average else {})}
         numbers = {name: value for name, value in every.items() if value.is_floating_point()}
+        if math.isfinite(float(torch.stack(torch._foreach_norm([*numbers.values()])).sum())):
+            return  # nearly always; a norm of finite weights may overflow, and then each of them is looked at
         finite = torch.stack([torch.isfinite(value).all() for value in numbers.values()]).tolist()
         broken = [name for name, good in zip(numbers, finite, strict=True) if not good]
         if broken:

@@ -100,6 +100,22 @@ def test_what_was_found_and_decided_is_said(new, tmp_path):
     assert recipe.task.kind == "classification"
 
 
+def test_components_keep_their_scale_and_it_is_said(new, tmp_path):
+    rng = np.random.default_rng(0)
+    ids = [f"s{row:03}" for row in range(150)]
+    hidden = rng.normal(size=(150, 30)) * np.linspace(5, 0.5, 30)
+    mixed = hidden @ np.linalg.qr(rng.normal(size=(40, 40)))[0][:30] + 3 + rng.normal(size=40)
+    centred = mixed - mixed.mean(0)
+    left, size, _ = np.linalg.svd(centred, full_matrices=False)
+    for name, values in (("raw", mixed), ("pca", (left * size)[:, :25])):
+        pd.DataFrame(values, ids).round(6).rename(columns=lambda k: f"c{k}").to_csv(f"{name}.csv", index_label="id")
+    pd.DataFrame({"id": ids, "y": rng.integers(2, size=150)}).to_csv("y.csv", index=False)
+    recipe, out, _ = new("--modality", "raw=raw.csv", "--modality", "pca=pca.csv", "--label", "y.csv:y")
+    assert {name: table.standardise for name, table in recipe.data.tables.items()} == {"raw": None, "pca": "block"}
+    assert "25 columns (components)" in out
+    assert "scaling of pca" in out
+
+
 def test_a_given_split_is_found_and_can_be_turned_off(new, refused, tmp_path):
     write_tables(tmp_path, labels=label_frame())
     said = refused(*RNA_PROTEIN, "--label", "labels.csv:y")

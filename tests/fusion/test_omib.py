@@ -94,6 +94,31 @@ def test_total_is_task_plus_beta_times_weighted_kl_plus_branches():
     assert "r/m0" not in terms
 
 
+def test_branch_weight_weighs_the_branches_losses_and_nothing_else():
+    def total(weight):
+        torch.manual_seed(3)
+        return method(branch_weight=weight).losses(encodings(), batch(2))
+
+    whole, tenth = total(1.0), total(0.1)
+    assert {name: value.item() for name, value in whole.terms.items()} == pytest.approx(
+        {name: value.item() for name, value in tenth.terms.items()}
+    )
+    branches = sum(whole.terms[f"trb/m{i}"].item() for i in range(2))
+    assert whole.total.item() - tenth.total.item() == pytest.approx(0.9 * branches, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("hidden", "layers"), [(None, [(8, 8), (8, 8)]), ([], [(8, 8)]), ([5, 6], [(8, 5), (5, 6), (6, 8)])]
+)
+def test_bottleneck_has_the_hidden_layers_that_the_recipe_says(hidden, layers):
+    vae = method(bottleneck={"hidden": hidden}).bottlenecks[0]
+    found = [each for each in vae.modules() if isinstance(each, torch.nn.Linear) and each is not vae.scale]
+    assert [(each.in_features, each.out_features) for each in found] == layers
+    z, *_ = encodings()
+    doubled, origin = vae(2 * z).mean, vae(torch.zeros_like(z)).mean
+    assert torch.allclose(doubled - origin, 2 * (vae(z).mean - origin), atol=1e-5) == (hidden == [])
+
+
 def test_task_scale_divides_only_the_embeddings_loss():
     torch.manual_seed(3)
     plain = method().losses(encodings(), batch(2))

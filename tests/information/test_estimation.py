@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from omib_cli.errors import DataError, NumericError
+from omib_cli.information import estimation
 from omib_cli.information.estimation import CriticTraining, MutualInformation, estimate, split_rows, standardise
 from omib_cli.information.gaussian import true_information
 from omib_cli.recipe.information import InformationOptions
@@ -48,7 +49,7 @@ def test_other_estimators_find_a_strong_relation(estimator, job):
 @pytest.mark.parametrize("critic", ["paper", "bilinear"])
 def test_no_estimate_exceeds_the_logarithm_of_its_samples(critic, job):
     x, _ = gaussians(20, 0.0, 1000)
-    found = estimated(x, x, job, name="x", critic=critic, lr=1e-2, epochs=30, batch=64, hidden=[64])
+    found = estimated(x, x, job, name="x|copy", critic=critic, lr=1e-2, epochs=30, batch=64, hidden=[64])
     assert found.value <= found.limit == math.log(100)
     assert found.value > 2.0
 
@@ -127,10 +128,35 @@ def test_early_end_leaves_out_the_remaining_epochs(job):
 
 def test_training_ends_once_the_limit_is_far_behind(job):
     x, _ = gaussians(200, 0.0, 1000)
-    found = estimated(x, x, job, name="x", epochs=100, batch=64, hidden=[64])
+    found = estimated(x, x, job, name="x|copy", epochs=100, batch=64, hidden=[64])
     assert min(found.curve[-1]) >= found.limit + 2
     assert all(min(values) < found.limit + 2 for values in found.curve[:-1])
     assert found.value == found.limit
+
+
+def test_the_entropy_of_samples_that_all_differ_is_their_limit_without_a_critic(job):
+    x, _ = gaussians(2, 0.0, 400)
+    found = estimated(x, x, job, name="x", **QUICK)
+    assert (found.value, found.raw, found.curve) == (math.log(40), None, [])
+    few = estimated(x, x, job, name="x", estimator="infonce", holdout=0.5, **QUICK)
+    assert few.value == few.limit == math.log(200)
+
+
+def test_the_entropy_of_samples_that_repeat_is_estimated(job):
+    x = standardise(torch.arange(400.0)[:, None] % 4)
+    found = estimated(x, x, job, name="x", lr=0.02, epochs=20, least_steps=1, hidden=[32], batch=64)
+    assert found.curve
+    assert found.value == pytest.approx(math.log(4), abs=0.15)
+
+
+def test_no_look_promises_more_than_a_trained_critic_finds(job):
+    """Samples of which some repeat: what the look says of them is a lower bound, as any critic's value is."""
+    x = torch.cat([torch.zeros(80, 1), torch.arange(1.0, 1921.0)[:, None]])  # ln p of equal pairs: -6.4; ln 200 = 5.3
+    found = estimation.entropy_at_limit(standardise(x), InformationOptions(), 0, 0, "x")
+    assert found is not None
+    assert found.value == math.log(200)
+    often = torch.cat([torch.zeros(400, 1), torch.arange(1.0, 1601.0)[:, None]])  # a fifth alike: -ln .04 = 3.2
+    assert estimation.entropy_at_limit(standardise(often), InformationOptions(), 0, 0, "x") is None
 
 
 def test_small_data_gets_more_epochs():

@@ -77,14 +77,19 @@ def test_a_pair_takes_the_samples_that_have_both_row_by_row(lacking):
     assert torch.allclose(order_z, order_z[0].expand(len(order_z)), atol=1e-4)
 
 
-def two_wide_modalities(path, columns=18_000, samples=300):
-    """Ten factors that both share, ten of each one's own, and as much noise again; the first fifth is to be tested."""
+def two_wide_modalities(path, columns=18_000, samples=300, alike=None):
+    """Ten factors that both share, ten of each one's own, and as much noise again; the first fifth is to be tested.
+
+    Every sample whose number ``alike`` divides is the same.
+    """
     rng = np.random.default_rng(0)
     shared, values = rng.normal(size=(samples, 10)), {}
     for name in ("x1", "x2"):
         factors = np.concatenate([shared, rng.normal(size=(samples, 10))], axis=1)
         weights = rng.normal(size=(20, columns)) / np.sqrt(20)
         values[name] = factors @ weights + rng.normal(size=(samples, columns))
+        if alike:
+            values[name][::alike] = values[name][0]
     split = np.repeat([0, 1, 2], [samples * 7 // 10, samples // 10, samples // 5])
     return write_dataset(path, values, (shared[:, 0] > 0).astype(float), split)
 
@@ -105,7 +110,7 @@ def test_wide_vectors_are_reduced_and_what_they_share_is_found(tmp_path, job):
 def test_a_negative_entropy_is_refused_with_what_to_do(tmp_path, job):
     recipe = small_recipe().model_copy(update={"information": InformationOptions(seeds=1, input="raw", patience=3)})
     with pytest.raises(NumericError, match="H\\(x1\\) is negative") as caught:
-        estimate_mi.run(recipe, two_wide_modalities(tmp_path / "d.h5"), tmp_path / "i.h5", job)
+        estimate_mi.run(recipe, two_wide_modalities(tmp_path / "d.h5", alike=3), tmp_path / "i.h5", job)
     assert "information.input=pca" in caught.value.do
 
 

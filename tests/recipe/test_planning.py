@@ -38,6 +38,18 @@ def test_the_network_is_that_of_the_recipe_for_as_many_samples(samples, like):
     assert like in made.reasons["network"]
 
 
+def test_components_keep_their_scale_and_other_tables_do_not():
+    recipe, made = planned(found(table=replace(TABLE, kind="components")))
+    assert {table.standardise for table in recipe.data.tables.values()} == {"block"}
+    assert "uncorrelated" in made.reasons["scaling of rna"]
+    assert {table.standardise for table in planned(found())[0].data.tables.values()} == {None}
+
+
+def test_few_values_are_learnt_in_nats():
+    values = replace(LABELS, kind="fractions", distinct=90)
+    assert [planned(found(size, values))[0].task.loss for size in (SOME - 1, SOME)] == ["gaussian", "mse"]
+
+
 def test_several_classes_are_learnt_faster_than_two():
     several = planned(found(labels=replace(LABELS, distinct=4)))[0]
     assert (several.train.optimiser.lr, several.warmup.optimiser.weight_decay) == (1e-3, 1.0)

@@ -96,3 +96,12 @@ def test_linear_algebra_has_the_threads_of_the_command_unless_the_user_says_othe
         monkeypatch.setenv("OPENBLAS_NUM_THREADS", said)
     libraries.prepare_libraries(3)
     assert os.environ["OPENBLAS_NUM_THREADS"] == expected
+
+
+@pytest.mark.parametrize("said", [None, "active"])
+def test_threads_wait_asleep_unless_the_user_says_otherwise(monkeypatch, said):
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    if said is not None:
+        monkeypatch.setenv("OMP_WAIT_POLICY", said)
+    libraries.prepare_libraries(3)
+    assert os.environ["OMP_WAIT_POLICY"] == (said or "PASSIVE")

@@ -187,6 +187,49 @@ def test_a_fold_without_a_class_is_refused(tmp_path):
         fold_of(tmp_path, folds=3, labels={"group": "patient"})
 
 
+def survival_of(folder, events, times=None, number=1, validation=0.0, **labels):
+    """The plan of a fold, of samples that have the event in the rows that are named."""
+    table = label_frame()
+    table["dead"] = [int(row in events) for row in range(40)]
+    table["months"] = np.arange(1.0, 41.0) if times is None else times
+    write_tables(folder, labels=table)
+    labels = {"column": "months", "event": "dead", **labels}
+    return fold_of(folder, number=number, task="survival", labels=labels, validation=validation)[1]
+
+
+def test_events_are_in_all_inner_folds_in_proportion(tmp_path):
+    events = {0, 1, 2, 3, 4, 5, 20, 21, 22, 23, 24, 25}
+    for number in (1, 2, 3):
+        plan = survival_of(tmp_path, events, validation={"number": number, "folds": 3})
+        validated = {int(name[1:]) for name, code in zip(plan.ids, plan.split, strict=True) if code == 1}
+        assert (len(validated), len(validated & events)) == (10, 3)
+
+
+def test_events_are_in_all_folds_in_proportion(tmp_path):
+    events = {0, 1, 2, 3, 20, 21, 22, 23}
+    for number in (1, 2, 3, 4):
+        plan = survival_of(tmp_path, events, number=number)
+        held = {int(name[1:]) for name, code in zip(plan.ids, plan.split, strict=True) if code == 2}
+        assert (len(held), len(held & events)) == (10, 2)
+
+
+def test_more_folds_than_events_are_refused(tmp_path):
+    with pytest.raises(DataError, match="more folds than samples of class 'event'") as caught:
+        survival_of(tmp_path, {1, 2, 3})
+    assert "class" not in caught.value.do
+
+
+def test_a_fold_whose_groups_are_all_censored_is_refused(tmp_path):
+    with pytest.raises(DataError, match="more folds than groups of class 'event'"):
+        survival_of(tmp_path, {0, 1, 2, 3, 4}, group="patient")  # all of two patients
+
+
+@pytest.mark.parametrize("time", [0.0, -3.0])
+def test_times_of_zero_or_below_are_refused_before_anything_is_divided(tmp_path, time):
+    with pytest.raises(DataError, match="times of zero or below"):
+        survival_of(tmp_path, set(range(0, 40, 3)), times=[time, *range(1, 40)])
+
+
 def test_a_fold_that_is_none_of_them_is_no_recipe():
     for fold in ({"number": 1, "folds": 1}, {"number": 6, "folds": 5}, {"number": 0}):
         values = table_recipe().resolved()

@@ -12,7 +12,10 @@ from test_new_samples import like, same_rows
 
 from omib_cli.errors import DataError, MismatchError
 from omib_cli.recipe.schema import recipe_model
+from omib_cli.recipe.sources.tables import TableScaling
 from omib_cli.sources import array_tables, matrices
+from omib_cli.sources.matrices import DenseMatrix
+from omib_cli.sources.preprocessing import fit, fit_blocks
 from omib_cli.sources.tables import TablesSource
 
 N, D = 90, 60
@@ -167,3 +170,16 @@ def test_memory_makes_blocks_smaller_and_bounds_what_is_kept(tmp_path, large):
     source.memory = 2_000
     with pytest.raises(DataError, match="more than --memory gives"):
         source.plan()
+
+
+@pytest.mark.parametrize("standardise", ["zscore", "minmax", "block", "none"])
+def test_every_scaling_is_fitted_alike_in_memory_and_by_blocks(standardise):
+    rng = np.random.default_rng(0)
+    values = rng.poisson(1.0, (40, 6)) * np.array([1.0, 3.0, 9.0, 1.0, 0.0, 2.0])
+    training, scaling = np.arange(40) % 4 > 0, TableScaling(standardise, "mean", "drop")
+    names = list("abcdef")
+    whole = fit(values, np.flatnonzero(training), names, scaling, "x")
+    blocks = fit_blocks(DenseMatrix(values), training, names, scaling, "x")
+    assert whole.kept.tolist() == blocks.kept.tolist() == [0, 1, 2, 3, 5]
+    np.testing.assert_allclose(blocks.offset, whole.offset, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(blocks.scale, whole.scale, rtol=1e-6)

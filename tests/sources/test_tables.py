@@ -381,6 +381,20 @@ def test_minmax_maps_training_rows_to_the_unit_interval(tmp_path):
     np.testing.assert_allclose(block.values["rna"][:20].max(0), 1)
 
 
+@pytest.mark.parametrize("section", ["zscore", "block"])
+def test_a_block_keeps_the_ratio_of_its_features_deviations(tmp_path, section):
+    table = frame(RNA * [1.0, 5.0, 20.0], "r")
+    own = {"standardise": "block"} if section == "zscore" else {}
+    tables = {"rna": {"files": "rna.csv", "id": "id", **own}, "protein": {"files": "protein.csv", "id": "id"}}
+    _, block, _ = read(write_tables(tmp_path, rna=table), table_recipe(tables=tables, standardise=section))
+    own, before = block.values["rna"][:20], (RNA * [1.0, 5.0, 20.0])[TRAIN]
+    np.testing.assert_allclose(own.mean(0), 0, atol=1e-5)
+    np.testing.assert_allclose(own.var(0).mean(), 1, rtol=1e-5)
+    np.testing.assert_allclose(own.std(0) / own.std(0)[0], before.std(0) / before.std(0)[0], rtol=1e-4)
+    other = block.values["protein"][:20].std(0)
+    assert (np.ptp(other) < 1e-4) == (section == "zscore")
+
+
 @pytest.mark.parametrize(("policy", "width"), [("drop", 2), ("keep", 3)])
 def test_constant_columns_are_dropped_or_kept_as_zeros(tmp_path, policy, width):
     table = frame(RNA, "r")

@@ -67,12 +67,12 @@ def test_artifact_holds_every_entropy_and_pair_seed_by_seed(tmp_path):
     assert facts["rows"] == {"x1": 240, "x2": 240, "x3": 240}
     assert found.bounds["lower"] == pytest.approx(1 / (5 * sum(v.mean() for v in found.entropy.values())))
     assert result.figures["M_l"] == found.bounds["lower"]
-    assert len(found.provenance.notes["estimates"]["x1"][0]["curve"]) == 4
+    assert len(found.provenance.notes["estimates"]["x1|x2"][0]["curve"]) == 4
     json.dumps(found.provenance.notes, allow_nan=False)
     assert verify(out).hash == result.hash
 
 
-@pytest.mark.parametrize("steps", [1, 11, 40, 144])
+@pytest.mark.parametrize("steps", [1, 11, 40, 47])
 def test_interrupted_run_ends_with_the_same_hash(steps, data, tmp_path):
     whole = estimate_mi.run(recipe(), data, tmp_path / "whole.h5", watched())
     out = tmp_path / "parts.h5"

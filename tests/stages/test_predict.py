@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import shutil
 
 import anndata
@@ -11,11 +12,14 @@ import pandas as pd
 import pytest
 from test_features import RECIPE, tables
 
+from omib_cli.artifacts.prepared import read_prepared
 from omib_cli.errors import DataError, MismatchError, OmibError, UsageError
 from omib_cli.recipe.schema import recipe_model
 from omib_cli.runtime.job import Job
+from omib_cli.sources.tables import TablesSource
 from omib_cli.stages import embed, evaluate, predict, prepare, train
-from omib_cli.stages.new_samples import NewData, prepare_like
+from omib_cli.stages.new_samples import NewData, prepare_like, recipe_for
+from omib_cli.training.shift import verdicts
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +97,38 @@ def test_features_that_are_missing_are_refused_by_name_or_filled_as_far_as_allow
     np.testing.assert_array_equal(predicted(trained, mean, allow_missing=0.2).X, found.X)
 
 
+@pytest.mark.parametrize("lost", [1, 3])
+def test_the_share_that_a_refusal_names_is_enough(trained, tmp_path, lost):
+    folder = files(tmp_path / "new")
+    table = pd.read_csv(folder / "dna.csv")
+    table.loc[: lost - 1, "dna_2"] = np.nan
+    table.to_csv(folder / "dna.csv", index=False)
+    with pytest.raises(DataError) as caught:
+        predicted(trained, folder)
+    share = re.search(r"--allow-missing (\S+)", str(caught.value))[1]
+    predicted(trained, folder, allow_missing=float(share))
+
+
+def test_files_that_are_not_there_are_named_with_what_to_say(trained, tmp_path):
+    folder = files(tmp_path / "new")
+    (folder / "dna.csv").unlink()
+    with pytest.raises(UsageError) as caught:
+        predicted(trained, folder)
+    assert "no dna.csv; there are: rna.csv" in str(caught.value)
+    assert "--modality dna=none" in str(caught.value)
+    recipe = recipe_for(NewData(folder, labels="typo.csv", files={"dna": "none"}), trained[0])
+    source = TablesSource(recipe, folder, read_prepared(trained[0], 0.0)[0])
+    source.plan()
+    assert "no typo.csv: these samples have no labels" in source.warnings
+
+
+def test_few_values_outside_the_training_range_are_no_reason_to_doubt_one_sample():
+    one = {"samples": 1, "features": 12, "far": 0}
+    assert not verdicts({"rna": one | {"outside": 1 / 12}}, {})
+    assert verdicts({"rna": one | {"outside": 6 / 12}}, {})
+    assert verdicts({"rna": one | {"samples": 100, "outside": 1 / 12}}, {})
+
+
 def test_no_feature_in_common_is_another_modality(trained, tmp_path):
     with pytest.raises(MismatchError, match="not one of the features"):
         predicted(trained, files(tmp_path / "new", lambda frame: frame.add_prefix("x")))
@@ -123,7 +159,7 @@ def test_a_modality_may_be_missing_in_some_samples_or_in_all(trained, tmp_path):
     assert int(some.obs["has_dna"].sum()) == 30
     assert some.obs["novelty_dna"].isna().sum() == 10
     (folder / "dna.csv").unlink()
-    with pytest.raises(DataError, match=r"dna\.csv"):
+    with pytest.raises(UsageError, match=r"no dna\.csv"):
         predicted(trained, files_without(tmp_path / "forgotten"))
     none = predicted(trained, files_without(tmp_path / "none"), files={"dna": "none"})
     assert not none.obs["has_dna"].any()

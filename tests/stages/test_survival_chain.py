@@ -12,6 +12,7 @@ import pytest
 from lifelines.utils import concordance_index
 
 from omib_cli.artifacts.dataset import EVERYTHING, Dataset
+from omib_cli.cli import app
 from omib_cli.cli.app import main
 from omib_cli.errors import DataError, StaleError, UsageError
 from omib_cli.recipe.fusion import FUSIONS
@@ -113,7 +114,7 @@ def test_every_method_learns_the_risk_with_modalities_missing(folder, tmp_path, 
 
 
 def test_the_report_has_metrics_with_intervals_and_curves_of_thirds(folder, tmp_path, job):
-    evaluate.run([folder / "e.h5ad"], tmp_path / "report", job)
+    evaluate.run([folder / "e.h5ad"], tmp_path / "report", job, datasets=[folder / "d.h5"])
     run = json.loads((tmp_path / "report" / "report.json").read_text())["runs"][0]
     fused, branch = run["metrics"]["test"]["fused"], run["metrics"]["test"]["rna"]
     assert list(fused) == ["concordance", "time_dependent_auc", "integrated_brier"]
@@ -127,6 +128,13 @@ def test_the_report_has_metrics_with_intervals_and_curves_of_thirds(folder, tmp_
     assert thirds["low"]["events"] < thirds["middle"]["events"] < thirds["high"]["events"]
     assert all(third["at_risk"][0] == third["samples"] for third in thirds.values())
     assert (tmp_path / "report" / "figures" / "survival.png").exists()
+    assert list(run["references"]) == ["constant", "linear", "linear on rna", "linear on dna"]
+    assert run["references"]["constant"]["concordance"]["value"] == 0.5
+    assert run["references"]["linear"]["concordance"]["value"] > 0.75
+    assert "integrated_brier" not in run["references"]["linear"]
+    assert "has a forest or boosting that knows of censoring" in run["no_references"]
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "Cox regression on rna alone" in page
     assert "log-rank p &lt; 0.0001" in (tmp_path / "report" / "report.html").read_text()
 
 
@@ -198,6 +206,21 @@ def test_a_cohort_without_an_event_is_not_trained_on(folder, tmp_path, job):
     prepare_like(new, model, tmp_path / "d.h5", job)
     with pytest.raises(DataError, match="every sample is censored"):
         train.run(recipe(), tmp_path / "d.h5", tmp_path / "m.safetensors", job, start=model)
+
+
+def test_embeddings_have_survival_at_chosen_times(folder, tmp_path, capsys):
+    out = tmp_path / "e.h5ad"
+    words = ["embed", str(folder / "d.h5"), "--model", str(folder / "m.safetensors"), "-o", str(out), "--device", "cpu"]
+    with pytest.raises(SystemExit) as end:
+        app.main([*words, "--threads", "1", "--times", "12.5,5"])
+    assert end.value.code == 0
+    obs = anndata.read_h5ad(out).obs
+    assert (obs["survival_5"] >= obs["survival_12.5"]).all()
+    assert obs["survival_5"].between(0, 1).all()
+    with pytest.raises(SystemExit) as end:
+        app.main([*words, "--times", "soon"])
+    assert end.value.code == 2
+    assert "--times takes times" in capsys.readouterr().err
 
 
 def test_several_processes_are_refused(folder, monkeypatch):

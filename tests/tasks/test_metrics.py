@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from embeddings import classification, random_case
 from sklearn import metrics as sklearn_metrics
 
@@ -42,7 +43,6 @@ def test_auc_tells_apart_what_probabilities_round_to_one(classes):
 
 
 def test_values_are_learnt_in_units_of_output_and_scored_in_those_of_the_label():
-    import torch
 
     plain, scaled = (Regression(RegressionOptions(centre=c, scale=s), []) for c, s in ((0.0, 1.0), (70.0, 10.0)))
     outputs, labels = np.array([[-1.0], [0.0], [2.0]], dtype=np.float32), np.array([60.0, 75.0, 90.0])
@@ -151,6 +151,31 @@ def test_what_is_neutral_is_no_negative_where_all_samples_count_and_left_out_whe
 
 def test_f1_of_a_class_that_is_never_predicted_is_0():
     assert sentiment_metrics(np.array([1.0, 1.0]), np.array([1.0, -1.0]))["f1_nonneg"] == pytest.approx(1 / 3)
+
+
+def test_the_gaussian_loss_is_the_log_density_at_the_variance_that_fits_best():
+    torch.manual_seed(0)
+    task = Regression(RegressionOptions(loss="gaussian", centre=3.0, scale=2.0), [])
+    output, label = torch.randn(2, 9, 1, requires_grad=True), 3 + 2 * torch.randn(9)
+    error = output.squeeze(-1) - (label - 3) / 2
+    variance = error.square().mean(dim=-1, keepdim=True).detach()
+    best = -torch.distributions.Normal(0.0, variance.sqrt()).log_prob(error) - 0.5 * math.log(2 * math.pi)
+    torch.testing.assert_close(task.loss(output, label), best)
+    there = torch.arange(9) % 3 > 0
+    among = task.loss_among(output, label, torch.stack([there, torch.ones(9, dtype=torch.bool)]))
+    torch.testing.assert_close(among[0, there], task.loss(output[0, there], label[there]))
+    torch.testing.assert_close(among[1], task.loss(output[1], label))
+    (slope,) = torch.autograd.grad(task.loss(output, label).mean(dim=-1).sum(), output, retain_graph=True)
+    (profile,) = torch.autograd.grad(0.5 * error.square().mean(dim=-1).log().sum(), output)
+    torch.testing.assert_close(slope, profile)
+
+
+def test_the_gaussian_loss_of_a_perfect_fit_is_finite():
+    output = torch.zeros(4, 1, requires_grad=True)
+    loss = Regression(RegressionOptions(loss="gaussian"), []).loss(output, torch.zeros(4)).mean()
+    loss.backward()
+    assert loss.item() == pytest.approx(0.5 * math.log(1e-4))
+    assert not output.grad.any()
 
 
 def test_a_regression_has_the_metrics_of_sentiment_where_the_recipe_says_so():

@@ -153,6 +153,19 @@ def test_intervals_of_values_have_the_width_of_the_held_out_errors(tmp_path):
     assert measured.size == pytest.approx(2 * errors[54], rel=1e-5)
 
 
+@pytest.mark.parametrize("method", ["omib", "concat"])
+def test_the_spread_of_values_is_on_average_that_of_the_held_out_errors(tmp_path, method):
+    dataset = toy_dataset(tmp_path / "data.h5", task="regression")
+    recipe = small_recipe(task="regression", fusion={"method": method})
+    model = train.run(recipe, dataset, tmp_path / "model.safetensors", job()).out
+    obs: pd.DataFrame = embedded((dataset, model), tmp_path / "e.h5ad").obs
+    held_out = obs[obs["split"] == "validation"]
+    errors = held_out["prediction"] - held_out["label"]
+    assert np.mean(held_out["spread"] ** 2) == pytest.approx(np.mean(errors**2), rel=1e-4)
+    differs = np.ptp(obs["spread"]) > 1e-3 * obs["spread"].mean()
+    assert differs == (method == "omib")  # what its bottlenecks leave open is the sample's own
+
+
 def test_a_model_of_an_earlier_version_predicts_as_it_did(trained, tmp_path):
     weights, provenance = read_checkpoint(trained[1], fmt.MODEL)
     carried = {k: v for k, v in read_carried(trained[1])[0].items() if not k.startswith(fmt.CALIBRATION)}

@@ -217,6 +217,13 @@ class InnerFoldOptions(NumberedFold):
     """Folds that the samples outside the test split are divided into, as those of a cross-validation."""
 
 
+class FoldedOptions(Options):
+    """Cross-validation of a source that is published with its division."""
+
+    fold: FoldOptions | None = None
+    """One fold of a cross-validation is the test split, in place of the published one; whole groups are in one fold."""
+
+
 class SplitOptions(Options):
     """How samples are divided where the data does not say: whole groups stay together."""
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from omib_cli.recipe.options import Share
-from omib_cli.recipe.sources.common import SourceOptions
+from omib_cli.recipe.sources.common import FoldedOptions, SourceOptions
 
 MosiModality = Literal["text", "audio", "visual"]
 
@@ -29,6 +29,8 @@ class CmuMosiOptions(SourceOptions):
     trained on; a pickle file is divided already."""
     validation: Share = 0.0
     """Share of the training utterances, by whole videos, for validation, where the fold gives none."""
+    split: FoldedOptions = FoldedOptions()
+    """Folds of a cross-validation, by video; they take the place of `fold`."""
     features: dict[MosiModality, Literal["tokens", "sequence", "vector"]] = {}
     """What stands for a modality: `tokens` of the text, a `sequence` of features, or one `vector` (of a sequence, the
     mean). Left out: tokens where there is a `tokenizer`, and otherwise what the layout has."""

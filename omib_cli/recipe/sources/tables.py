@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, Self
+from typing import Literal, NamedTuple, Self
 
 from pydantic import field_validator, model_validator
 
@@ -26,6 +26,8 @@ class TableOptions(FileOptions):
     preprocess: list[StepOptions] = []
     """What is done to the values before they are imputed and standardised, in this order: log1p, library-size, clr,
     tf-idf, lsi, select, pca, clip, zscore; fitted on the training samples, and carried by the model."""
+    standardise: Literal["zscore", "minmax", "block", "none"] | None = None
+    """Scaling of this table's features, where it is another than that of the section."""
     transpose: bool = False
     """Whether samples are in columns: their ids are the header then, and `id` is the column of the features' names (the
     first by default)."""
@@ -50,6 +52,14 @@ class TableOptions(FileOptions):
         return self
 
 
+class TableScaling(NamedTuple):
+    """How the features of one table are scaled, what replaces missing values, and what becomes of constant features."""
+
+    standardise: str
+    impute: str
+    constant: str
+
+
 class TablesOptions(SourceOptions):
     """Tables of numbers: one file per modality, or one file with all of them."""
 
@@ -63,8 +73,10 @@ class TablesOptions(SourceOptions):
     that are ids are compared)."""
     split: SplitOptions = SplitOptions()
     """Training, validation and test."""
-    standardise: Literal["zscore", "minmax", "none"] = "zscore"
-    """Scaling of each feature, fitted on the training split only."""
+    standardise: Literal["zscore", "minmax", "block", "none"] = "zscore"
+    """Scaling of each feature, fitted on the training split only: `zscore` to mean 0 and deviation 1, `minmax` to
+    0 ... 1; `block` to mean 0, and all features of a table by one number to a mean variance of 1, for features of one
+    unit whose variances mean something, such as principal components."""
     impute: Literal["refuse", "mean", "median", "zero"] = "refuse"
     """What replaces a missing value, fitted on the training split only; `refuse` is an error."""
     constant: Literal["refuse", "drop", "keep"] = "drop"
@@ -80,10 +92,18 @@ class TablesOptions(SourceOptions):
         if not isinstance(own, TablesOptions):
             return self
         tables = {
-            name: table.model_copy(update={"preprocess": own.tables[name].preprocess}) if name in own.tables else table
+            name: table.model_copy(
+                update={key: getattr(own.tables[name], key) for key in ("preprocess", "standardise")}
+            )
+            if name in own.tables
+            else table
             for name, table in self.tables.items()
         }
         return self.model_copy(update={"tables": tables, "impute": own.impute})
+
+    def scaling(self, name: str) -> TableScaling:
+        """How the features of a table are scaled, imputed and chosen."""
+        return TableScaling(self.tables[name].standardise or self.standardise, self.impute, self.constant)
 
     def renamed(self, files: Mapping[str, str], labels: str | None) -> Self:
         """With other files of tables; labels that stood in one of them stand in its new file too."""

@@ -87,7 +87,7 @@ class FeatureRows:
         width = self.values[0].shape[-1]
         elements = np.concatenate([one.reshape(-1, width) for one in chosen] or [np.zeros((0, width))])
         columns = [str(column) for column in range(width)]
-        fitted = fit(elements.astype(np.float64), np.ones(len(elements), dtype=bool), columns, scaling, where)
+        fitted = fit(elements.astype(np.float64), np.arange(len(elements)), columns, scaling, where)
         scaled = [((one - fitted.offset) / fitted.scale).astype(np.float32) for one in self.values]
         return replace(self, values=scaled), fitted
 

@@ -11,6 +11,7 @@ from omib_cli.artifacts import format as fmt
 from omib_cli.artifacts.dataset_writer import Block, DatasetPlan, ModalityPlan
 from omib_cli.artifacts.files import must_exist
 from omib_cli.errors import DataError, RecipeError, listed
+from omib_cli.sources.folds import fold_split, outside_test, said_of_folds
 from omib_cli.sources.labels import must_be_learnable
 from omib_cli.sources.mosi.features import FeatureRows, KeepingAll, means, repeated, scaled_like
 from omib_cli.sources.mosi.folder import FEATURES, LABELS, read_folder
@@ -101,6 +102,7 @@ class CmuMosiSource:
             split = np.full(len(data.ids), fmt.ALL_SPLITS.index(fmt.NEW), dtype=np.uint8)
             rows, plans = self._prepare_like(data, self._like)
         else:
+            data = self._chosen(data)
             split = self._split(data)
             self._must_be_honest(data, split)
             rows, plans = self._prepare(data, split == TRAIN)
@@ -170,12 +172,31 @@ class CmuMosiSource:
         """The modalities that are not made of the text."""
         return [name for name, kind in self.kinds.items() if kind != fmt.TOKENS]
 
+    def _chosen(self, data: Utterances) -> Utterances:
+        """The utterances that take part: all, but for those of the published test split that folds are to leave out."""
+        fold = self.options.split.fold
+        if fold is None:
+            return data
+        if fold.within == "all":
+            self.warnings.extend(said_of_folds(True, fold, len(data.ids)))
+            return data
+        published = given_split(data.split, SPLIT_NAMES, data.where)
+        return data.taken(outside_test(published, self.warnings).tolist())
+
+    def _divided(self, data: Utterances) -> NDArray[np.uint8]:
+        """Codes (N,) of the published split, or of one fold."""
+        fold = self.options.split.fold
+        if fold is not None:
+            return fold_split(data.labels, data.videos, [], fold, self.recipe.seed, data.where)
+        split = given_split(data.split, SPLIT_NAMES, data.where)
+        must_keep_groups(split, data.videos, data.where, "fetch the published file: its splits are by video")
+        return split
+
     def _split(self, data: Utterances) -> NDArray[np.uint8]:
         """Codes (N,) of the split of each utterance, whole videos on one side."""
         import numpy as np
 
-        split = given_split(data.split, SPLIT_NAMES, data.where)
-        must_keep_groups(split, data.videos, data.where, "fetch the published file: its splits are by video")
+        split = self._divided(data)
         carved = bool(self.options.validation) and not np.any(split == VALIDATION)
         if carved:
             kinds = strata(data.labels, classes=False)
@@ -195,7 +216,8 @@ class CmuMosiSource:
                     where=FEATURES,
                     got=f"{seen} of {int((split == TEST).sum())} test utterances are in their training part",
                     expected="features that know nothing of the test split",
-                    do="set `data.fold: bclstm_split`, or use tokens of the text (`data.tokenizer`) and the audio",
+                    do=("set `data.fold: bclstm_split`, or " if self.options.split.fold is None else "")
+                    + "use tokens of the text (`data.tokenizer`) and the audio",
                 )
 
     def _prepare(

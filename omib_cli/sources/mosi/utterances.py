@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from omib_cli.errors import DataError
@@ -59,6 +59,26 @@ class Utterances:
     vectors: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     non_finite: dict[str, int] = field(default_factory=dict)
     learnt_from: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
+
+    def taken(self, rows: Sequence[int]) -> Utterances:
+        """Some of the utterances, in the order of ``rows``."""
+
+        def some(values: list[Any]) -> list[Any]:
+            return [values[row] for row in rows]
+
+        index = list(rows)
+        return replace(
+            self,
+            ids=some(self.ids),
+            videos=some(self.videos),
+            split=some(self.split),
+            labels=self.labels[index],
+            texts=None if self.texts is None else some(self.texts),
+            words=None if self.words is None else some(self.words),
+            sequences={name: some(values) for name, values in self.sequences.items()},
+            vectors={name: values[index] for name, values in self.vectors.items()},
+            learnt_from={name: flags[index] for name, flags in self.learnt_from.items()},
+        )
 
     def finite(self, name: str, values: Any) -> NDArray[np.float32]:
         """Values as float32, with 0 for what is infinite or no number; such values are counted.
