@@ -21,7 +21,12 @@ def folded(number=1, folds=4, task="classification", labels=None, seed=0, valida
 
 def fold_of(folder, **said):
     plan, _, source = read(folder, folded(**said))
-    return [name for name, code in zip(plan.ids, plan.split, strict=True) if code == 2], plan, source
+    return of_split(plan, 2), plan, source
+
+
+def of_split(plan, code):
+    """Ids of the samples of a split."""
+    return [name for name, own in zip(plan.ids, plan.split, strict=True) if own == code]
 
 
 def test_every_sample_is_tested_in_one_fold_and_each_class_in_all_of_them(tmp_path):
@@ -62,14 +67,12 @@ def test_validation_is_carved_out_of_what_a_fold_leaves(tmp_path):
 def test_inner_folds_validate_every_sample_that_is_not_tested_once(tmp_path):
     write_tables(tmp_path)
     plans = [fold_of(tmp_path, validation={"number": number, "folds": 3})[1] for number in (1, 2, 3)]
-    tested = {tuple(np.flatnonzero(plan.split == 2)) for plan in plans}
-    assert len(tested) == 1
-    validated = [{name for name, code in zip(p.ids, p.split, strict=True) if code == 1} for p in plans]
-    assert [len(each) for each in validated] == [10, 10, 10]
-    assert len(set.union(*validated)) == 30
-    assert [sum(int(name[1:]) % 2 for name in each) for each in validated] == [5, 5, 5]
-    other = fold_of(tmp_path, validation={"number": 1, "folds": 3}, repeat=2)[1]
-    assert {name for name, code in zip(other.ids, other.split, strict=True) if code == 1} != validated[0]
+    assert len({tuple(of_split(plan, 2)) for plan in plans}) == 1
+    names = [of_split(plan, 1) for plan in plans]
+    every = [name for own in names for name in own]
+    assert len(set(every)) == len(every) == 30
+    assert [sum(int(name[1:]) % 2 for name in own) for own in names] == [5, 5, 5]
+    assert of_split(fold_of(tmp_path, validation={"number": 1, "folds": 3}, repeat=2)[1], 1) != names[0]
 
 
 def test_inner_folds_keep_groups_whole_and_take_in_validation_samples_that_are_given(tmp_path):
@@ -84,7 +87,7 @@ def test_inner_folds_keep_groups_whole_and_take_in_validation_samples_that_are_g
         sides = {code: {g for g, own in zip(plan.groups, plan.split, strict=True) if own == code} for code in (0, 1, 2)}
         assert not sides[0] & sides[1]
         assert sides[2] == {"g0", "g1", "g2", "g3"}
-        found += [name for name, code in zip(plan.ids, plan.split, strict=True) if code == 1]
+        found += of_split(plan, 1)
     assert sorted(found) == [f"p{row:02d}" for row in range(16, 40)]
 
 

@@ -242,7 +242,7 @@ def test_a_sweep_shows_the_validation_metric_beside_the_tests_and_says_which_may
     assert end.value.code == 0
     (table,) = json.loads(capsys.readouterr().out)["tables"]
     kept = [json.loads(line) for line in (cells[1].folder / "model.metrics.jsonl").read_text().splitlines()]
-    expected = next(row["validation/accuracy"] for row in kept if row.get("kept"))
+    expected = next(row["validation/accuracy"] for row in kept if row.get("kept") and row["phase"] == "train")
     assert table["rows"][1]["extra"]["validation/accuracy"]["mean"] == expected
     text = (tmp_path / "out" / "small.md").read_text(encoding="utf-8")
     assert "| Accuracy, validation |" in text
