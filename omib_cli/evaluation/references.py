@@ -24,6 +24,7 @@ from omib_cli.artifacts.files import replacing
 from omib_cli.evaluation.cox import CoxRidge
 from omib_cli.evaluation.metrics import RunScores, score_predictor
 from omib_cli.evaluation.runs import Predictor
+from omib_cli.recipe.sources.tables import TablesOptions
 from omib_cli.runtime.seeds import derive_seed
 
 if TYPE_CHECKING:
@@ -185,9 +186,22 @@ def fitted_scores(run: Run, fitted: Columns, held: Columns, kinds: Sequence[str]
         with threadpool_limits(1):  # of data this small, several threads wait for each other most of the time
             # A column that no training sample has stays as 0: every model sees as many columns as it was fitted to.
             scaling = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler())
-            model.fit(scaling.fit_transform(fitted.side_by_side(modalities)[known]), labels)
-            found[name] = _scores(model, scaling.transform(held.side_by_side(modalities)), len(run.classes))
+            own = scaling.fit_transform(fitted.side_by_side(modalities)[known])
+            back = _blocks(run, fitted, modalities, scaling[-1].scale_)
+            model.fit(own * back, labels)
+            found[name] = _scores(model, scaling.transform(held.side_by_side(modalities)) * back, len(run.classes))
     return found
+
+
+def _blocks(run: Run, columns: Columns, modalities: Sequence[str], deviations: Floats) -> Floats:
+    """What standardised columns (D,) are multiplied with.
+
+    Columns of a table that the recipe scales as a block have the deviations that the network sees, whose ratios mean
+    something; all others 1.
+    """
+    data = run.recipe.data
+    as_block = [isinstance(data, TablesOptions) and data.scaling(name).standardise == "block" for name in modalities]
+    return np.where(np.repeat(as_block, [columns.values[name].shape[1] for name in modalities]), deviations, 1.0)
 
 
 def _no_trees(run: Run, data: Dataset) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from embeddings import make_embedding
 from real import real_data
 from small import small_recipe, toy_dataset, write_dataset
+from table_data import table_recipe
 
 from omib_cli.artifacts.dataset import EVERYTHING, Dataset
 from omib_cli.artifacts.embedding import write_embedding
@@ -16,7 +18,14 @@ from omib_cli.artifacts.provenance import Provenance
 from omib_cli.errors import MismatchError
 from omib_cli.evaluation import references
 from omib_cli.evaluation.metrics import score_run
-from omib_cli.evaluation.references import label_of, obstacle, read_columns, with_references
+from omib_cli.evaluation.references import (
+    Columns,
+    fitted_scores,
+    label_of,
+    obstacle,
+    read_columns,
+    with_references,
+)
 from omib_cli.evaluation.runs import read_run
 from omib_cli.recipe.evaluation import EvaluateOptions
 from omib_cli.recipe.load import load_recipe
@@ -99,6 +108,20 @@ def test_regression_has_ridge_the_median_and_trees(tmp_path):
     with Dataset(dataset, EVERYTHING) as data:
         fitted, held = data.labels(data.rows("train")), data.labels(data.rows("test"))
     assert found["constant"].metrics["mae"].value == pytest.approx(np.abs(held - np.median(fitted)).mean())
+
+
+@pytest.mark.parametrize("standardise", ["zscore", "block"])
+def test_a_block_keeps_its_scale_for_the_linear_model_too(standardise):
+    rng = np.random.default_rng(0)
+    scale = np.array([10.0, *np.full(80, 0.1)])
+    values, other = rng.normal(size=(160, 81)) * scale, rng.normal(size=(160, 2))
+    labels = (values[:, 0] > 0).astype(float)
+    tables = {"rna": {"files": "a.csv", "standardise": standardise}, "protein": {"files": "b.csv"}}
+    run = SimpleNamespace(recipe=table_recipe(tables=tables), classes=["0", "1"], modalities=["rna", "protein"])
+    sides = slice(60), slice(60, 160)
+    fitted, held = (Columns({"rna": values[own], "protein": other[own]}, labels[own]) for own in sides)
+    scores = fitted_scores(run, fitted, held, ["linear"])["linear"]
+    assert ((scores.argmax(axis=1) == held.labels).mean() > 0.95) == (standardise == "block")
 
 
 def test_only_the_training_split_is_fitted_to(tmp_path):

@@ -205,7 +205,7 @@ def test_misa_by_hand():
 
 @pytest.mark.parametrize(("shift", "at_zero"), [(5.0, 0.0067153), (0.0, math.log(2))])
 def test_softplus_bottleneck_by_hand(shift, at_zero):
-    layer = Bottleneck(4, 3, "softplus", hidden=6, activation=torch.nn.ReLU, shift=shift)
+    layer = Bottleneck(4, 3, "softplus", hidden=[6], activation=torch.nn.ReLU, shift=shift)
     x = torch.randn(5, 4)
     hidden = relu(linear(layer.trunk[0], array(x)))
     posterior = layer(x)

@@ -10,9 +10,7 @@ from table_data import ROWS, frame, label_frame, numbers, read, table_recipe, wr
 from test_new_samples import like, same_rows
 
 from omib_cli.errors import DataError
-from omib_cli.sources.copies import twins
-from omib_cli.sources.matrices import DenseMatrix
-from omib_cli.sources.preprocessing import Fitted, ScaledRows
+from omib_cli.sources.copies import row_digests, twins
 from omib_cli.sources.tables import TablesSource
 
 PROTEIN = {"files": "protein.csv", "id": "id"}
@@ -149,12 +147,11 @@ def test_a_modality_that_two_samples_lack_makes_them_no_twins(tmp_path):
     assert not any("training sample" in warning for warning in read(write_tables(tmp_path, table))[2].warnings)
 
 
-def test_samples_are_no_twins_by_what_is_in_memory_alone():
+def test_samples_are_twins_by_every_modality_or_by_a_wide_one_which_is_said():
     values, split = numbers(12)[[0, 1, 0]].astype(np.float32), np.array([0, 0, 2], dtype=np.uint8)
-    present = {"rna": np.ones(3, dtype=bool), "protein": np.ones(3, dtype=bool)}
-    told = twins({"rna": values, "protein": values}, present, split, ["a", "b", "c"])
+    everywhere = np.ones(3, dtype=bool)
+    wide, narrow = row_digests(values, everywhere), row_digests(numbers(2)[:3].astype(np.float32), everywhere)
+    told = twins({"rna": wide, "protein": wide}, {"rna": 12, "protein": 12}, split, ["a", "b", "c"])
     assert told == ["1 sample of validation or test has all values of a training sample: c (as a)"]
-    fitted = Fitted(np.arange(2), np.zeros(2), np.ones(2), np.zeros(2), 2)
-    elsewhere = ScaledRows(DenseMatrix(numbers(2)[:3]), fitted, np.arange(3))
-    told = twins({"rna": values, "protein": elsewhere}, present, split, ["a", "b", "c"])
+    told = twins({"rna": wide, "protein": narrow}, {"rna": 12, "protein": 2}, split, ["a", "b", "c"])
     assert told == ["1 sample of validation or test has all values of rna of a training sample: c (as a)"]
