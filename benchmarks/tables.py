@@ -1,4 +1,4 @@
-"""CPU time and memory of a table of text: ``python benchmarks/tables.py --folder /tmp/tables``.
+"""CPU time and memory of a table of text: ``python benchmarks/tables.py --folder tables``.
 
 Each has a process of its own, in turn: `pandas.read_csv` as it comes, the reading that `omib prepare` does, and the
 whole of `omib prepare` (joined with labels, searched for leaks, standardised, written). Targets for the latter two: at
