@@ -124,7 +124,7 @@ def space_of(recipe: Recipe) -> dict[str, TuneOptions]:
         space["modalities.*.encoder.dropout"] = TuneOptions(low=0.0, high=0.8)
     space |= _of_fusion(recipe)
     if recipe.task.kind == "regression":
-        space["task.loss"] = TuneOptions(choices=["mse", "l1"])
+        space["task.loss"] = TuneOptions(choices=["mse", "l1", "gaussian"])
     return space
 
 

@@ -292,7 +292,9 @@ class TablesSource:
         made = options.by != "given" or options.fold is not None
         if made and options.fold is None and _gives_a_split(tables, labels):
             self.warnings.append(f"the split that the data gives is not used (`data.split.by: {options.by}`)")
-        kept, strata_names = (kinds.astype(float), EVENT_STRATA) if self._survival else (targets, names)
+        kept, strata_names = (targets, names)
+        if self._survival:  # folds keep the share of events, however the test samples are drawn
+            kept, strata_names = event_strata(targets).astype(float), list(EVENT_STRATA)
         if options.fold is not None:
             split = fold_split(kept, groups, strata_names, options.fold, self.recipe.seed, labels.where)
         elif made:

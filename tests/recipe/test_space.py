@@ -90,7 +90,7 @@ def test_beta_is_tried_where_its_policy_leaves_it_open_and_nowhere_without_beta(
 
 
 def test_the_loss_of_a_regression_is_tried():
-    assert space_of(small_recipe(task="regression"))["task.loss"].choices == ["mse", "l1"]
+    assert space_of(small_recipe(task="regression"))["task.loss"].choices == ["mse", "l1", "gaussian"]
 
 
 def test_another_method_is_tuned_by_the_keys_that_it_has(tmp_path):

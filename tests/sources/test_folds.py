@@ -197,6 +197,22 @@ def survival_of(folder, events, times=None, number=1, validation=0.0, **labels):
     return fold_of(folder, number=number, task="survival", labels=labels, validation=validation)[1]
 
 
+def test_inner_folds_keep_the_share_of_events_where_the_test_samples_are_drawn_at_random(tmp_path):
+    events = {0, 1, 2, 3, 4, 5, 20, 21, 22, 23, 24, 25}
+    table = label_frame()
+    table["dead"], table["months"] = [int(row in events) for row in range(40)], np.arange(1.0, 41.0)
+    write_tables(tmp_path, labels=table)
+    labels = {**LABELS, "column": "months", "event": "dead"}
+    shares = []
+    for number in (1, 2, 3):
+        split = {"by": "random", "test": 0.25, "validation": {"number": number, "folds": 3}}
+        plan, _, _ = read(tmp_path, table_recipe("survival", labels=labels, split=split))
+        own = {int(name[1:]) for name, code in zip(plan.ids, plan.split, strict=True) if code == 1}
+        assert len(own) == 10
+        shares.append(len(own & events))
+    assert max(shares) - min(shares) <= 1
+
+
 def test_events_are_in_all_inner_folds_in_proportion(tmp_path):
     events = {0, 1, 2, 3, 4, 5, 20, 21, 22, 23, 24, 25}
     for number in (1, 2, 3):

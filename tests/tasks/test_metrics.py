@@ -170,6 +170,14 @@ def test_the_gaussian_loss_is_the_log_density_at_the_variance_that_fits_best():
     torch.testing.assert_close(slope, profile)
 
 
+def test_only_the_gaussian_loss_compares_the_samples_of_a_batch():
+    assert {loss: RegressionOptions(loss=loss).couples_samples for loss in ("mse", "l1", "gaussian")} == {
+        "mse": False,
+        "l1": False,
+        "gaussian": True,
+    }
+
+
 def test_the_gaussian_loss_of_a_perfect_fit_is_finite():
     output = torch.zeros(4, 1, requires_grad=True)
     loss = Regression(RegressionOptions(loss="gaussian"), []).loss(output, torch.zeros(4)).mean()
