@@ -38,8 +38,8 @@ class RegressionOptions(TaskOptions):
     kind: Literal["regression"] = "regression"
     loss: Literal["mse", "l1", "gaussian"] = "mse"
     """Training loss [A2]: squared or absolute error, or the squared error as a Gaussian's -ln q in nats, whose variance
-    is the batch's own mean squared error (each micro-batch has its own; several processes are refused). Beta weighs nats
-    against the loss: against a squared error that is far below 1, it weighs too much."""
+    is the batch's own mean squared error (each micro-batch has its own; several processes are refused). Beta weighs
+    nats against the loss: against a squared error that is far below 1, it weighs too much."""
     centre: float = 0.0
     """The label that an output of 0 means: about the mean of the labels, where that is far from 0."""
     scale: Positive = 1.0
