@@ -47,7 +47,7 @@ def _how(run: Run, scores: RunScores) -> str:
     """How the models came about, in words."""
     words = (
         "Fitted to the training split alone, on the columns of all modalities side by side, each of mean 0 and "
-        "variance 1; a missing modality has the training samples’ mean. "
+        "variance 1 (of a `block` as the network sees it); a missing modality has the training samples’ mean. "
     )
     is_survival = run.recipe.task.kind == "survival"
     words += "Cox regression with a ridge penalty" if is_survival else "scikit-learn’s models as they come"

@@ -112,7 +112,7 @@ def comparison_figure(
         for row, name in enumerate(names):
             _dot(axes, row, scores[name], metric, palette.get(name, MUTED), name == FUSED)
         _dress(axes, metric, baseline if place == 0 else None, len(names))
-    panels[0].set_yticks(range(len(names)), [short(labels[name], 22) for name in names])
+    panels[0].set_yticks(range(len(names)), [short(labels[name], 42) for name in names])
     return figure
 
 

@@ -31,7 +31,7 @@ def variants_figure(table: Comparison, outcomes: Sequence[Outcome]) -> Figure | 
             seeds = [found.values[metric] for found in outcomes if found.variant == row.name and metric in found.values]
             _spread(axes, place, seeds, row.metrics[metric].mean, row.metrics[metric].sd, row.name == table.reference)
         _dress(axes, metric, len(rows))
-    panels[0].set_yticks(range(len(rows)), [short(row.name) for row in rows])
+    panels[0].set_yticks(range(len(rows)), [short(row.name, 42) for row in rows])
     return figure
 
 
